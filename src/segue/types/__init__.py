@@ -5,6 +5,72 @@ live here. Nothing here imports another room, does I/O or decides anything.
 Open `events.py` first, then `commands.py`.
 """
 
+from segue.types.commands import (
+    CLOSED,
+    AwaitMessages,
+    Cancel,
+    Command,
+    Emit,
+    EndRun,
+    Perform,
+    RunStatus,
+    StartTimer,
+)
+from segue.types.contracts import NOT_DONE, EffectContext, Handler, Recovery, SecretSource
+from segue.types.events import (
+    AttemptFailed,
+    AttemptSucceeded,
+    Event,
+    Json,
+    MessageConsumed,
+    RunCancelled,
+    RunPaused,
+    RunResumed,
+    RunStarted,
+    TimerFired,
+)
+from segue.types.failures import (
+    ERROR_BASE,
+    Failure,
+    FailureWord,
+    TaskFailure,
+    canonical_type,
+    fail,
+    failure,
+)
 from segue.types.secrets import SecretText
 
-__all__ = ["SecretText"]
+__all__ = [
+    "CLOSED",
+    "ERROR_BASE",
+    "NOT_DONE",
+    "AttemptFailed",
+    "AttemptSucceeded",
+    "AwaitMessages",
+    "Cancel",
+    "Command",
+    "EffectContext",
+    "Emit",
+    "EndRun",
+    "Event",
+    "Failure",
+    "FailureWord",
+    "Handler",
+    "Json",
+    "MessageConsumed",
+    "Perform",
+    "Recovery",
+    "RunCancelled",
+    "RunPaused",
+    "RunResumed",
+    "RunStarted",
+    "RunStatus",
+    "SecretSource",
+    "SecretText",
+    "StartTimer",
+    "TaskFailure",
+    "TimerFired",
+    "canonical_type",
+    "fail",
+    "failure",
+]

@@ -1,0 +1,83 @@
+"""Commands: what the core asks its host to do.
+
+A command's `id` is unique in its run and the same on every replay, so the host can use run id and command id
+as the key of an effect. Commands are never stored: they follow from history.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from segue.types.failures import Failure
+
+RunStatus = Literal["pending", "running", "waiting", "suspended", "cancelled", "faulted", "completed"]
+CLOSED: frozenset[str] = frozenset({"cancelled", "faulted", "completed"})
+
+
+class Perform(msgspec.Struct, frozen=True, tag_field="c", tag="perform", omit_defaults=True):
+    """Act on the world through the handler of this name, and answer with an attempt event.
+
+    Attributes:
+        handler: Which handler: `http`, `openapi`, `script`, `shell`, `workflow`, `function`, `connector`, …
+        arguments: Evaluated arguments. May hold `SecretText`, which only the handler reveals.
+        name: The task's name in the document.
+        pointer: JSON Pointer of the task in the document.
+        iteration: Index in each enclosing loop, outermost first.
+        attempt: Which try of an enclosing `try` this is, from 1; the effect key does not depend on it.
+        detached: Nobody waits for the answer (`await: false`).
+    """
+
+    id: int
+    handler: str
+    arguments: Any
+    name: str
+    pointer: str
+    iteration: tuple[int, ...] = ()
+    attempt: int = 1
+    detached: bool = False
+
+
+class StartTimer(msgspec.Struct, frozen=True, tag_field="c", tag="timer", omit_defaults=True):
+    """Answer with `TimerFired` when the clock passes `due_ms` (Unix epoch, UTC)."""
+
+    id: int
+    due_ms: int
+
+
+class AwaitMessages(msgspec.Struct, frozen=True, tag_field="c", tag="await", omit_defaults=True):
+    """Offer arriving CloudEvents to this wait until it is cancelled.
+
+    Attributes:
+        types: Event types that can match; empty when any type may. A hint for indexes: the core decides.
+        since_ms: Events that arrived from this time on are offered too, oldest first (ruling R22).
+    """
+
+    id: int
+    types: tuple[str, ...] = ()
+    since_ms: int = 0
+
+
+class Cancel(msgspec.Struct, frozen=True, tag_field="c", tag="cancel", omit_defaults=True):
+    """Stop performing, timing or awaiting `id`; its answer no longer matters."""
+
+    id: int
+
+
+class Emit(msgspec.Struct, frozen=True, tag_field="c", tag="emit", omit_defaults=True):
+    """Publish this CloudEvent, in the same transaction as the history event that caused it."""
+
+    id: int
+    event: dict[str, Any]
+
+
+class EndRun(msgspec.Struct, frozen=True, tag_field="c", tag="end", omit_defaults=True):
+    """The run is closed: record its status, and its output or its failure."""
+
+    status: RunStatus
+    output: Any = None
+    failure: Failure | None = None
+
+
+Command = Perform | StartTimer | AwaitMessages | Cancel | Emit | EndRun

@@ -1,0 +1,85 @@
+"""Contracts between rooms: what a host expects of handlers, and handlers of a host."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from segue.types.commands import Perform
+
+Recovery = Literal["repeat", "verify", "ask"]
+"""What to do with an act whose outcome is unknown because the process died in between.
+
+`repeat`: do it again (it is safe, or its key makes it so). `verify`: look it up by its key first.
+`ask`: a person must say whether it happened.
+"""
+
+
+class SecretSource(Protocol):
+    """Where secrets come from. Values are read when they are needed and never kept."""
+
+    async def read(self, name: str) -> Any:
+        """The secret's value: a string, or an object for a structured one.
+
+        Raises:
+            TaskFailure: `authorization`, when there is no such secret or it may not be read.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class EffectContext:
+    """What a handler knows of the act it performs.
+
+    Attributes:
+        run_id: The run that asks.
+        workflow: `namespace/name:version` of its definition.
+        key: Effect key: the same over all attempts and restarts, unique over all runs. Goes out as the
+            system's own idempotency mechanism where it has one.
+        recovering: This act may have been performed before a crash.
+        secrets: Where to reveal `SecretText` from.
+        cause: Why the run was started.
+    """
+
+    run_id: str
+    workflow: str
+    key: str
+    secrets: SecretSource
+    recovering: bool = False
+    cause: Mapping[str, Any] | None = None
+
+
+class Handler(Protocol):
+    """Performs one kind of command against the world."""
+
+    async def perform(self, command: Perform, context: EffectContext) -> Any:
+        """Act and return the result as a JSON value.
+
+        Must stop promptly when its asyncio task is cancelled, and leave nothing running.
+
+        Raises:
+            TaskFailure: The act failed; the failure becomes the task's error.
+        """
+        ...
+
+    def recovery(self, command: Perform) -> Recovery:
+        """How this command recovers when the process died between acting and recording."""
+        ...
+
+    async def verify(self, command: Perform, context: EffectContext) -> Any:
+        """Look the act up by its key: its result when it happened, `NOT_DONE` when it did not.
+
+        Called only where `recovery` answered `verify`.
+        """
+        ...
+
+
+class _NotDone:
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "NOT_DONE"
+
+
+NOT_DONE = _NotDone()

@@ -1,0 +1,109 @@
+"""Events: facts that happened to a run. History is a list of them and the only source of its state.
+
+Every event carries `at`, the time at which it was recorded, in milliseconds since the Unix epoch, UTC;
+the core knows no other clock. Events are written as JSON objects whose key `e` names the kind.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from segue.types.failures import Failure
+
+Json = Any
+"""A JSON value: None, bool, int, float, str, list or dict with string keys."""
+
+
+class RunStarted(msgspec.Struct, frozen=True, tag_field="e", tag="run-started", omit_defaults=True):
+    """A run came into being.
+
+    Attributes:
+        run_id: The run's id; unique in the store.
+        definition: Digest of the definition that the run is pinned to.
+        input: The raw workflow input.
+        seed: Source of every random draw of this run.
+        cause: Who or what started it: `{"kind": "person" | "schedule" | "event" | "run" | "api", ...}`.
+        flags: Semantic changes of the core that this history was written under.
+    """
+
+    at: int
+    run_id: str
+    definition: str
+    input: Json = None
+    seed: str = ""
+    cause: dict[str, Json] = {}
+    flags: tuple[str, ...] = ()
+
+
+class AttemptSucceeded(msgspec.Struct, frozen=True, tag_field="e", tag="ok", omit_defaults=True):
+    """The command `id` was performed; `output` is its result."""
+
+    at: int
+    id: int
+    output: Json = None
+
+
+class AttemptFailed(msgspec.Struct, frozen=True, tag_field="e", tag="failed", omit_defaults=True):
+    """The command `id` could not be performed."""
+
+    at: int
+    id: int
+    failure: Failure
+
+
+class TimerFired(msgspec.Struct, frozen=True, tag_field="e", tag="timer", omit_defaults=True):
+    """The timer `id` came due."""
+
+    at: int
+    id: int
+
+
+class MessageConsumed(msgspec.Struct, frozen=True, tag_field="e", tag="message", omit_defaults=True):
+    """A CloudEvent reached the run and at least one of its listeners took it.
+
+    Attributes:
+        event: The whole envelope, attributes and `data`.
+        ids: The waits it is offered to; empty for all open ones.
+    """
+
+    at: int
+    event: dict[str, Json]
+    ids: tuple[int, ...] = ()
+
+
+class RunPaused(msgspec.Struct, frozen=True, tag_field="e", tag="paused", omit_defaults=True):
+    """An operator stopped the run from starting anything new; what is under way may finish."""
+
+    at: int
+    by: str = ""
+    reason: str = ""
+
+
+class RunResumed(msgspec.Struct, frozen=True, tag_field="e", tag="resumed", omit_defaults=True):
+    """An operator let a paused run go on."""
+
+    at: int
+    by: str = ""
+    reason: str = ""
+
+
+class RunCancelled(msgspec.Struct, frozen=True, tag_field="e", tag="cancelled", omit_defaults=True):
+    """An operator, or the parent run, ended the run and everything below it."""
+
+    at: int
+    by: str = ""
+    reason: str = ""
+
+
+Event = (
+    RunStarted
+    | AttemptSucceeded
+    | AttemptFailed
+    | TimerFired
+    | MessageConsumed
+    | RunPaused
+    | RunResumed
+    | RunCancelled
+)
