@@ -405,9 +405,7 @@ class ListenNode(Node):
     kind = "listen"
     __slots__ = ("foreach", "read", "to")
 
-    def __init__(
-        self, *, to: Strategy, read: Read = "data", foreach: Iterator | None = None, **common: Any
-    ) -> None:
+    def __init__(self, *, to: Strategy, read: Read = "data", foreach: Iterator | None = None, **common: Any) -> None:
         super().__init__(**common)
         self.to = to
         self.read = read

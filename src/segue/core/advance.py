@@ -1,0 +1,193 @@
+"""`advance`: the whole life of a run, one event at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from segue.core.machines import MACHINES, listen
+from segue.core.plan import ActNode, ListenNode, Plan
+from segue.core.state import Moment, RunState
+from segue.core.turn import Turn
+from segue.types import (
+    AttemptFailed,
+    AttemptSucceeded,
+    AwaitMessages,
+    Command,
+    Event,
+    MessageConsumed,
+    RunCancelled,
+    RunPaused,
+    RunResumed,
+    RunStarted,
+    TaskFailure,
+    TimerFired,
+    failure,
+)
+
+_NOTHING: tuple[Command, ...] = ()
+
+
+def advance(
+    plan: Plan, state: RunState | None, event: Event, *, trace: list[Moment] | None = None
+) -> tuple[RunState, Sequence[Command]]:
+    """Apply one event to a run and say what the host must do now.
+
+    Deterministic: the same plan and events give the same states and commands, on every machine. An answer to a
+    command that is no longer open, and any event after the end, changes nothing and gives no commands.
+
+    Args:
+        plan: The compiled definition that the run is pinned to.
+        state: The run so far, None before `RunStarted`. It is consumed: go on with the one returned.
+        trace: Where to add what happened to each task, for displays; None costs nothing.
+
+    Returns:
+        The new state, and commands in the order in which they were given.
+
+    Raises:
+        AssertionError: An invariant broke, which is a bug of the core or a history of another plan.
+
+    Source: design, section 5.
+    """
+    if state is None:
+        assert isinstance(event, RunStarted), f"history must begin with RunStarted, not {type(event).__name__}"
+        state = RunState(event.run_id, event.seed, event.input, event.at, event.at)
+        turn = Turn(plan, state, event.at, trace)
+        turn.start_root()
+    elif state.ended is not None:
+        return state, _NOTHING
+    else:
+        # A clock that jumps back must not make time run backwards inside a run.
+        if event.at > state.last_at:
+            state.last_at = event.at
+        turn = Turn(plan, state, state.last_at, trace)
+        _APPLY[type(event)](turn, event)
+    turn.run()
+    assert state.ended is not None or state.open or state.deferred or state.paused, "the run waits for nothing"
+    return state, turn.commands
+
+
+def consumes(plan: Plan, state: RunState, event: MessageConsumed) -> bool:
+    """Would any open wait of the run take this CloudEvent? If not, it need not be recorded."""
+    if state.ended is not None:
+        return False
+    turn = Turn(plan, state, max(event.at, state.last_at), None)
+    return any(listen.match(turn, state.frames[number], event.event) for number in _waits(state, event))
+
+
+def replay(plan: Plan, history: Sequence[Event], *, trace: list[Moment] | None = None) -> RunState:
+    """Fold a history into the state it leads to.
+
+    Raises:
+        ValueError: The history is empty.
+    """
+    state: RunState | None = None
+    for event in history:
+        state, _ = advance(plan, state, event, trace=trace)
+    if state is None:
+        raise ValueError("a history begins with RunStarted; this one is empty")
+    return state
+
+
+def _succeeded(turn: Turn, event: AttemptSucceeded) -> None:
+    frame = turn.state.frames.get(event.id)
+    if turn.state.open.pop(event.id, None) is None or frame is None:
+        return
+    turn.current = frame
+    node = frame.node
+    assert isinstance(node, ActNode)
+    try:
+        if node.result_check is not None and (complaint := node.result_check(event.output)) is not None:
+            raise TaskFailure(failure("validation", f"the result does not fit its schema: {complaint}"))
+        turn.complete(frame, event.output)
+    except TaskFailure as error:
+        turn.fault(frame, error.failure)
+
+
+def _failed(turn: Turn, event: AttemptFailed) -> None:
+    frame = turn.state.frames.get(event.id)
+    if turn.state.open.pop(event.id, None) is not None and frame is not None:
+        turn.fault(frame, event.failure)
+
+
+def _fired(turn: Turn, event: TimerFired) -> None:
+    owner = turn.state.timers.pop(event.id, None)
+    turn.state.open.pop(event.id, None)
+    if owner is None:
+        return
+    frame, purpose = owner
+    turn.current = frame
+    if purpose == "timeout":
+        frame.timer = 0
+        name = "the workflow" if frame.parent is None else f"task {frame.node.name!r}"
+        turn.fault(frame, failure("timeout", f"{name} took longer than its time-out allows"))
+        return
+    frame.clock = 0
+    try:
+        MACHINES[frame.node.kind].timer(turn, frame, purpose)
+    except TaskFailure as error:
+        turn.fault(frame, error.failure)
+
+
+def _message(turn: Turn, event: MessageConsumed) -> None:
+    for number in _waits(turn.state, event):
+        frame = turn.state.frames.get(number)
+        if frame is None:
+            continue
+        turn.current = frame
+        try:
+            listen.offer(turn, frame, event.event)
+        except TaskFailure as error:
+            turn.fault(frame, error.failure)
+        turn.run()
+
+
+def _waits(state: RunState, event: MessageConsumed) -> list[int]:
+    """Ids of the open waits that the event is offered to, oldest first."""
+    chosen = [number for number, command in state.open.items() if isinstance(command, AwaitMessages)]
+    if event.ids:
+        chosen = [number for number in chosen if number in event.ids]
+    return [n for n in chosen if n in state.frames and isinstance(state.frames[n].node, ListenNode)]
+
+
+def _paused(turn: Turn, event: RunPaused) -> None:
+    if not turn.state.paused:
+        turn.state.paused = True
+        _observe_run(turn, "suspended")
+
+
+def _resumed(turn: Turn, event: RunResumed) -> None:
+    state = turn.state
+    if not state.paused:
+        return
+    state.paused = False
+    _observe_run(turn, "resumed")
+    waiting, state.deferred = state.deferred, []
+    for task in reversed(waiting):
+        turn.begin(task.node, task.parent, task.raw, task.thread)
+
+
+def _cancelled(turn: Turn, event: RunCancelled) -> None:
+    turn.cancel_all()
+
+
+def _started(turn: Turn, event: RunStarted) -> None:
+    raise AssertionError("a run starts once")
+
+
+def _observe_run(turn: Turn, what: str) -> None:
+    if turn.trace is not None:
+        plan = turn.plan
+        turn.trace.append(Moment(what, turn.now, "", plan.root.name, "workflow", 1))
+
+
+_APPLY: dict[type, Callable[[Turn, Any], None]] = {
+    RunStarted: _started,
+    AttemptSucceeded: _succeeded,
+    AttemptFailed: _failed,
+    TimerFired: _fired,
+    MessageConsumed: _message,
+    RunPaused: _paused,
+    RunResumed: _resumed,
+    RunCancelled: _cancelled,
+}

@@ -1,0 +1,124 @@
+"""What a run remembers between two events."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from segue.core.plan import Node
+from segue.types import CLOSED, Command, Failure, Perform, RunStatus
+
+
+class Thread(msgspec.Struct):
+    """Holder of `$context`. A run has one; every branch of a fork has its own (ruling R18)."""
+
+    context: Any
+
+
+class Frame(msgspec.Struct):
+    """One activation of a task that has started and not ended.
+
+    Attributes:
+        id: Unique in the run; also the id of the command that an acting task gives.
+        vars: Variables that its children see (loops, listeners and catches add theirs).
+        position, data: Belong to the task's machine.
+        timer: Id of its time-out timer, 0 without one. clock: id of its machine's own timer, 0 without.
+        steps: Outputs of ended children that some expression reads through `$steps`.
+        attempt: Which try of the innermost enclosing `try` this belongs to, from 1.
+        iteration: Index in each enclosing loop, outermost first.
+        closed: It ended; what still refers to it is void.
+    """
+
+    id: int
+    node: Node
+    parent: Frame | None
+    thread: Thread
+    raw: Any
+    started: int
+    input: Any = None
+    vars: dict[str, Any] | None = None
+    position: int = 0
+    data: Any = None
+    timer: int = 0
+    clock: int = 0
+    steps: dict[str, Any] | None = None
+    attempt: int = 1
+    iteration: tuple[int, ...] = ()
+    closed: bool = False
+
+
+class Deferred(msgspec.Struct):
+    """A task that a paused run did not start."""
+
+    node: Node
+    parent: Frame
+    raw: Any
+    thread: Thread
+
+
+class RunState(msgspec.Struct):
+    """The state of one run: a fold of its history, owned by whoever calls `advance`.
+
+    Attributes:
+        open: Commands that have been given and neither answered nor cancelled, by id.
+        frames: Tasks that have started and not ended, by id.
+        timers: Which frame a timer belongs to, and what for.
+        correlations: Values of the instance's correlation keys.
+        last_at: Time of the newest event applied.
+    """
+
+    run_id: str
+    seed: str
+    input: Any
+    started_at: int
+    last_at: int
+    open: dict[int, Command] = {}
+    frames: dict[int, Frame] = {}
+    timers: dict[int, tuple[Frame, str]] = {}
+    correlations: dict[str, Any] = {}
+    deferred: list[Deferred] = []
+    next_id: int = 1
+    paused: bool = False
+    ended: RunStatus | None = None
+    output: Any = None
+    failure: Failure | None = None
+
+    @property
+    def closed(self) -> bool:
+        """No event changes this run any more."""
+        return self.ended is not None
+
+    @property
+    def status(self) -> RunStatus:
+        """The status phase of the run, as the language names it."""
+        if self.ended is not None:
+            return self.ended
+        if self.paused:
+            return "suspended"
+        return "running" if any(isinstance(c, Perform) for c in self.open.values()) else "waiting"
+
+
+assert {"completed", "faulted", "cancelled"} == CLOSED
+
+
+class Moment(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One observation of a run, for displays and lifecycle events. Never stored: recomputed from history.
+
+    Attributes:
+        what: `started`, `completed`, `faulted`, `cancelled`, `skipped`, `retried`, `decided`, `waiting`,
+            `suspended`, `resumed`, `correlation-started`, `correlation-completed`.
+        pointer: JSON Pointer of the task; empty for the run itself.
+        kind: The task's kind; `workflow` for the run itself.
+        data: Input when started, output when completed, failure when faulted, what was seen when decided.
+    """
+
+    what: str
+    at: int
+    pointer: str
+    name: str
+    kind: str
+    id: int
+    iteration: tuple[int, ...] = ()
+    attempt: int = 1
+    data: Any = None

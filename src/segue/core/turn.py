@@ -1,0 +1,324 @@
+"""A turn: everything that one event sets in motion, until the run waits again or ends.
+
+Theory. A run is a tree of frames, one for each task that has started and not ended. Three things happen to a
+task: it begins, it completes, it faults; and two reach its parent: a child is done, a child failed. None of these
+calls the next one. Each puts it on the agenda, a stack, so that ten thousand iterations need no deeper Python
+stack than one, and a fork's first branch runs until it waits before the second begins.
+
+A frame that ends is marked closed. Whatever the agenda still holds for it is void: that is how a competing branch
+that never started is cancelled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from segue.core.environment import evaluate, is_true
+from segue.core.machines import MACHINES
+from segue.core.plan import Flow, Node, Plan
+from segue.core.state import Deferred, Frame, Moment, RunState, Thread
+from segue.types import Cancel, Command, EndRun, Failure, RunStatus, StartTimer, TaskFailure, fail, failure
+
+TASKS_PER_EVENT_MAX = 250_000
+"""A document that starts more tasks than this without waiting for anything is taken to loop for ever."""
+
+_LEAVES = frozenset({"set", "switch", "raise", "emit", "wait", "act"})
+_IMMEDIATE = frozenset({"set", "switch", "raise", "emit"})
+
+Step = tuple[Callable[..., None], Any, Any, Any, Any]
+
+
+class Turn:
+    """One event being applied. Machines act on the run through its methods only."""
+
+    __slots__ = (
+        "agenda",
+        "commands",
+        "current",
+        "fuel",
+        "now",
+        "output",
+        "plan",
+        "raw_output",
+        "state",
+        "trace",
+    )
+
+    plan: Plan
+    state: RunState
+
+    def __init__(self, plan: Plan, state: RunState, now: int, trace: list[Moment] | None) -> None:
+        self.plan = plan
+        self.state = state
+        self.now = now
+        self.trace = trace
+        self.commands: list[Command] = []
+        self.agenda: list[Step] = []
+        self.current: Frame | None = None
+        self.fuel = TASKS_PER_EVENT_MAX
+        self.output: Any = None
+        self.raw_output: Any = None
+
+    def run(self) -> None:
+        """Work the agenda off."""
+        agenda = self.agenda
+        while agenda:
+            act, a, b, c, d = agenda.pop()
+            try:
+                act(a, b, c, d)
+            except TaskFailure as error:
+                assert self.current is not None, "a failure outside any task"
+                self.fault(self.current, error.failure)
+
+    # -- what machines ask for -----------------------------------------------------------------
+
+    def begin(self, node: Node, parent: Frame, raw: Any, thread: Thread | None = None) -> None:
+        """Let this task start next, below `parent`."""
+        self.agenda.append((self._begin, node, parent, raw, thread or parent.thread))
+
+    def start_root(self) -> None:
+        """Start the workflow itself."""
+        root = self.plan.root
+        frame = Frame(self._next_id(), root, None, Thread(None), self.state.input, self.now)
+        self.agenda.append((self._enter, frame, None, None, None))
+
+    def complete(self, frame: Frame, raw_output: Any, then: int | None = None) -> None:
+        """End a task with this raw output; `then` overrides the task's own directive.
+
+        Raises:
+            TaskFailure: A transform or a schema check failed; the task has not ended.
+        """
+        self.current = frame
+        node = frame.node
+        output = raw_output
+        if node.output_as is not None:
+            self.raw_output = raw_output
+            output = evaluate(self, node.output_as, raw_output, frame)
+        if node.output_check is not None:
+            _require(node.output_check(output), "output")
+        if node.export_as is not None or node.export_check is not None:
+            self._export(frame, raw_output, output)
+        self._close_one(frame)
+        if self.trace is not None:
+            self.observe("completed", frame, output)
+        parent = frame.parent
+        if parent is None:
+            self._end("completed", output=output)
+            return
+        if node.keep:
+            if parent.steps is None:
+                parent.steps = {}
+            parent.steps[node.name] = output
+        self.agenda.append((self._child_done, parent, node, output, node.then if then is None else then))
+
+    def fault(self, frame: Frame, reason: Failure) -> None:
+        """End a task, and everything below it, with a failure that its parent may handle."""
+        reason = reason.at(frame.node.pointer)
+        self.close_below(frame)
+        self._close_one(frame)
+        if self.trace is not None:
+            self.observe("faulted", frame, reason)
+        if frame.parent is None:
+            self._end("faulted", reason=reason)
+        else:
+            self.agenda.append((self._child_failed, frame.parent, frame.node, reason, None))
+
+    def close_below(self, frame: Frame) -> None:
+        """Cancel every task below this one, and every command and timer they have open."""
+        if frame.node.kind in _LEAVES:
+            return
+        doomed = [other for other in self.state.frames.values() if _is_below(other, frame)]
+        for other in reversed(doomed):
+            self._close_one(other)
+            if self.trace is not None:
+                self.observe("cancelled", other)
+        if self.state.deferred:
+            self.state.deferred = [d for d in self.state.deferred if not d.parent.closed and d.parent is not frame]
+
+    def start_timer(self, frame: Frame, purpose: str, wait_ms: int) -> int:
+        """Ask for a timer that answers to this frame's machine; returns its id."""
+        timer = self._next_id()
+        self.state.timers[timer] = (frame, purpose)
+        self.give(StartTimer(timer, self.now + max(0, wait_ms)))
+        return timer
+
+    def stop_timer(self, timer: int) -> None:
+        """Take back a timer if it has not fired."""
+        if timer and self.state.timers.pop(timer, None) is not None:
+            self.withdraw(timer)
+
+    def give(self, command: StartTimer | Any) -> None:
+        """Give the host a command that stays open until it is answered or withdrawn."""
+        self.state.open[command.id] = command
+        self.commands.append(command)
+
+    def withdraw(self, command_id: int) -> None:
+        """Cancel an open command."""
+        given = self.state.open.pop(command_id, None)
+        if given is None:
+            return
+        self.commands.append(Cancel(command_id))
+
+    def observe(self, what: str, frame: Frame, data: Any = None) -> None:
+        """Add a moment to the trace. Call only where `trace` is not None."""
+        assert self.trace is not None
+        node = frame.node
+        if node.kind == "extended":
+            return
+        kind, pointer = ("workflow", "") if frame.parent is None else (node.kind, node.pointer)
+        self.trace.append(
+            Moment(what, self.now, pointer, node.name, kind, frame.id, frame.iteration, frame.attempt, data)
+        )
+
+    # -- steps of the agenda -------------------------------------------------------------------
+
+    def _begin(self, node: Node, parent: Frame, raw: Any, thread: Thread) -> None:
+        if parent.closed:
+            return
+        state = self.state
+        if state.paused:
+            state.deferred.append(Deferred(node, parent, raw, thread))
+            return
+        number = state.next_id
+        state.next_id = number + 1
+        frame = Frame(number, node, parent, thread, raw, self.now)
+        frame.vars = parent.vars
+        frame.attempt = parent.attempt
+        frame.iteration = parent.iteration
+        self.current = frame
+        if node.condition is not None and not is_true(self, node.condition, raw, frame):
+            frame.closed = True
+            if self.trace is not None:
+                self.observe("skipped", frame, raw)
+            self.agenda.append((self._child_done, parent, node, raw, Flow.CONTINUE))
+            return
+        self.fuel -= 1
+        if self.fuel < 0:
+            raise fail(
+                "runtime",
+                f"the workflow started {TASKS_PER_EVENT_MAX} tasks without waiting for anything;"
+                " a backward jump probably never ends: give it a condition or a wait",
+            )
+        self._enter(frame, None, None, None)
+
+    def _enter(self, frame: Frame, *_: Any) -> None:
+        node = self._prepare(frame)
+        if self.trace is not None:
+            self.observe("started", frame, frame.input)
+        kind = node.kind
+        if kind not in _IMMEDIATE:
+            self.state.frames[frame.id] = frame
+            if node.timeout is not None:
+                wait_ms = evaluate(self, node.timeout, frame.input, frame)
+                frame.timer = self.start_timer(frame, "timeout", wait_ms)
+        MACHINES[kind].start(self, frame)
+
+    def _prepare(self, frame: Frame) -> Node:
+        """Check and transform the input."""
+        self.current = frame
+        node = frame.node
+        raw = frame.raw
+        if node.input_check is not None:
+            _require(node.input_check(raw), "input")
+        self.raw_output = None
+        frame.input = raw if node.input_from is None else evaluate(self, node.input_from, raw, frame)
+        if frame.parent is None:
+            frame.thread.context = frame.input  # ruling R11
+        return node
+
+    def _child_done(self, parent: Frame, child: Node, output: Any, then: int) -> None:
+        if parent.closed:
+            return
+        self.current = parent
+        machine = MACHINES[parent.node.kind]
+        if then == Flow.END:
+            self.close_below(parent)
+            self.complete(parent, output, Flow.END)
+        elif child.section in ("branch", "body"):
+            machine.child_done(self, parent, child, output, then)
+        else:
+            place = child.position + 1 if then == Flow.CONTINUE else then
+            if 0 <= place < len(child.siblings):
+                self.begin(child.siblings[place], parent, output)
+            else:
+                machine.list_done(self, parent, child.section, output, then)
+
+    def _child_failed(self, parent: Frame, child: Node, reason: Failure, _: Any) -> None:
+        if parent.closed:
+            return
+        self.current = parent
+        MACHINES[parent.node.kind].child_failed(self, parent, child, reason)
+
+    # -- helpers -------------------------------------------------------------------------------
+
+    def _next_id(self) -> int:
+        number = self.state.next_id
+        self.state.next_id = number + 1
+        return number
+
+    def _export(self, frame: Frame, raw_output: Any, output: Any) -> None:
+        node = frame.node
+        context = frame.thread.context
+        if node.export_as is not None:
+            self.raw_output = raw_output
+            self.output = output
+            context = evaluate(self, node.export_as, output, frame)
+        if node.export_check is not None:
+            _require(node.export_check(context), "context")
+        frame.thread.context = context  # ruling R12: only after its check
+
+    def _close_one(self, frame: Frame) -> None:
+        frame.closed = True
+        if self.state.frames.pop(frame.id, None) is None:
+            return
+        if frame.timer:
+            self.stop_timer(frame.timer)
+        if frame.clock:
+            self.stop_timer(frame.clock)
+        if frame.id in self.state.open and not _is_detached(self.state.open[frame.id]):
+            self.withdraw(frame.id)
+
+    def _end(self, status: RunStatus, *, output: Any = None, reason: Failure | None = None) -> None:
+        state = self.state
+        for number, command in list(state.open.items()):
+            # What nobody waits for outlives a run that ended by itself, but not one that was cancelled.
+            if status == "cancelled" or not _is_detached(command):
+                self.withdraw(number)
+        state.timers.clear()
+        state.frames.clear()
+        state.deferred.clear()
+        state.ended = status
+        state.output = output
+        state.failure = reason
+        self.agenda.clear()
+        self.commands.append(EndRun(status, output, reason))
+
+    def cancel_all(self) -> None:
+        """Cancel the run and everything in it."""
+        root = next(iter(self.state.frames.values()), None)
+        if root is not None:
+            while root.parent is not None:
+                root = root.parent
+            self.close_below(root)
+            if self.trace is not None:
+                self.observe("cancelled", root)
+        self._end("cancelled")
+
+
+def _is_below(frame: Frame, ancestor: Frame) -> bool:
+    above = frame.parent
+    while above is not None:
+        if above is ancestor:
+            return True
+        above = above.parent
+    return False
+
+
+def _is_detached(command: Command) -> bool:
+    return bool(getattr(command, "detached", False))
+
+
+def _require(complaint: str | None, what: str) -> None:
+    if complaint is not None:
+        raise TaskFailure(failure("validation", f"the {what} does not fit its schema: {complaint}"))
