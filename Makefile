@@ -1,0 +1,82 @@
+# Two commands do everything from a fresh clone: `make run` and `make test`.
+#
+#   make run        build the environment, start the practice company and Segue, run the renewal job
+#   make test       checks and the full test suite (what CI runs)
+#   make test-fast  unit, property and architecture tests only
+#   make check      formatter, linter, strict types, the architecture test
+#   make bench      speed, as ratios against this disk (BENCH_PEERS=1 adds other engines)
+#   make simulate SEEDS=100000   the simulated world, as long as you like
+#   make lock       resolve the dependencies again
+#   make clean      remove what was built
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SEEDS ?= 10000
+WORKERS ?= 2
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help run test test-fast check bench simulate lock clean env env-run
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+# --- environments -----------------------------------------------------------------------------
+
+$(BIN)/python:
+	@scripts/make-venv "$(PYTHON)" "$(VENV)"
+
+$(VENV)/.run: requirements/run.lock pyproject.toml | $(BIN)/python
+	@echo "installing what Segue needs (locked, with hashes)"
+	@$(BIN)/python -m pip install -q --require-hashes -r requirements/run.lock
+	@$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.lock pyproject.toml | $(VENV)/.run
+	@echo "installing what the tests need (locked, with hashes)"
+	@$(BIN)/python -m pip install -q --require-hashes -r requirements/dev.lock
+	@$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e .
+	@touch $@
+
+env-run: $(VENV)/.run
+env: $(VENV)/.dev
+
+# --- run --------------------------------------------------------------------------------------
+
+run: env-run
+	@$(BIN)/python -m scripts.demo $(DEMO)
+
+# --- test -------------------------------------------------------------------------------------
+
+test: env check
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+
+test-fast: env
+	@$(BIN)/python -m pytest -n $(WORKERS) tests/unit tests/property tests/architecture -m "not full"
+
+check: env
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/python -m pytest tests/architecture
+
+# --- measure ----------------------------------------------------------------------------------
+
+bench: env
+	@$(BIN)/python -m bench
+
+simulate: env
+	@$(BIN)/python -m segue.hosts.simulated --seeds $(SEEDS) --workers $(WORKERS)
+
+# --- housekeeping -----------------------------------------------------------------------------
+
+lock: $(BIN)/python
+	@scripts/lock "$(BIN)"
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis var

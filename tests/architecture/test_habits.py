@@ -1,0 +1,45 @@
+"""Habits of the house that a program can check."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+REGISTRIES = ("pypi" + ".org", "pythonhosted" + ".org", "npmjs" + ".org", "deb.debian" + ".org")
+
+
+def tracked() -> list[Path]:
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout
+    return [ROOT / name for name in listed.decode().split("\0") if name and (ROOT / name).is_file()]
+
+
+def texts() -> list[tuple[Path, str]]:
+    found = []
+    for path in tracked():
+        try:
+            found.append((path.relative_to(ROOT), path.read_text()))
+        except UnicodeDecodeError:
+            continue
+    return found
+
+
+def test_no_file_names_a_registry() -> None:
+    """Whoever installs decides where packages come from."""
+    named = [str(path) for path, text in texts() for host in REGISTRIES if host in text]
+    assert not named, f"these files name the host of a package registry: {named}"
+
+
+def test_no_file_carries_a_path_of_one_machine() -> None:
+    """What works only where it was written is a bug."""
+    pattern = re.compile(r"(?<![\w.$}])/(?:home/\w+|root|work|Users/\w+)/")
+    found = [f"{path}: {m.group()}" for path, text in texts() for m in [pattern.search(text)] if m]
+    assert not found, found
+
+
+def test_nothing_is_left_for_later_without_saying_so() -> None:
+    """A marker in the code is a promise nobody keeps; unfinished work is written in the documentation."""
+    pattern = re.compile(r"\b(?:TO" + r"DO|FIX" + r"ME|XX" + r"X)\b")
+    found = [str(path) for path, text in texts() if path.suffix == ".py" and pattern.search(text)]
+    assert not found, found
