@@ -59,7 +59,7 @@ def room_of(name: str) -> str:
     return name.split(".")[0]
 
 
-@pytest.mark.parametrize("name, path", modules(), ids=[name for name, _ in modules()])
+@pytest.mark.parametrize(("name", "path"), modules(), ids=[name for name, _ in modules()])
 def test_a_room_imports_only_what_the_house_plan_allows(name: str, path: Path) -> None:
     """An arrow that is not on the plan is how a house becomes one room."""
     room = room_of(name)
@@ -77,7 +77,7 @@ def test_a_room_imports_only_what_the_house_plan_allows(name: str, path: Path) -
         assert allowed, f"{name} imports {imported}, but {room} may import only {sorted(ALLOWED[room]) or 'types'}"
 
 
-@pytest.mark.parametrize("name, path", modules(), ids=[name for name, _ in modules()])
+@pytest.mark.parametrize(("name", "path"), modules(), ids=[name for name, _ in modules()])
 def test_what_is_private_to_a_room_stays_there(name: str, path: Path) -> None:
     """A leading underscore means: this room only."""
     for imported in imports_of(path):
