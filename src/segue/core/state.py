@@ -27,6 +27,7 @@ class Frame(msgspec.Struct):
         steps: Outputs of ended children that some expression reads through `$steps`.
         attempt: Which try of the innermost enclosing `try` this belongs to, from 1.
         iteration: Index in each enclosing loop, outermost first.
+        laps: Backward jumps in its list so far, not counting those of earlier attempts or iterations.
         closed: It ended; what still refers to it is void.
     """
 
@@ -45,6 +46,7 @@ class Frame(msgspec.Struct):
     steps: dict[str, Any] | None = None
     attempt: int = 1
     iteration: tuple[int, ...] = ()
+    laps: int = 0
     closed: bool = False
 
 

@@ -240,6 +240,8 @@ class Turn:
         else:
             place = child.position + 1 if then == Flow.CONTINUE else then
             if 0 <= place < len(child.siblings):
+                if place <= child.position:
+                    parent.laps += 1
                 self.begin(child.siblings[place], parent, output)
             else:
                 machine.list_done(self, parent, child.section, output, then)

@@ -1,7 +1,7 @@
 """Commands: what the core asks its host to do.
 
-A command's `id` is unique in its run and the same on every replay, so the host can use run id and command id
-as the key of an effect. Commands are never stored: they follow from history.
+A command's `id` is unique in its run and the same on every replay. Commands are never stored: they follow from
+history.
 """
 
 from __future__ import annotations
@@ -24,8 +24,10 @@ class Perform(msgspec.Struct, frozen=True, tag_field="c", tag="perform", omit_de
         arguments: Evaluated arguments. May hold `SecretText`, which only the handler reveals.
         name: The task's name in the document.
         pointer: JSON Pointer of the task in the document.
+        effect: Names the act within its run: the same over all attempts of an enclosing `try`, another one for
+            each iteration of a loop and each backward jump. Run id and this are the effect key.
         iteration: Index in each enclosing loop, outermost first.
-        attempt: Which try of an enclosing `try` this is, from 1; the effect key does not depend on it.
+        attempt: Which try of an enclosing `try` this is, from 1.
         detached: Nobody waits for the answer (`await: false`).
     """
 
@@ -34,6 +36,7 @@ class Perform(msgspec.Struct, frozen=True, tag_field="c", tag="perform", omit_de
     arguments: Any
     name: str
     pointer: str
+    effect: str
     iteration: tuple[int, ...] = ()
     attempt: int = 1
     detached: bool = False

@@ -14,6 +14,23 @@ if TYPE_CHECKING:
     from segue.core.turn import Turn
 
 
+def effect_of(frame: Frame) -> str:
+    """The act's name within its run: its node, the iterations around it, the backward jumps around it.
+
+    A retried list starts its count of jumps anew, so that an act keeps its name over all attempts and an
+    idempotent system sees one act, not two.
+    """
+    name = str(frame.node.index)
+    if frame.iteration:
+        name += "".join(f"[{place}]" for place in frame.iteration)
+    around = frame.parent
+    while around is not None:
+        if around.laps:
+            name += f"~{around.node.index}.{around.laps}"
+        around = around.parent
+    return name
+
+
 class Act(Machine):
     """Gives a `Perform` with the frame's id. With `await: false` it completes at once with its input."""
 
@@ -30,6 +47,7 @@ class Act(Machine):
                 arguments,
                 node.name,
                 node.pointer,
+                effect_of(frame),
                 frame.iteration,
                 frame.attempt,
                 not node.wait,

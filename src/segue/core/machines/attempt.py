@@ -69,6 +69,7 @@ class Try(Machine):
         node = frame.node
         assert isinstance(node, TryNode)
         frame.steps = None
+        frame.laps = 0
         if node.retry is not None and node.retry.attempt_duration is not None:
             allowed_ms = evaluate(turn, node.retry.attempt_duration, frame.input, frame)
             frame.clock = turn.start_timer(frame, "attempt", allowed_ms)

@@ -77,6 +77,7 @@ class Listen(Machine):
             frame.vars = {**(parent.vars or {}), **names}
             frame.iteration = (*parent.iteration, place)
             frame.steps = None
+            frame.laps = 0
             if node.foreach.tasks:
                 turn.begin(node.foreach.tasks[0], frame, frame.input)
             else:

@@ -43,6 +43,7 @@ class For(Machine):
             frame.vars = {**(parent.vars or {}), node.each: frame.data[place], node.at: place}
             frame.iteration = (*parent.iteration, place)
             frame.steps = None
+            frame.laps = 0
             goes_on = node.while_ is None or is_true(turn, node.while_, data, frame)
         if goes_on:
             turn.begin(node.tasks[0], frame, data)
