@@ -1,0 +1,68 @@
+"""Assembles the handlers from explicit parameters."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from segue.connectors import ConnectionStore, MemoryConnections, OutboundPolicy
+from segue.handlers.functions import FunctionHandler, FunctionRegistry
+from segue.types import Handler
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+    from segue.connectors import Calls, Outbound, OutboundLimits
+
+
+class HandlerSet(dict[str, Handler]):
+    """Handlers by name, with what they share.
+
+    Attributes:
+        outbound: The guarded HTTP client.
+        calls: How connections are called; also serves `describe` and `probe`.
+    """
+
+    def __init__(self, outbound: Outbound, calls: Calls) -> None:
+        super().__init__()
+        self.outbound = outbound
+        self.calls = calls
+
+    async def aclose(self) -> None:
+        """Close the connections that were kept open. Call it in the event loop that used them."""
+        await self.outbound.aclose()
+
+
+def build_handlers(
+    *,
+    functions: FunctionRegistry | None = None,
+    connections: ConnectionStore | None = None,
+    policy: OutboundPolicy | None = None,
+    limits: OutboundLimits | None = None,
+    ca_file: str | None = None,
+    threads: Executor | None = None,
+) -> HandlerSet:
+    """Every handler this installation has, by the name that commands use.
+
+    Args:
+        functions: Python functions for `call: NAME`.
+        connections: Connections for `call: connector`.
+        policy: What requests may reach; by default nothing private, link-local or on this machine.
+        limits: Bounds of each request.
+        ca_file: PEM file of further certificate authorities to trust.
+        threads: Where plain Python functions run; the event loop's default pool when left out.
+    """
+    # Imported here: httpx alone costs more time than the whole rest of this room.
+    from segue.connectors import Calls, Outbound, TokenCache
+    from segue.handlers.connector import ConnectorHandler
+    from segue.handlers.http import HttpHandler
+    from segue.handlers.openapi import OpenApiHandler
+
+    outbound = Outbound(policy, limits, ca_file=ca_file)
+    tokens = TokenCache(outbound)
+    calls = Calls(outbound, tokens)
+    handlers = HandlerSet(outbound, calls)
+    handlers["http"] = HttpHandler(outbound, tokens)
+    handlers["openapi"] = OpenApiHandler(outbound, tokens)
+    handlers["function"] = FunctionHandler(functions or FunctionRegistry(), threads)
+    handlers["connector"] = ConnectorHandler(calls, connections or MemoryConnections())
+    return handlers
