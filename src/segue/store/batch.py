@@ -1,0 +1,265 @@
+"""A batch: everything that one commit makes durable.
+
+Theory. Python's sqlite3 gives up the interpreter lock around every step of every statement, and a thread that
+wants it back waits for the busy event loop: up to a switch interval for each row it inserts. So a commit must be
+one step. A batch is encoded into a handful of JSON texts and written by a single INSERT into a temporary view,
+whose trigger spreads the texts over the tables with `json_each`. That statement is its own transaction: it is
+parsed, inserted, committed and flushed to disk inside one call without the interpreter lock, and it is undone as
+a whole when any of it fails. Decision 0010 has the figures.
+
+What is rare or large goes into `statements`, ordinary SQL that runs in the same transaction; such a batch takes a
+few steps more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from segue.store.codec import PACK_FROM_BYTES, encode, pack
+from segue.types import Failure
+
+_COLUMNS: Final = (
+    "runs",
+    "history",
+    "status",
+    "ends",
+    "events",
+    "intents",
+    "receipts",
+    "parked",
+    "timers",
+    "waits",
+    "unparked",
+)
+
+_INTO_TABLES: Final = """
+INSERT INTO run (seq, id, digest, namespace, name, version, status, residence, hidden, started_at, parent,
+                 parent_command, cause)
+SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, 'live', value->>7, value->>8,
+       value->>9, value->>10, value->11
+FROM json_each(NEW.runs);
+
+INSERT INTO history (run, data) SELECT CAST(key AS INTEGER), value FROM json_each(NEW.history);
+
+UPDATE run SET status = s.value FROM json_each(NEW.status) AS s WHERE run.seq = CAST(s.key AS INTEGER);
+
+UPDATE run SET status = e.value->>1, ended_at = e.value->>2, output = e.value->3, failure = e.value->>4,
+               residence = e.value->>5
+FROM json_each(NEW.ends) AS e WHERE run.seq = e.value->>0;
+
+INSERT OR IGNORE INTO event (seq, source, id, type, received_at, run, envelope)
+SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->6 FROM json_each(NEW.events);
+
+INSERT OR REPLACE INTO effect (run, command, key, handler, pointer, attempt, state, intended_at)
+SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, 'intent', value->>6
+FROM json_each(NEW.intents);
+
+UPDATE effect SET state = r.value->>2, settled_at = r.value->>3, receipt = r.value->4
+FROM json_each(NEW.receipts) AS r WHERE effect.run = r.value->>0 AND effect.command = r.value->>1;
+
+DELETE FROM timer WHERE run IN (SELECT value FROM json_each(NEW.unparked));
+DELETE FROM wait WHERE run IN (SELECT value FROM json_each(NEW.unparked));
+UPDATE run SET residence = 'live' FROM json_each(NEW.unparked) AS u
+WHERE run.seq = u.value AND run.residence = 'parked';
+
+UPDATE run SET residence = 'parked' FROM json_each(NEW.parked) AS p WHERE run.seq = p.value;
+INSERT OR REPLACE INTO timer (run, command, due_at)
+SELECT value->>0, value->>1, value->>2 FROM json_each(NEW.timers);
+INSERT OR IGNORE INTO wait (run, command, type)
+SELECT value->>0, value->>1, value->>2 FROM json_each(NEW.waits);
+"""
+# A run that is parked and woken in one batch was woken last: `unparked` drops it from `parked` (see `unpark`).
+
+
+def prepare(connection: sqlite3.Connection) -> None:
+    """Give a writing connection the view that batches are written to. It lives in memory, not in the file."""
+    names = ", ".join(f"NULL AS {name}" for name in _COLUMNS)
+    connection.execute(f"CREATE TEMP VIEW batch AS SELECT {names}")
+    connection.execute(f"CREATE TEMP TRIGGER batch_spread INSTEAD OF INSERT ON batch BEGIN {_INTO_TABLES} END")
+
+
+_WRITE: Final = f"INSERT INTO batch ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608
+
+
+class Batch:
+    """What the next commit will hold. Filled on the event loop, written by the committing thread.
+
+    Attributes:
+        history: Sequence number of the run, and the event as JSON, in the order in which they happened.
+        status: The newest status of each run whose status changed.
+        held: What the owner may release once the batch is on disk; the store does not look at it.
+        waiters: Futures that are resolved once the batch is on disk.
+    """
+
+    __slots__ = (
+        "ends",
+        "events",
+        "held",
+        "history",
+        "intents",
+        "parked",
+        "receipts",
+        "runs",
+        "statements",
+        "status",
+        "timers",
+        "unparked",
+        "waiters",
+        "waits",
+    )
+
+    def __init__(self) -> None:
+        self.history: list[tuple[int, bytes]] = []
+        self.runs: list[tuple[Any, ...]] = []
+        self.status: dict[int, str] = {}
+        self.ends: list[tuple[Any, ...]] = []
+        self.events: list[tuple[Any, ...]] = []
+        self.intents: list[tuple[Any, ...]] = []
+        self.receipts: list[tuple[Any, ...]] = []
+        self.parked: dict[int, None] = {}
+        self.timers: list[tuple[int, int, int]] = []
+        self.waits: list[tuple[int, int, str]] = []
+        self.unparked: dict[int, None] = {}
+        self.statements: list[tuple[str, Sequence[Any]]] = []
+        self.held: list[Any] = []
+        self.waiters: list[asyncio.Future[None]] = []
+
+    @property
+    def is_empty(self) -> bool:
+        """There is nothing to write and nobody waits."""
+        return not (
+            self.history
+            or self.held
+            or self.waiters
+            or self.statements
+            or self.events
+            or self.parked
+            or self.intents
+            or self.receipts
+            or self.ends
+            or self.status
+            or self.runs
+            or self.unparked
+        )
+
+    def start_run(
+        self,
+        seq: int,
+        run_id: str,
+        *,
+        digest: str,
+        namespace: str,
+        name: str,
+        version: str,
+        started_at: int,
+        hidden: bool = False,
+        parent: int | None = None,
+        parent_command: int | None = None,
+        cause: Any = None,
+    ) -> None:
+        """A run comes into being. Its history begins in the same batch."""
+        identity = (seq, run_id, digest, namespace, name, version, "running", int(hidden), started_at)
+        self.runs.append((*identity, parent, parent_command, cause))
+
+    def end_run(
+        self,
+        seq: int,
+        status: str,
+        ended_at: int,
+        *,
+        output: Any = None,
+        failure: Failure | None = None,
+        lingers: bool = False,
+    ) -> None:
+        """A run is closed. It `lingers` while an act that nobody waits for is still under way."""
+        residence = "live" if lingers else "closed"
+        raw = encode(output)
+        reason = None if failure is None else encode(failure).decode()
+        if len(raw) >= PACK_FROM_BYTES:
+            self.statements.append(("UPDATE run SET output = ? WHERE seq = ?", (pack(raw), seq)))
+            raw = b"null"
+        self.ends.append((seq, status, ended_at, msgspec.Raw(raw), reason, residence))
+
+    def add_event(self, seq: int, envelope: dict[str, Any], *, received_at: int, run: int | None = None) -> None:
+        """A CloudEvent was received, or emitted by a run. One that is stored already stays as it is."""
+        raw = encode(envelope)
+        columns = (seq, envelope["source"], envelope["id"], envelope["type"], received_at, run)
+        if len(raw) >= PACK_FROM_BYTES:
+            sql = "INSERT OR IGNORE INTO event VALUES (?, ?, ?, ?, ?, ?, ?)"
+            self.statements.append((sql, (*columns, pack(raw))))
+        else:
+            self.events.append((*columns, msgspec.Raw(raw)))
+
+    def intend(self, run: int, command: int, *, key: str, handler: str, pointer: str, attempt: int, at: int) -> None:
+        """An act that must not simply be repeated is about to begin."""
+        self.intents.append((run, command, key, handler, pointer, attempt, at))
+
+    def settle(self, run: int, command: int, state: str, at: int, receipt: Any = None) -> None:
+        """The outcome of an intended act is known: `done`, `failed`, or `unknown` for good."""
+        self.receipts.append((run, command, state, at, receipt))
+
+    def park(self, run: int, *, timers: dict[int, int], waits: dict[int, tuple[str, ...]]) -> None:
+        """A run leaves memory: due times and awaited event types by command id."""
+        self.parked[run] = None
+        self.timers += [(run, command, due_at) for command, due_at in timers.items()]
+        for command, types in waits.items():
+            self.waits += [(run, command, name) for name in types or ("",)]
+
+    def unpark(self, run: int) -> None:
+        """A parked run goes on, so its timers and waits follow from history again."""
+        if self.parked.pop(run, False) is None:
+            self.timers = [row for row in self.timers if row[0] != run]
+            self.waits = [row for row in self.waits if row[0] != run]
+        self.unparked[run] = None
+
+    def write(self, connection: sqlite3.Connection) -> None:
+        """Write everything in one transaction. Called in the committing thread; may be called again after a failure.
+
+        Raises:
+            sqlite3.Error: Nothing was written.
+        """
+        is_large = any(len(raw) >= PACK_FROM_BYTES for _, raw in self.history)
+        if not is_large and not self.statements:
+            connection.execute(_WRITE, self._texts())
+            return
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            connection.execute(_WRITE, self._texts(with_history=not is_large))
+            if is_large:
+                rows = ((seq, pack(raw)) for seq, raw in self.history)
+                connection.executemany("INSERT INTO history (run, data) VALUES (?, ?)", rows)
+            for sql, parameters in self.statements:
+                connection.execute(sql, parameters)
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+    def _texts(self, *, with_history: bool = True) -> tuple[str | None, ...]:
+        # A JSON object may hold a key twice, and json_each yields both: the run is the key, so that SQLite need
+        # not parse each event again to find out whose it is.
+        history = b"{" + b",".join([b'"%d":%b' % pair for pair in self.history]) + b"}" if with_history else b"{}"
+        return (
+            _text(self.runs),
+            history.decode() if self.history else None,
+            _text(self.status),
+            _text(self.ends),
+            _text(self.events),
+            _text(self.intents),
+            _text(self.receipts),
+            _text(list(self.parked)),
+            _text(self.timers),
+            _text(self.waits),
+            _text(list(self.unparked)),
+        )
+
+
+def _text(rows: Any) -> str | None:
+    """JSON text, or None where there is nothing, which json_each takes as no rows at all."""
+    return encode(rows).decode() if rows else None

@@ -1,0 +1,161 @@
+"""Group commit: one thread that makes batches durable, one after another.
+
+While the thread waits for the disk, the event loop fills the next batch; when the thread is done, that batch goes
+at once. So an idle system pays one flush for a step and no artificial delay, and a busy one shares each flush among
+everything that happened during the one before.
+
+A batch that cannot be written is neither lost nor torn: the thread keeps it and tries again, nothing that depends on
+it is released, and whoever waits for it is told. Only a batch that the database refuses for what it says, which is a
+bug, stops the writer for good.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable
+from typing import Final
+
+from segue.store.batch import Batch
+from segue.store.errors import HostError
+
+_RETRY_SECONDS: Final = (0.05, 0.2, 0.5, 1.0, 2.0, 5.0)
+_REFUSALS: Final = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError, sqlite3.DataError)
+
+
+class GroupCommit:
+    """Writes batches through one connection. Everything but the writing itself happens on the event loop.
+
+    Args:
+        connection: The folder's writing connection, prepared for batches; closed by `close`.
+        on_durable: Called on the event loop with each batch once it is on disk.
+        fault: Testing seam: called in the thread before each write with its number, counted from 1; what it
+            raises is taken as the failure of that write.
+    """
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        on_durable: Callable[[Batch], None],
+        *,
+        fault: Callable[[int], None] | None = None,
+    ) -> None:
+        self.pending = Batch()
+        self.trouble: HostError | None = None
+        self._connection = connection
+        self._on_durable = on_durable
+        self._fault = fault
+        self._loop = asyncio.get_running_loop()
+        self._orders: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
+        self._writing: Batch | None = None
+        self._writes = 0
+        self._failures = 0
+        self._refused = False
+        self._retry: asyncio.TimerHandle | None = None
+        self._thread = threading.Thread(target=self._work, name="segue-commit", daemon=True)
+        self._thread.start()
+
+    @property
+    def is_writing(self) -> bool:
+        """A batch is on its way to the disk, or waits to be tried again."""
+        return self._writing is not None
+
+    def flush(self) -> None:
+        """Send the pending batch on its way, unless one is on its way already or there is nothing to write."""
+        if self._writing is None and not self.pending.is_empty:
+            self._writing, self.pending = self.pending, Batch()
+            self._orders.put(self._writing)
+
+    async def wait_durable(self) -> None:
+        """Wait until everything added so far is on disk.
+
+        Raises:
+            HostError: It could not be written. It is kept and tried again, so it may become durable later.
+        """
+        if self.trouble is not None:
+            raise self.trouble
+        newest = self._writing if self.pending.is_empty else self.pending
+        if newest is None:
+            return
+        future = self._loop.create_future()
+        newest.waiters.append(future)
+        self.flush()
+        await future
+
+    async def drain(self) -> None:
+        """Wait until nothing is left to write, or until writing fails."""
+        while self.trouble is None and (self._writing is not None or not self.pending.is_empty):
+            await self.wait_durable()
+
+    async def close(self) -> None:
+        """Write what is pending if that works, stop the thread and close the connection."""
+        try:
+            await self.drain()
+        except HostError:
+            pass  # Nothing that depends on it was released; the next start goes on from what is on disk.
+        if self._retry is not None:
+            self._retry.cancel()
+        self._orders.put(None)
+        await asyncio.to_thread(self._thread.join)
+        self._connection.close()
+
+    def _work(self) -> None:
+        """The thread: write, report, wait for the next batch."""
+        while (batch := self._orders.get()) is not None:
+            error: Exception | None = None
+            try:
+                self._writes += 1
+                if self._fault is not None:
+                    self._fault(self._writes)
+                batch.write(self._connection)
+            except Exception as raised:
+                error = raised
+            try:
+                self._loop.call_soon_threadsafe(self._written, batch, error)
+            except RuntimeError:
+                return  # The loop is gone; whatever was written is on disk, nothing else matters.
+
+    def _written(self, batch: Batch, error: Exception | None) -> None:
+        if error is not None:
+            self._fail(batch, error)
+            return
+        self._failures = 0
+        self.trouble = None
+        self._writing = None
+        # The next batch first: the disk should not idle while the loop works on what this one released.
+        self.flush()
+        for waiter in batch.waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+        self._on_durable(batch)
+
+    def _fail(self, batch: Batch, error: Exception) -> None:
+        self._refused = isinstance(error, _REFUSALS) or not isinstance(error, (sqlite3.Error, OSError))
+        self.trouble = _describe(error, self._refused)
+        for waiter in (*batch.waiters, *self.pending.waiters):
+            if not waiter.done():
+                waiter.set_exception(self.trouble)
+        batch.waiters.clear()
+        self.pending.waiters.clear()
+        if not self._refused:
+            delay = _RETRY_SECONDS[min(self._failures, len(_RETRY_SECONDS) - 1)]
+            self._failures += 1
+            self._retry = self._loop.call_later(delay, self._orders.put, batch)
+
+
+def _describe(error: Exception, refused: bool) -> HostError:
+    if refused:
+        trouble = HostError(
+            f"the store refused what the host wrote ({error}): this is a bug. No new work is taken; nothing that"
+            " depends on the refused write has happened. Restart to go on from what is on disk, and report this"
+        )
+    else:
+        trouble = HostError(
+            f"the store cannot write ({error}). No new work is taken until it can; writing is tried again by itself."
+            " Free disk space or repair the disk. What was asked for may still take effect then, so repeat a start"
+            " with the same run id only"
+        )
+    trouble.__cause__ = error
+    return trouble

@@ -1,0 +1,23 @@
+"""Errors that an operator can act on."""
+
+from __future__ import annotations
+
+
+class HostError(Exception):
+    """The store or the machine below it does not do its work; no workflow is at fault.
+
+    The message says what happened, where, and what to do next. Work that depended on what could not be stored
+    has not been released, so nothing is lost and nothing happened unrecorded.
+    """
+
+
+class FolderInUse(HostError):
+    """Another process has the data folder open."""
+
+
+class FolderNotUsable(HostError):
+    """The data folder cannot be opened by this release: too new, damaged, or something else."""
+
+
+class Conflict(Exception):
+    """What was to be stored contradicts what is stored already; the caller must choose another name or version."""

@@ -1,0 +1,149 @@
+"""The store: one data folder, opened."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from segue.store import records, runs
+from segue.store.batch import Batch, prepare
+from segue.store.codec import encode, pack
+from segue.store.commit import GroupCommit
+from segue.store.errors import Conflict
+from segue.store.folder import DATABASE_NAME, FolderLock, open_writer
+from segue.store.reading import Readers
+from segue.store.records import Definition, Sql
+
+Found = TypeVar("Found")
+
+
+class Store:
+    """Everything that lasts. One process has a data folder open at a time.
+
+    Writes go through `commit`, reads through `read`; the methods below are what the use cases need of both.
+    Open it on the event loop that will use it.
+    """
+
+    def __init__(self, folder: Path, lock: FolderLock, commit: GroupCommit, readers: Readers) -> None:
+        self.folder = folder
+        self.commit = commit
+        self._lock = lock
+        self._readers = readers
+
+    @classmethod
+    def open(
+        cls,
+        folder: str | Path,
+        *,
+        on_durable: Callable[[Batch], None] = lambda batch: None,
+        fault: Callable[[int], None] | None = None,
+    ) -> Store:
+        """Open a data folder, creating or updating its file where needed.
+
+        Args:
+            on_durable: Called on the event loop with each batch once it is on disk.
+            fault: Testing seam, see `GroupCommit`.
+
+        Raises:
+            FolderInUse: Another process has it open.
+            FolderNotUsable: It is too new, damaged, foreign, or may not be written.
+        """
+        folder = Path(folder)
+        lock = FolderLock(folder)
+        try:
+            connection = open_writer(folder / DATABASE_NAME)
+            prepare(connection)
+            commit = GroupCommit(connection, on_durable, fault=fault)
+        except BaseException:
+            lock.release()
+            raise
+        return cls(folder, lock, commit, Readers(folder / DATABASE_NAME))
+
+    async def close(self) -> None:
+        """Write what is pending, and let go of the folder."""
+        await self.commit.close()
+        self._readers.close()
+        self._lock.release()
+
+    async def read(self, query: Callable[[sqlite3.Connection], Found]) -> Found:
+        """Run a query in a thread: `await store.read(lambda c: find_run(c, run_id))`.
+
+        Raises:
+            HostError: The file cannot be read.
+        """
+        return await self._readers.read(query)
+
+    async def write(self, statements: Iterable[Sql]) -> None:
+        """Run statements in one transaction, together with whatever else is due, and wait until they are on disk.
+
+        Raises:
+            HostError: They could not be written, or not yet.
+        """
+        self.commit.pending.statements += statements
+        await self.commit.wait_durable()
+
+    # -- definitions -------------------------------------------------------------------------------
+
+    async def publish(self, definition: Definition) -> bool:
+        """Store a definition; False when exactly this one was stored before.
+
+        Raises:
+            Conflict: The same name and version has other content.
+        """
+        name = (definition.namespace, definition.name, definition.version)
+        known = await self.read(lambda c: records.find_definition_named(c, *name))
+        if known is not None:
+            if known.digest == definition.digest:
+                return False
+            raise Conflict(
+                f"{name[0]}/{name[1]}:{name[2]} is published already with other content;"
+                " a published version never changes: give the document a new version"
+            )
+        await self.write([records.insert_definition(definition)])
+        return True
+
+    async def definition(self, digest: str) -> Definition | None:
+        """The definition with this digest."""
+        return await self.read(lambda c: records.find_definition(c, digest))
+
+    async def definition_named(self, namespace: str, name: str, version: str) -> Definition | None:
+        """The definition of this name and exact version."""
+        return await self.read(lambda c: records.find_definition_named(c, namespace, name, version))
+
+    async def definitions(self, *, namespace: str | None = None, name: str | None = None) -> list[Definition]:
+        """Definitions by namespace and name, each name's in the order of publishing."""
+        return await self.read(lambda c: records.list_definitions(c, namespace=namespace, name=name))
+
+    # -- connections -------------------------------------------------------------------------------
+
+    async def connections(self) -> dict[str, Any]:
+        """All connections by name."""
+        return await self.read(records.list_connections)
+
+    async def put_connection(self, name: str, data: Any) -> None:
+        """Store a connection, a JSON value, over an older one of the same name."""
+        await self.write([records.put_connection(name, pack(encode(data)), time.time_ns() // 1_000_000)])
+
+    async def delete_connection(self, name: str) -> None:
+        """Remove a connection."""
+        await self.write([records.delete_connection(name)])
+
+    # -- runs --------------------------------------------------------------------------------------
+
+    async def run(self, run_id: str) -> runs.RunRecord | None:
+        """The run with this id, as of the newest commit."""
+        return await self.read(lambda c: runs.find_run(c, run_id))
+
+    async def runs(
+        self, wanted: runs.RunFilter | None = None, *, limit: int = 100, before: int | None = None
+    ) -> runs.RunPage:
+        """A page of runs, newest first; see `list_runs`."""
+        chosen = wanted or runs.RunFilter()
+        return await self.read(lambda c: runs.list_runs(c, chosen, limit=limit, before=before))
+
+    async def count_runs(self) -> dict[str, int]:
+        """How many runs there are of each status."""
+        return await self.read(runs.count_runs)
