@@ -18,8 +18,6 @@ import yaml
 
 from segue.sandbox.http import Refusal, Request, read_json
 
-_DIGITS = 15
-"""Longer numbers are no numbers to these systems, whose database counts in 64 bits."""
 _METHODS = ("get", "post", "put", "patch", "delete")
 
 
@@ -37,7 +35,7 @@ class Parameter:
     def read(self, text: str) -> Any:
         """The parameter's value from its text, checked against its schema."""
         try:
-            value = int(text) if self.type == "integer" and len(text) <= _DIGITS else text
+            value = int(text) if self.type == "integer" else text
         except ValueError:
             value = text
         for error in self.validator.iter_errors(value):
@@ -171,7 +169,7 @@ def read_call(operation: Operation, request: Request) -> Call:
     Raises:
         Refusal: 400, 415 or 422, naming the argument that does not fit.
     """
-    query = dict(parse_qsl(request.query))
+    query = dict(parse_qsl(request.query, keep_blank_values=True))
     path = dict(zip(operation.path, request.path.split("/"), strict=True))
     arguments: dict[str, Any] = {}
     for parameter in operation.parameters:

@@ -47,7 +47,7 @@ REGIONS = ("north", "east", "south", "west", "central", "islands")
 OWNERS = ("Adele Frost", "Bram Visser", "Cora Lind", "Dario Conti", "Edda Moll", "Finn Roche")
 _TOPICS = ("Slow connection", "Invoice question", "Outage", "Change of plan", "Device set-up", "Moving house")
 _PERIOD_MONTHS = {"month_to_month": 1, "one_year": 12, "two_year": 24}
-_CONTRACTS = {"Month-to-month": "month_to_month", "One year": "one_year", "Two year": "two_year"}
+CONTRACTS = {"Month-to-month": "month_to_month", "One year": "one_year", "Two year": "two_year"}
 
 
 class Draws:
@@ -147,7 +147,7 @@ def customers(today: date) -> Iterator[Customer]:
 def _customer(published: dict[str, str], today: date) -> Customer:
     row = int(published["row"])
     draws = Draws(str(row))
-    contract, months = _CONTRACTS[published["contract"]], int(published["tenure"])
+    contract, months = CONTRACTS[published["contract"]], int(published["tenure"])
     # The day of the month is invented; the published tenure counts whole months only.
     since = add_months(today, -months) - timedelta(days=draws.below(28))
     return Customer(
