@@ -7,7 +7,7 @@ from typing import Any
 
 from segue.core.machines import MACHINES, listen
 from segue.core.plan import ActNode, ListenNode, Plan
-from segue.core.state import Moment, RunState
+from segue.core.state import Frame, Moment, RunState
 from segue.core.turn import Turn
 from segue.types import (
     AttemptFailed,
@@ -16,6 +16,7 @@ from segue.types import (
     Command,
     Event,
     MessageConsumed,
+    Perform,
     RunCancelled,
     RunPaused,
     RunResumed,
@@ -34,7 +35,8 @@ def advance(
     """Apply one event to a run and say what the host must do now.
 
     Deterministic: the same plan and events give the same states and commands, on every machine. An answer to a
-    command that is no longer open, and any event after the end, changes nothing and gives no commands.
+    command that is not open, or of another kind than the command, changes nothing and gives no commands. So does
+    any event after the end; but the answer to a detached act that outlived its run takes it out of `open`.
 
     Args:
         plan: The compiled definition that the run is pinned to.
@@ -55,6 +57,8 @@ def advance(
         turn = Turn(plan, state, event.at, trace)
         turn.start_root()
     elif state.ended is not None:
+        if isinstance(event, AttemptSucceeded | AttemptFailed):
+            state.open.pop(event.id, None)
         return state, _NOTHING
     else:
         # A clock that jumps back must not make time run backwards inside a run.
@@ -90,8 +94,8 @@ def replay(plan: Plan, history: Sequence[Event], *, trace: list[Moment] | None =
 
 
 def _succeeded(turn: Turn, event: AttemptSucceeded) -> None:
-    frame = turn.state.frames.get(event.id)
-    if turn.state.open.pop(event.id, None) is None or frame is None:
+    frame = _answered(turn.state, event.id)
+    if frame is None:
         return
     turn.current = frame
     node = frame.node
@@ -105,16 +109,24 @@ def _succeeded(turn: Turn, event: AttemptSucceeded) -> None:
 
 
 def _failed(turn: Turn, event: AttemptFailed) -> None:
-    frame = turn.state.frames.get(event.id)
-    if turn.state.open.pop(event.id, None) is not None and frame is not None:
+    frame = _answered(turn.state, event.id)
+    if frame is not None:
         turn.fault(frame, event.failure)
+
+
+def _answered(state: RunState, number: int) -> Frame | None:
+    """Close the open act of this id; its frame, if somebody waits for the answer."""
+    if not isinstance(state.open.get(number), Perform):
+        return None
+    del state.open[number]
+    return state.frames.get(number)
 
 
 def _fired(turn: Turn, event: TimerFired) -> None:
     owner = turn.state.timers.pop(event.id, None)
-    turn.state.open.pop(event.id, None)
     if owner is None:
         return
+    del turn.state.open[event.id]
     frame, purpose = owner
     turn.current = frame
     if purpose == "timeout":

@@ -369,8 +369,10 @@ class Strategy:
     def types(self) -> tuple[str, ...]:
         """Literal event types that can match; empty when any type may."""
         found: set[str] = set()
-        nested = self.until.filters if isinstance(self.until, Strategy) else ()
-        for event_filter in (*self.filters, *nested):
+        strategies = (self, self.until) if isinstance(self.until, Strategy) else (self,)
+        if any(not strategy.filters for strategy in strategies):
+            return ()  # an empty `any` takes every event
+        for event_filter in (f for strategy in strategies for f in strategy.filters):
             literal = next((m.literal for m in event_filter.matchers if m.attribute == "type"), None)
             if not isinstance(literal, str) or not _is_plain(literal):
                 return ()
@@ -468,8 +470,9 @@ class FunctionNode(Node):
 class ExtendedNode(Node):
     """A task wrapped by one extension: `before`, the task itself (`section="body"`), `after`.
 
-    The wrapper has no transforms of its own; `then` of the inner task is moved to the wrapper.
-    `when`, where present, is tested on the raw input; false runs the inner task alone.
+    The wrapper has no transforms of its own. `then` stands on the inner task and means the wrapper's siblings, so
+    that a case, a `catch.then` or a skip can replace it; `number` moves it there from the wrapper.
+    `keep` stands on the wrapper. `when`, where present, is tested on the raw input; false runs the inner task alone.
     """
 
     kind = "extended"
@@ -544,19 +547,29 @@ class Plan:
 def number(root: Node) -> tuple[Node, ...]:
     """Give every node its index, its place in its list and the list itself; return them in order."""
     found: list[Node] = []
+    seen: set[int] = set()
     pending: list[Node] = [root]
     while pending:
         node = pending.pop()
+        assert id(node) not in seen, f"{node.pointer} stands in the tree twice: compile it once for each place"
+        seen.add(id(node))
         node.index = len(found)
         found.append(node)
-        branches = isinstance(node, ForkNode)
+        if isinstance(node, ExtendedNode):
+            _hand_down(node)
         for listed in reversed(node.children()):
             for place, child in enumerate(listed):
                 child.siblings = listed
                 child.position = place
             pending.extend(reversed(listed))
-        if branches:
-            assert isinstance(node, ForkNode)
+        if isinstance(node, ForkNode):
             for place, branch in enumerate(node.branches):
                 branch.position = place
     return tuple(found)
+
+
+def _hand_down(wrapper: ExtendedNode) -> None:
+    """Put the directive where it can be replaced, and the name where the siblings are."""
+    if wrapper.then != Flow.CONTINUE:
+        wrapper.inner.then, wrapper.then = wrapper.then, Flow.CONTINUE
+    wrapper.keep = wrapper.keep or wrapper.inner.keep

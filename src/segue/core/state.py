@@ -63,7 +63,8 @@ class RunState(msgspec.Struct):
     """The state of one run: a fold of its history, owned by whoever calls `advance`.
 
     Attributes:
-        open: Commands that have been given and neither answered nor cancelled, by id.
+        open: Commands that have been given and neither answered nor cancelled, by id. After the end only
+            detached acts are left in it; the run is done with the world when it is empty.
         frames: Tasks that have started and not ended, by id.
         timers: Which frame a timer belongs to, and what for.
         correlations: Values of the instance's correlation keys.

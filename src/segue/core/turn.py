@@ -18,10 +18,25 @@ from segue.core.environment import evaluate, is_true
 from segue.core.machines import MACHINES
 from segue.core.plan import Flow, Node, Plan
 from segue.core.state import Deferred, Frame, Moment, RunState, Thread
-from segue.types import Cancel, Command, EndRun, Failure, RunStatus, StartTimer, TaskFailure, fail, failure
+from segue.types import (
+    AwaitMessages,
+    Cancel,
+    Command,
+    EndRun,
+    Failure,
+    Perform,
+    RunStatus,
+    StartTimer,
+    TaskFailure,
+    fail,
+    failure,
+)
 
 TASKS_PER_EVENT_MAX = 250_000
 """A document that starts more tasks than this without waiting for anything is taken to loop for ever."""
+
+_UNWIND = Flow.END - 1
+"""`end`, on its way up: unlike the directive of a task itself, nothing on the way may ignore it."""
 
 _LEAVES = frozenset({"set", "switch", "raise", "emit", "wait", "act"})
 _IMMEDIATE = frozenset({"set", "switch", "raise", "emit"})
@@ -99,6 +114,7 @@ class Turn:
             _require(node.output_check(output), "output")
         if node.export_as is not None or node.export_check is not None:
             self._export(frame, raw_output, output)
+        self.raw_output = self.output = None
         self._close_one(frame)
         if self.trace is not None:
             self.observe("completed", frame, output)
@@ -115,6 +131,7 @@ class Turn:
     def fault(self, frame: Frame, reason: Failure) -> None:
         """End a task, and everything below it, with a failure that its parent may handle."""
         reason = reason.at(frame.node.pointer)
+        self.raw_output = self.output = None
         self.close_below(frame)
         self._close_one(frame)
         if self.trace is not None:
@@ -148,7 +165,7 @@ class Turn:
         if timer and self.state.timers.pop(timer, None) is not None:
             self.withdraw(timer)
 
-    def give(self, command: StartTimer | Any) -> None:
+    def give(self, command: Perform | StartTimer | AwaitMessages) -> None:
         """Give the host a command that stays open until it is answered or withdrawn."""
         self.state.open[command.id] = command
         self.commands.append(command)
@@ -167,9 +184,9 @@ class Turn:
         if node.kind == "extended":
             return
         kind, pointer = ("workflow", "") if frame.parent is None else (node.kind, node.pointer)
-        self.trace.append(
-            Moment(what, self.now, pointer, node.name, kind, frame.id, frame.iteration, frame.attempt, data)
-        )
+        # A loop counts for its children; the loop itself belongs to the iteration around it.
+        iteration = () if frame.parent is None else frame.parent.iteration
+        self.trace.append(Moment(what, self.now, pointer, node.name, kind, frame.id, iteration, frame.attempt, data))
 
     # -- steps of the agenda -------------------------------------------------------------------
 
@@ -221,7 +238,6 @@ class Turn:
         raw = frame.raw
         if node.input_check is not None:
             _require(node.input_check(raw), "input")
-        self.raw_output = None
         frame.input = raw if node.input_from is None else evaluate(self, node.input_from, raw, frame)
         if frame.parent is None:
             frame.thread.context = frame.input  # ruling R11
@@ -232,9 +248,10 @@ class Turn:
             return
         self.current = parent
         machine = MACHINES[parent.node.kind]
-        if then == Flow.END:
+        if then == _UNWIND or (then == Flow.END and child.section != "body"):
             self.close_below(parent)
-            self.complete(parent, output, Flow.END)
+            machine.unwind(self, parent, child)
+            self.complete(parent, output, _UNWIND)
         elif child.section in ("branch", "body"):
             machine.child_done(self, parent, child, output, then)
         else:

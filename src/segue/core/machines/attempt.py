@@ -46,6 +46,9 @@ class Try(Machine):
         self._leave(frame)
         turn.complete(frame, output, node.catch_then if section == "catch" else None)
 
+    def unwind(self, turn: Turn, frame: Frame, child: Node) -> None:
+        self._leave(frame)
+
     def child_failed(self, turn: Turn, frame: Frame, child: Node, reason: Failure) -> None:
         if child.section == "catch":
             self._leave(frame)

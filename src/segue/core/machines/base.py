@@ -27,6 +27,9 @@ class Machine:
         """A child that stands in no list (a branch, a body) completed."""
         raise AssertionError(f"{type(self).__name__} has no single children")
 
+    def unwind(self, turn: Turn, frame: Frame, child: Node) -> None:
+        """`end` came up from this child and the frame is about to complete: leave what stands around children."""
+
     def child_failed(self, turn: Turn, frame: Frame, child: Node, reason: Failure) -> None:
         """A child failed and nothing below handled it."""
         turn.fault(frame, reason)

@@ -1,6 +1,7 @@
 """A task that an extension wraps. Law: `before`, the task, `after`, each fed by the one before it.
 
-`then: exit` inside `before` skips the task; the data so far counts as its output.
+`then: exit` inside `before` skips the task; the data so far counts as its output. What the task says about the
+way on (its `then`, a case, `catch.then`) counts after `after`; an `end` from deeper inside leaves it out.
 """
 
 from __future__ import annotations
@@ -17,13 +18,14 @@ if TYPE_CHECKING:
 
 
 class Extended(Machine):
-    """`frame.data` keeps the directive of the inner task until `after` is done; None while there is none."""
+    """`frame.data` keeps the directive of the inner task until `after` is done; `position` is 1 if `when` held."""
 
     def start(self, turn: Turn, frame: Frame) -> None:
         node = frame.node
         assert isinstance(node, ExtendedNode)
         applies = node.when is None or is_true(turn, node.when, frame.input, frame)
         frame.position = int(applies)
+        frame.data = Flow.CONTINUE
         if applies and node.before:
             turn.begin(node.before[0], frame, frame.input)
         else:
@@ -42,7 +44,7 @@ class Extended(Machine):
     def child_done(self, turn: Turn, frame: Frame, child: Node, output: Any, then: int) -> None:
         node = frame.node
         assert isinstance(node, ExtendedNode)
-        frame.data = None if then == Flow.CONTINUE else then
+        frame.data = then
         self._after(turn, frame, node, output)
 
     def _after(self, turn: Turn, frame: Frame, node: ExtendedNode, output: Any) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from segue.core.machines.base import Machine
-from segue.core.plan import Flow, ForkNode, Node
+from segue.core.plan import ForkNode, Node
 from segue.core.state import Frame, Thread
 from segue.types import Failure
 
@@ -41,7 +41,9 @@ class Fork(Machine):
             return
         context = frame.thread.context
         waits = [len(needs) for needs in node.needs] if node.needs else [0] * count
-        frame.data = Join([None] * count, [Thread(context) for _ in range(count)], waits, count)
+        # The first to complete ends a competition, so a branch with needs never comes to start in one.
+        left = waits.count(0) if node.compete else count
+        frame.data = Join([None] * count, [Thread(context) for _ in range(count)], waits, left)
         for place in reversed(range(count)):
             if waits[place] == 0:
                 turn.begin(node.branches[place], frame, frame.input, frame.data.threads[place])
@@ -52,7 +54,7 @@ class Fork(Machine):
         assert isinstance(join, Join)
         if node.compete:
             turn.close_below(frame)
-            frame.thread.context = join.threads[child.position].context
+            self.unwind(turn, frame, child)
             turn.complete(frame, output)
             return
         join.outputs[child.position] = output
@@ -61,6 +63,10 @@ class Fork(Machine):
             self._join(turn, frame, join)
         elif node.needs:
             self._release(turn, frame, node, join, child.position)
+
+    def unwind(self, turn: Turn, frame: Frame, child: Node) -> None:
+        """Only what this branch exported counts."""
+        frame.thread.context = frame.data.threads[child.position].context
 
     def child_failed(self, turn: Turn, frame: Frame, child: Node, reason: Failure) -> None:
         node, join = frame.node, frame.data
@@ -89,6 +95,3 @@ class Fork(Machine):
             if thread.context is not before:
                 frame.thread.context = thread.context
         turn.complete(frame, join.outputs)
-
-
-assert Flow.END < 0

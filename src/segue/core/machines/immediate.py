@@ -50,8 +50,9 @@ class Raise(Machine):
         assert isinstance(node, RaiseNode)
         error = evaluate(turn, node.error, frame.input, frame)
         for key in ("type", "title", "detail"):
-            if error.get(key) is not None and not isinstance(error[key], str):
-                raise fail("expression", f"the error's {key} must be text, not {type(error[key]).__name__}")
+            value = error.get(key)
+            if not isinstance(value, str) and (value is not None or key == "type"):
+                raise fail("expression", f"the error's {key} must be text, not {type(value).__name__}")
         raise TaskFailure(
             Failure(
                 type=error["type"],

@@ -13,7 +13,7 @@ import msgspec
 
 from segue.core.environment import evaluate, is_true
 from segue.core.machines.base import Machine
-from segue.core.plan import EventFilter, Iterator, ListenNode, Program, Strategy
+from segue.core.plan import EventFilter, Iterator, ListenNode, Node, Program, Strategy
 from segue.core.state import Frame
 from segue.types import AwaitMessages, SecretText, TaskFailure, failure
 
@@ -29,12 +29,14 @@ class Listening(msgspec.Struct):
     Attributes:
         taken: Filters that have their event (`all`). until_taken: the same for an `until` strategy.
         events: What was read from each consumed event; with `foreach`, the iterations' outputs.
+        seen: What was read from each consumed event, kept where `foreach` meets an `until` that looks at it.
         queue: Read but not handled yet. busy: an iteration is running. satisfied: nothing more is consumed.
     """
 
     taken: set[int] = set()
     until_taken: set[int] = set()
     events: list[Any] = []
+    seen: list[Any] = []
     queue: list[Any] = []
     handled: int = 0
     busy: bool = False
@@ -83,9 +85,14 @@ class Listen(Machine):
             else:
                 self.list_done(turn, frame, "foreach", item, 0)
         elif listening.satisfied and not listening.busy:
-            frame.vars = parent.vars
-            frame.iteration = parent.iteration
+            self.unwind(turn, frame)
             turn.complete(frame, listening.events)
+
+    def unwind(self, turn: Turn, frame: Frame, child: Node | None = None) -> None:
+        parent = frame.parent
+        assert parent is not None
+        frame.vars = parent.vars
+        frame.iteration = parent.iteration
 
 
 _MACHINE = Listen()
@@ -122,6 +129,8 @@ def offer(turn: Turn, frame: Frame, event: dict[str, Any]) -> bool:
     listening.taken.add(found[0])
     value = read_event(event, node.read)
     (listening.events if node.foreach is None else listening.queue).append(value)
+    if node.foreach is not None and isinstance(strategy.until, Program):
+        listening.seen.append(value)
     if _stops(turn, frame, node, listening):
         _satisfy(turn, frame, node)
     else:
@@ -154,7 +163,8 @@ def _stops(turn: Turn, frame: Frame, node: ListenNode, listening: Listening) -> 
     if isinstance(strategy.until, Strategy):
         return False
     if strategy.until is not None:
-        return is_true(turn, strategy.until, [*listening.events, *listening.queue], frame)
+        so_far = listening.events if node.foreach is None else listening.seen
+        return is_true(turn, strategy.until, so_far, frame)
     return _is_complete(strategy, listening.taken)
 
 
@@ -231,4 +241,5 @@ def _iteration_output(turn: Turn, frame: Frame, foreach: Iterator, output: Any) 
     if foreach.export_check is not None and (complaint := foreach.export_check(context)) is not None:
         raise TaskFailure(failure("validation", f"the context does not fit its schema: {complaint}"))
     frame.thread.context = context
+    turn.raw_output = turn.output = None
     return output

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from segue.core.environment import evaluate, is_true
 from segue.core.machines.base import Machine
-from segue.core.plan import ForNode
+from segue.core.plan import ForNode, Node
 from segue.core.state import Frame
 from segue.types import fail
 
@@ -48,9 +48,14 @@ class For(Machine):
         if goes_on:
             turn.begin(node.tasks[0], frame, data)
             return
+        self.unwind(turn, frame)
+        turn.complete(frame, data)
+
+    def unwind(self, turn: Turn, frame: Frame, child: Node | None = None) -> None:
+        parent = frame.parent
+        assert parent is not None
         frame.vars = parent.vars
         frame.iteration = parent.iteration
-        turn.complete(frame, data)
 
 
 def _kind_of(value: Any) -> str:
