@@ -34,7 +34,7 @@ from segue.connectors.policy import OutboundPolicy
 
 if TYPE_CHECKING:
     from segue.connectors.authentication import authenticator
-    from segue.connectors.calls import Calls
+    from segue.connectors.calls import Calls, read_credential
     from segue.connectors.content import encode_body, scalar_text
     from segue.connectors.describing import ConnectionReport, OperationDescription, describe, probe
     from segue.connectors.documents import Document, parse_document
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 _LATER = {
     "authentication": ("authenticator",),
-    "calls": ("Calls",),
+    "calls": ("Calls", "read_credential"),
     "content": ("encode_body", "scalar_text"),
     "describing": ("ConnectionReport", "OperationDescription", "describe", "probe"),
     "documents": ("Document", "parse_document"),
@@ -112,6 +112,7 @@ __all__ = [
     "parse_document",
     "prepare",
     "probe",
+    "read_credential",
     "read_output",
     "refused",
     "retry_after_ms",

@@ -123,7 +123,7 @@ class Paging(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
             Link header's `next`.
         items: JSON Pointer to the items in an answer; empty when the answer is the array itself.
         parameter: The argument that carries the page, offset or cursor; not for `link`.
-        first: The first page or offset.
+        first: The first page or offset; left out, pages count from 1 and offsets from 0.
         size_parameter: The argument that carries the page size.
         size: Items asked for at a time.
         next: JSON Pointer to the next cursor (`cursor`), or to a value that is false or null on the last
@@ -134,7 +134,7 @@ class Paging(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     kind: Literal["page", "offset", "cursor", "link"]
     items: str = ""
     parameter: str | None = None
-    first: int = 1
+    first: int | None = None
     size_parameter: str | None = None
     size: int | None = None
     next: str | None = None

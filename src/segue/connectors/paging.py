@@ -76,7 +76,7 @@ class _Reader:
         if paging.size_parameter is not None and paging.size is not None:
             arguments.setdefault(paging.size_parameter, paging.size)
         self._arguments = arguments
-        self._position = 0 if paging.kind == "offset" and paging.first == 1 else paging.first
+        self._position = paging.first if paging.first is not None else int(paging.kind == "page")
         self._url: str | None = None
         self._seen: set[str] = set()
 

@@ -32,7 +32,8 @@ CLIENT_METHODS: Final = (
     "none",
 )
 _ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-# A token is renewed this long before it ends, so that it does not expire on its way.
+# A token is renewed this long before it ends, so that it does not expire on its way; short-lived ones after nine
+# tenths of their life, or they would never be used twice.
 _EARLY_MS: Final = 15_000
 # A server that names no lifetime promises nothing; a refusal renews the token sooner.
 _UNSTATED_LIFETIME_MS: Final = 300_000
@@ -41,10 +42,10 @@ _CACHED_MAX: Final = 512
 
 
 class Token(msgspec.Struct, frozen=True):
-    """An access token and when it ends, in milliseconds of the cache's clock."""
+    """An access token and when to renew it, in milliseconds of the cache's clock."""
 
     value: str
-    expires_ms: int
+    renew_ms: int
     refresh: str | None = None
 
 
@@ -79,7 +80,7 @@ class TokenCache:
         lock = self._locks.setdefault(key, asyncio.Lock())
         async with lock:
             kept = self._tokens.get(key)
-            if kept is not None and kept.value != not_this and kept.expires_ms - _EARLY_MS > self._now_ms():
+            if kept is not None and kept.value != not_this and kept.renew_ms > self._now_ms():
                 self._tokens.move_to_end(key)
                 return kept
             try:
@@ -133,10 +134,11 @@ class TokenCache:
         _check_issuer(policy, value)
         lifetime = data.get("expires_in")
         seconds = _seconds(lifetime)
+        lifetime_ms = _UNSTATED_LIFETIME_MS if seconds is None else int(seconds * 1000)
         refresh = data.get("refresh_token")
         return Token(
             value=value,
-            expires_ms=self._now_ms() + (_UNSTATED_LIFETIME_MS if seconds is None else int(seconds * 1000)),
+            renew_ms=self._now_ms() + lifetime_ms - min(_EARLY_MS, lifetime_ms // 10),
             refresh=refresh if isinstance(refresh, str) else None,
         )
 

@@ -11,7 +11,10 @@ from segue.types import Handler
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
+    from segue.ai import ModelRegistry
     from segue.connectors import Calls, Outbound, OutboundLimits
+    from segue.handlers.notify import MailSettings
+    from segue.handlers.processes import ProcessSettings
 
 
 class HandlerSet(dict[str, Handler]):
@@ -35,7 +38,10 @@ class HandlerSet(dict[str, Handler]):
 def build_handlers(
     *,
     functions: FunctionRegistry | None = None,
+    models: ModelRegistry | None = None,
     connections: ConnectionStore | None = None,
+    processes: ProcessSettings | None = None,
+    mail: MailSettings | None = None,
     policy: OutboundPolicy | None = None,
     limits: OutboundLimits | None = None,
     ca_file: str | None = None,
@@ -45,17 +51,24 @@ def build_handlers(
 
     Args:
         functions: Python functions for `call: NAME`.
+        models: Models for `call: model`.
         connections: Connections for `call: connector`.
+        processes: Whether `run.script` and `run.shell` may start programs, and within which limits; off by default.
+        mail: The mail server that notices leave through; without it e-mail is refused.
         policy: What requests may reach; by default nothing private, link-local or on this machine.
         limits: Bounds of each request.
         ca_file: PEM file of further certificate authorities to trust.
         threads: Where plain Python functions run; the event loop's default pool when left out.
     """
     # Imported here: httpx alone costs more time than the whole rest of this room.
+    from segue.ai import ModelRegistry
     from segue.connectors import Calls, Outbound, TokenCache
     from segue.handlers.connector import ConnectorHandler
     from segue.handlers.http import HttpHandler
+    from segue.handlers.model import ModelHandler
+    from segue.handlers.notify import NotifyHandler
     from segue.handlers.openapi import OpenApiHandler
+    from segue.handlers.processes import ProcessSettings, ScriptHandler, ShellHandler
 
     outbound = Outbound(policy, limits, ca_file=ca_file)
     tokens = TokenCache(outbound)
@@ -64,5 +77,9 @@ def build_handlers(
     handlers["http"] = HttpHandler(outbound, tokens)
     handlers["openapi"] = OpenApiHandler(outbound, tokens)
     handlers["function"] = FunctionHandler(functions or FunctionRegistry(), threads)
+    handlers["model"] = ModelHandler(models or ModelRegistry(), threads)
+    handlers["notify"] = NotifyHandler(outbound, tokens, mail)
+    handlers["script"] = ScriptHandler(processes or ProcessSettings(), outbound, tokens)
+    handlers["shell"] = ShellHandler(processes or ProcessSettings(), outbound, tokens)
     handlers["connector"] = ConnectorHandler(calls, connections or MemoryConnections())
     return handlers
