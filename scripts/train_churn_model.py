@@ -112,7 +112,9 @@ def new_pipeline(columns: Sequence[str]) -> Pipeline:
 
 def to_graph(pipeline: Pipeline) -> bytes:
     """The pipeline as ONNX: an input of shape [N, 1] per feature, and the one output [N, 1]."""
-    kinds = [(name, FloatTensorType([None, 1]) if name in NUMBERS else StringTensorType([None, 1])) for name in FEATURES]
+    kinds = [
+        (name, FloatTensorType([None, 1]) if name in NUMBERS else StringTensorType([None, 1])) for name in FEATURES
+    ]
     model = to_onnx(
         pipeline, initial_types=kinds, options={"zipmap": False}, target_opset={"": _OPSET, "ai.onnx.ml": 3}
     )

@@ -171,6 +171,10 @@ def read_call(operation: Operation, request: Request) -> Call:
     """
     query = dict(parse_qsl(request.query, keep_blank_values=True))
     path = dict(zip(operation.path, request.path.split("/"), strict=True))
+    known = {parameter.name for parameter in operation.parameters if parameter.place == "query"}
+    if unknown := sorted(query.keys() - known):
+        # Many vendors ignore these. A misspelt filter that lists everybody is no help to those who practise.
+        raise Refusal(400, "unknown_parameter", f"There is no parameter {unknown[0]!r} here.")
     arguments: dict[str, Any] = {}
     for parameter in operation.parameters:
         if parameter.place == "path":

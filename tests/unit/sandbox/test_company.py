@@ -8,6 +8,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+
 from segue.sandbox import CompanyError, PracticeCompany
 from segue.sandbox.database import Database, create
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import jsonschema_rs
 import pytest
+
 from segue.sandbox.company import NAMES
 from segue.sandbox.contract import Call, Contract, read_call
 from segue.sandbox.http import Refusal, Request
@@ -122,6 +123,7 @@ def test_path_parameters_are_decoded_once() -> None:
         ("crm", request("/api/v1/accounts", "limit=ten"), 400),
         ("crm", request("/api/v1/accounts", "renewal_before=soon"), 400),
         ("crm", request("/api/v1/accounts", "renewal_before="), 400),
+        ("crm", request("/api/v1/accounts", "renewal_befor=2026-01-01"), 400),
         ("crm", request("/api/v1/accounts/nobody"), 400),
         ("support", request("/desk/api/requesters/lookup"), 400),
         ("billing", request("/billing/clients/12345678901234567890123"), 400),

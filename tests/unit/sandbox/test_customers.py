@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import date, timedelta
+from datetime import date
 
 import msgspec
 import pytest
+
 from segue.sandbox import billing, crm, support, usage
 from segue.sandbox import customers as module
 from segue.sandbox.customers import Customer, add_months, customers, next_renewal, read_rows

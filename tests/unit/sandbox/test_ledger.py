@@ -7,6 +7,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+
 from segue.sandbox.database import Database, create
 from segue.sandbox.http import Refusal
 from segue.sandbox.ledger import Ledger
