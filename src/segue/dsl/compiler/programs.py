@@ -1,0 +1,322 @@
+"""Programs: expressions and templates of the document as functions of data and variables.
+
+A template is compiled once into nested closures; what is constant in it is built once. Only the document's own
+text is ever compiled: a value that happens to look like `${ ... }` when it arrives as data stays a value.
+
+Source: Open Workflow DSL 1.0.x, "Runtime expressions"; rulings R13 to R15.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from segue.core.plan import Evaluate, Program
+from segue.dsl.compiler.build import LANGUAGE, Build, Place, Scope, TaskList, below
+from segue.dsl.expressions import Expression, ExpressionError, compile_expression, is_wrapped, unwrap
+from segue.types import SecretText, TaskFailure, fail
+
+Part = tuple[Any, Evaluate | None, frozenset[str]]
+"""A piece of a template: its constant value, or its function with the variables it reads."""
+
+_NO_READS: Final[frozenset[str]] = frozenset()
+
+
+def constant(value: Any, text: str = "") -> Program:
+    """A program that always gives this value. Callers must not change what they get."""
+
+    def run(data: Any, variables: Mapping[str, Any], now_ms: int) -> Any:
+        return value
+
+    return Program(run, (), text or (value if isinstance(value, str) else ""), constant=True)
+
+
+NOTHING: Final = constant(None)
+"""Stands in for what could not be compiled; never reaches a plan that is returned."""
+
+
+def expression(build: Build, text: Any, pointer: str, scope: Scope, place: Place) -> Program | None:
+    """Compile a field that is an expression, bare or wrapped. None when there is nothing to compile."""
+    if not isinstance(text, str) or not build.is_sound(pointer):
+        return None
+    compiled = _compile(build, text, pointer, scope, place)
+    if compiled is None:
+        return NOTHING
+    run, reads = _run_of(build, compiled, pointer)
+    return Program(run, tuple(sorted(reads)), text)
+
+
+def template(build: Build, value: Any, pointer: str, scope: Scope, place: Place) -> Program:
+    """Compile a value whose text may hold expressions, at any depth."""
+    if not build.is_sound(pointer):
+        return NOTHING
+    return _program(_part(build, value, pointer, scope, place), value)
+
+
+def transform(build: Build, value: Any, pointer: str, scope: Scope, place: Place) -> Program | None:
+    """Compile `from` or `as`: text is an expression, an object is a template. None when the key is absent."""
+    if value is None:
+        return None
+    if isinstance(value, str):
+        return expression(build, value, pointer, scope, place)
+    return template(build, value, pointer, scope, place)
+
+
+def literal_text(build: Build, text: str, pointer: str) -> None:
+    """Warn of expressions in the middle of a text, which are not evaluated (ruling R14)."""
+    if "${" in text and not is_wrapped(text):
+        message = "this text holds `${ }` in its middle, which is not evaluated"
+        build.warn(
+            "expression-in-text", pointer, message, 'build the text inside one expression: ${ "Hello " + .name }'
+        )
+
+
+def combine(parts: Mapping[str, Program | Any]) -> Program:
+    """An object made of programs and constants."""
+    pieces: dict[str, Part] = {}
+    for key, part in parts.items():
+        if not isinstance(part, Program):
+            pieces[key] = (part, None, _NO_READS)
+        elif part.constant:
+            pieces[key] = (part.run(None, {}, 0), None, _NO_READS)
+        else:
+            pieces[key] = (None, part.run, frozenset(part.reads))
+    return _program(_object(pieces), None)
+
+
+def mapped(program: Program, function: Callable[[Any], Any]) -> Program:
+    """A program whose value passes through a pure function, which may raise `TaskFailure`."""
+    inner = program.run
+    if program.constant:
+        return constant(function(inner(None, {}, 0)), program.text)
+
+    def run(data: Any, variables: Mapping[str, Any], now_ms: int) -> Any:
+        return function(inner(data, variables, now_ms))
+
+    return Program(run, program.reads, program.text)
+
+
+def constant_value(program: Program | None) -> Any:
+    """The value of a constant program, otherwise None."""
+    return program.run(None, {}, 0) if program is not None and program.constant else None
+
+
+# -- templates -------------------------------------------------------------------------------------
+
+
+def _program(part: Part, source: Any) -> Program:
+    value, run, reads = part
+    text = source if isinstance(source, str) else ""
+    return constant(value, text) if run is None else Program(run, tuple(sorted(reads)), text)
+
+
+def _part(build: Build, value: Any, pointer: str, scope: Scope, place: Place) -> Part:
+    if isinstance(value, str):
+        return _text(build, value, pointer, scope, place)
+    if isinstance(value, dict):
+        return _object({k: _part(build, v, below(pointer, k), scope, place) for k, v in value.items()})
+    if isinstance(value, list):
+        return _array([_part(build, v, below(pointer, i), scope, place) for i, v in enumerate(value)])
+    return value, None, _NO_READS
+
+
+def _text(build: Build, text: str, pointer: str, scope: Scope, place: Place) -> Part:
+    if is_wrapped(text):
+        compiled = _compile(build, text, pointer, scope, place)
+        if compiled is None:
+            return None, None, _NO_READS
+        run, reads = _run_of(build, compiled, pointer)
+        return None, _or_text(run, text) if build.is_loose else run, reads
+    if build.is_loose:
+        return _tried(build, text, pointer, scope, place)
+    literal_text(build, text, pointer)
+    return text, None, _NO_READS
+
+
+def _tried(build: Build, text: str, pointer: str, scope: Scope, place: Place) -> Part:
+    """Loose mode: text is an expression if it compiles as one here, and its own value if that fails."""
+    names = (place.variables | set(scope.bound)) - {"secrets"}
+    try:
+        compiled = compile_expression(text, variables=names)
+    except ExpressionError:
+        return text, None, _NO_READS
+    if "steps" in compiled.variables and not _steps_are_known(build, compiled, pointer, scope, quiet=True):
+        return text, None, _NO_READS
+    run, reads = _run_of(build, compiled, pointer)
+    return None, _or_text(run, text), reads
+
+
+def _or_text(run: Evaluate, text: str) -> Evaluate:
+    def tried(data: Any, variables: Mapping[str, Any], now_ms: int) -> Any:
+        try:
+            return run(data, variables, now_ms)
+        except TaskFailure:
+            return text
+
+    return tried
+
+
+def _object(pieces: Mapping[str, Part]) -> Part:
+    base = {key: part[0] for key, part in pieces.items()}
+    moving = [(key, part[1]) for key, part in pieces.items() if part[1] is not None]
+    if not moving:
+        return base, None, _NO_READS
+
+    def run(data: Any, variables: Mapping[str, Any], now_ms: int) -> dict[str, Any]:
+        made = base.copy()
+        for key, inner in moving:
+            made[key] = inner(data, variables, now_ms)
+        return made
+
+    return None, run, _reads(pieces.values())
+
+
+def _array(pieces: list[Part]) -> Part:
+    base = [part[0] for part in pieces]
+    moving = [(place, part[1]) for place, part in enumerate(pieces) if part[1] is not None]
+    if not moving:
+        return base, None, _NO_READS
+
+    def run(data: Any, variables: Mapping[str, Any], now_ms: int) -> list[Any]:
+        made = base.copy()
+        for place, inner in moving:
+            made[place] = inner(data, variables, now_ms)
+        return made
+
+    return None, run, _reads(pieces)
+
+
+def _reads(pieces: Iterable[Part]) -> frozenset[str]:
+    return frozenset().union(*(part[2] for part in pieces))
+
+
+# -- expressions -----------------------------------------------------------------------------------
+
+
+def _run_of(build: Build, compiled: Expression, pointer: str) -> tuple[Evaluate, frozenset[str]]:
+    """The function of an expression, and what it reads of the run; secrets are references known beforehand."""
+    evaluate = compiled.evaluate
+    where = build.prefix + pointer
+    secrets = {name: SecretText.of(name) for name in compiled.secrets}
+
+    def run(data: Any, variables: Mapping[str, Any], now_ms: int) -> Any:
+        try:
+            return evaluate(data, variables, now_ms=now_ms)
+        except ExpressionError as error:
+            raise fail("expression", f"the expression at {where} failed: {error.message}") from None
+
+    def run_with_secrets(data: Any, variables: Mapping[str, Any], now_ms: int) -> Any:
+        return run(data, {**variables, "secrets": secrets}, now_ms)
+
+    reads = frozenset(compiled.variables) - {"secrets"}
+    return (run_with_secrets if secrets else run), reads
+
+
+def _compile(build: Build, text: str, pointer: str, scope: Scope, place: Place) -> Expression | None:
+    """Compile, and check that everything it reads is there to be read."""
+    names = LANGUAGE | set(scope.bound)
+    key = (text, names)
+    inner = unwrap(text) if is_wrapped(text) else text
+    compiled: Expression | ExpressionError | None = build.expressions.get(key)
+    if compiled is None:
+        try:
+            compiled = compile_expression(inner, variables=names)
+        except ExpressionError as error:
+            compiled = error
+        build.expressions[key] = compiled
+    if isinstance(compiled, ExpressionError):
+        _refuse(build, compiled, text, inner, pointer)
+        return None
+    return compiled if _is_allowed(build, compiled, pointer, scope, place) else None
+
+
+def _refuse(build: Build, error: ExpressionError, text: str, inner: str, pointer: str) -> None:
+    offset = text.find(inner) + (error.column or 1) - 1
+    line, column = build.document.position_in(pointer, text, offset)
+    finding = build.document.finding("invalid-expression", "error", error.message, error.hint, pointer=pointer)
+    build.findings.append(replace(finding, line=line, column=column))
+
+
+def _is_allowed(build: Build, compiled: Expression, pointer: str, scope: Scope, place: Place) -> bool:
+    allowed = place.variables | set(scope.bound)
+    hidden = sorted(set(compiled.variables) - allowed)
+    for name in hidden:
+        if name == "secrets":
+            message = f"secrets may not be read in {place.name}: their values would end up in data"
+            remedy = "read them in `headers`, `environment`, `authentication`, or the `with` of a function"
+            build.error("secret-not-allowed", pointer, message, remedy)
+        else:
+            names = ", ".join(f"${other}" for other in sorted(allowed)) or "none"
+            message = f"${name} is not available in {place.name}"
+            build.error("variable-not-available", pointer, message, f"available here: {names}")
+    if hidden:
+        return False
+    if "secrets" in compiled.variables and not _secrets_are_declared(build, compiled, pointer):
+        return False
+    return "steps" not in compiled.variables or _steps_are_known(build, compiled, pointer, scope)
+
+
+def _secrets_are_declared(build: Build, compiled: Expression, pointer: str) -> bool:
+    named = _names_under(compiled, "$secrets")
+    if named is None:
+        message = "secrets are read by name: which one this reads is not known before it runs"
+        build.error("dynamic-secret", pointer, message, "write $secrets.NAME")
+        return False
+    declared = build.use.get("secrets")
+    missing = sorted(name for name in named if not isinstance(declared, list) or name not in declared)
+    for name in missing:
+        message = f"the secret {name!r} is not declared"
+        build.error("undeclared-secret", pointer, message, "add it to the list `use.secrets`")
+    return not missing
+
+
+def _steps_are_known(build: Build, compiled: Expression, pointer: str, scope: Scope, *, quiet: bool = False) -> bool:
+    named = _names_under(compiled, "$steps")
+    if named is None:
+        if not quiet:
+            message = "tasks are read by name: which ones this reads is not known before it runs"
+            build.error("dynamic-steps", pointer, message, 'write $steps.NAME, or $steps["NAME"]')
+        return False
+    fine = True
+    for name in sorted(named):
+        complaint = _use_step(name, scope.around)
+        if complaint:
+            fine = False
+            if not quiet:
+                build.error(*_unknown_step(name, complaint, pointer, scope))
+    return fine
+
+
+def _use_step(name: str, around: tuple[tuple[TaskList, int], ...]) -> str:
+    """Note that this task's output is read; says why that cannot be, if it cannot."""
+    complaint = f"there is no task {name!r} in this list or around it"
+    for tasks, at in around:
+        if name not in tasks.order:
+            continue
+        if tasks.is_done(name, at):
+            tasks.use(name)
+            return ""
+        complaint = (
+            f"the branch {name!r} may not be done here" if tasks.needs else f"the task {name!r} has not run yet here"
+        )
+    return complaint
+
+
+def _unknown_step(name: str, complaint: str, pointer: str, scope: Scope) -> tuple[str, str, str, str]:
+    known = sorted({other for tasks, at in scope.around for other in tasks.order if tasks.is_done(other, at)})
+    remedy = "$steps reads tasks that ran before in the same list or in one around it"
+    if known:
+        remedy = f"readable here: {', '.join(known[:20])}"
+    return "unknown-step", pointer, f"$steps: {complaint}", remedy
+
+
+def _names_under(compiled: Expression, root: str) -> set[str] | None:
+    """The names read directly below a variable, or None when they are computed."""
+    names: set[str] = set()
+    for path in compiled.paths:
+        if path[0] == root:
+            if len(path) < 2 or not isinstance(path[1], str):
+                return None
+            names.add(path[1])
+    return names

@@ -1,0 +1,56 @@
+"""What a document is checked against: the functions, connections and permissions of the place that publishes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from segue.dsl.functions import FunctionDocument, default_function
+
+ResolveFunction = Callable[[str, "str | None", Any], "FunctionDocument | None"]
+"""`(name, version, endpoint) -> function`. Version None: the latest. Endpoint None: the default catalogue; otherwise
+the catalogue's endpoint as the document writes it, or the absolute URI of a function file (then the name is empty).
+"""
+
+ResolveResource = Callable[[Any], bytes]
+"""`(endpoint as written) -> content`. Raises `OSError` or `ValueError` with a message for the author."""
+
+
+@dataclass(frozen=True, slots=True)
+class PythonFunction:
+    """A function registered in Python.
+
+    Attributes:
+        parameters, result: JSON Schemas of its arguments and of its result; None: anything goes.
+    """
+
+    name: str
+    parameters: Mapping[str, Any] | None = None
+    result: Mapping[str, Any] | None = None
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """The facts that the linter and the compiler need and that no document holds.
+
+    Attributes:
+        functions: Functions registered in Python, by name. Functions of the default catalogue come first.
+        resolve_function: Finds functions of catalogues. The default knows the default catalogue only.
+        resolve_resource: Reads schemas kept elsewhere. None: they are refused.
+        allow_processes: An administrator allows tasks to start processes (`run.script`, `run.shell`).
+        allow_remote_functions: Functions may be called by absolute URI (ruling R25: off by default).
+        connections: Names of the known connections. None: not known, so not checked.
+        workflows: `(namespace, name)` of the published workflows. None: not checked.
+        runtime: What `$runtime` shows.
+    """
+
+    functions: Mapping[str, PythonFunction] = field(default_factory=dict)
+    resolve_function: ResolveFunction = default_function
+    resolve_resource: ResolveResource | None = None
+    allow_processes: bool = False
+    allow_remote_functions: bool = False
+    connections: Collection[str] | None = None
+    workflows: Collection[tuple[str, str]] | None = None
+    runtime: Mapping[str, Any] | None = None
