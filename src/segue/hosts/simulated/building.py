@@ -136,7 +136,8 @@ def attempt(name: str, *tasks: Node, handle: tuple[Node, ...] | None = None, **m
 def retry(**policy: Any) -> Retry:
     """A retry policy; durations and conditions may be plain values."""
     plain = ("backoff", "count")
-    return Retry(**{key: value if key in plain else given(value) for key, value in policy.items()})
+    fields: dict[str, Any] = {key: value if key in plain else given(value) for key, value in policy.items()}
+    return Retry(**fields)
 
 
 def event_filter(type_: str, *, correlate: tuple[Correlation, ...] = (), **attributes: Any) -> EventFilter:

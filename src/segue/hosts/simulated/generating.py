@@ -1,0 +1,316 @@
+"""Random plans: every kind of task, every common key, small programs that are pure and total.
+
+A swarm-style `Taste` is drawn first: each plan uses only some kinds of tasks and some habits, and those a lot.
+Plans where everything is a little likely find less than plans that are one-sided.
+
+Programs make numbers from whatever they see (`mixed`), so data stays small however often it goes round. A backward
+jump always passes an act, so no plan goes round for ever within one event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from random import Random
+from typing import Any, Final
+from zlib import crc32
+
+import msgspec
+
+from segue.core.plan import Correlation, Flow, Node, Plan, Program, Strategy
+from segue.hosts.simulated import building as b
+from segue.types import ERROR_BASE, fail
+
+HANDLERS: Final = ("read", "keyed", "lookup", "manual", "model")
+"""Kinds of handlers: two that repeat, one that is looked up, one that a person is asked about, one that talks."""
+
+TYPES: Final = ("order.made", "order.paid", "note", "stop")
+"""Types of the events that plans emit and listen for."""
+
+_KINDS: Final = (
+    "act",
+    "put",
+    "switch",
+    "throw",
+    "emit",
+    "wait",
+    "do",
+    "loop",
+    "fork",
+    "attempt",
+    "listen",
+    "function",
+    "extended",
+)
+_COMPOSITE: Final = frozenset({"do", "loop", "fork", "attempt", "listen", "function", "extended"})
+_HABITS: Final = (
+    "condition",
+    "input_from",
+    "output_as",
+    "export_as",
+    "timeout",
+    "check",
+    "broken",
+    "directive",
+    "jump_back",
+    "detached",
+    "keep",
+)
+_STYLES: Final = ("compete", "needs", "retry", "handler_list", "until", "foreach", "correlate")
+"""Habits of single kinds, which come up seldom enough to be taken more often."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taste:
+    """What one plan likes: weights of kinds, and how likely each habit is."""
+
+    kinds: Mapping[str, float]
+    habits: Mapping[str, float]
+    depth_max: int
+    length_max: int
+
+    @classmethod
+    def drawn(cls, rng: Random) -> Taste:
+        """A one-sided taste; acts are always among it."""
+        kinds = {kind: rng.choice((0.0, 0.0, 1.0, 1.0, 4.0)) for kind in _KINDS} | {"act": rng.choice((2.0, 5.0))}
+        kinds["attempt"] += rng.choice((0.0, 1.0, 3.0))
+        habits = {habit: rng.choice((0.0, 0.0, 0.1, 0.3)) for habit in _HABITS}
+        habits |= {style: rng.choice((0.0, 0.4, 0.8)) for style in _STYLES}
+        # What always fails drowns everything else, so it stays rare.
+        habits["broken"] *= 0.1
+        habits["check"] *= 0.2
+        habits["directive"] *= 0.5
+        kinds["throw"] *= 0.2
+        return cls(kinds, habits, rng.randint(1, 4), rng.randint(2, 6))
+
+
+def random_plan(rng: Random, *, name: str = "random") -> Plan:
+    """A plan drawn from a fresh taste."""
+    return Generator(rng, Taste.drawn(rng)).plan(name)
+
+
+def mixed(salt: int, *values: Any) -> int:
+    """A number below 1000 that depends on all values and nothing else."""
+    return crc32(msgspec.json.encode((salt, values))) % 1000
+
+
+class Generator:
+    """Draws tasks of one plan."""
+
+    def __init__(self, rng: Random, taste: Taste) -> None:
+        self.rng = rng
+        self.taste = taste
+        self.made = 0
+
+    def plan(self, name: str) -> Plan:
+        """A whole plan; `name` tells it apart from others."""
+        common: dict[str, Any] = {}
+        if self.likes("timeout"):
+            common["timeout"] = self.rng.choice((50, 5_000, 500_000))
+        if self.likes("output_as"):
+            common["output_as"] = self.number("context")
+        return b.plan(*self.tasks(0), name=name, **common)
+
+    def likes(self, habit: str) -> bool:
+        """Whether to do this now."""
+        return self.rng.random() < self.taste.habits[habit]
+
+    # -- programs --------------------------------------------------------------------------------
+
+    def number(self, *reads: str) -> Program:
+        """A small number made of the data and these variables, or, rarely, an expression failure."""
+        salt = self.rng.randrange(1000)
+        if self.likes("broken"):
+            return b.program(lambda data, v: self._fails_sometimes(salt, data), *reads)
+        return b.program(lambda data, v: mixed(salt, data, *(v[name] for name in reads)) % 100, *reads)
+
+    def truth(self, *reads: str, likely: int = 2) -> Program:
+        """True in `likely` of three cases."""
+        salt = self.rng.randrange(1000)
+        return b.program(lambda data, v: mixed(salt, data, *(v[name] for name in reads)) % 3 < likely, *reads)
+
+    def ms(self) -> Any:
+        """A duration, short or long."""
+        return self.rng.choice((0, 1, 20, 300, 4_000, 60_000, 3_600_000))
+
+    @staticmethod
+    def _fails_sometimes(salt: int, data: Any) -> Any:
+        value = mixed(salt, data)
+        if value % 2:
+            raise fail("expression", f"a program that fails on {value}")
+        return value % 100
+
+    # -- tasks -----------------------------------------------------------------------------------
+
+    def tasks(self, depth: int, *, least: int = 0) -> tuple[Node, ...]:
+        """A list of tasks, perhaps empty, with directives among them."""
+        count = max(least, self.rng.randint(0 if depth else 2, max(2, self.taste.length_max - depth)))
+        listed = [self.task(depth) for _ in range(count)]
+        for place, node in enumerate(listed):
+            if self.likes("directive"):
+                node.then = self._directive(place, count)
+        if listed and self.likes("jump_back"):
+            asked = b.act(self.name("act"), self.number(), handler=self.rng.choice(HANDLERS))
+            listed = [asked, *listed]
+            for node in listed[1:]:
+                if node.then >= 0:
+                    node.then += 1
+            # The plain act at the place of the jump makes each round wait for an event.
+            listed.append(b.switch(self.name("again"), (self.truth(likely=1), 0)))
+        return tuple(listed)
+
+    def _directive(self, place: int, count: int) -> int:
+        forward = place + 1 + self.rng.randrange(max(1, count - place - 1))
+        return self.rng.choice((Flow.EXIT, Flow.END, forward if forward < count else Flow.CONTINUE))
+
+    def task(self, depth: int) -> Node:
+        """One task of any kind that may stand at this depth."""
+        kinds = [k for k in _KINDS if depth < self.taste.depth_max or k not in _COMPOSITE]
+        weights = [self.taste.kinds[kind] for kind in kinds]
+        kind = self.rng.choices(kinds, weights)[0]
+        makers: dict[str, Callable[[int], Node]] = {
+            "act": lambda _: self.act(),
+            "put": lambda _: b.put(self.name("put"), self.number("context", "steps"), **self.common()),
+            "switch": self._switch,
+            "throw": self._throw,
+            "emit": self._emit,
+            "wait": lambda _: b.wait(self.name("wait"), self.ms(), **self.common(timed=True)),
+            "do": lambda d: b.do(self.name("do"), *self.tasks(d), **self.common(timed=True)),
+            "loop": self._loop,
+            "fork": self._fork,
+            "attempt": self._attempt,
+            "listen": self._listen,
+            "function": self._function,
+            "extended": self._extended,
+        }
+        return makers[kind](depth + 1)
+
+    def name(self, kind: str) -> str:
+        """A name that no other task of the plan has."""
+        self.made += 1
+        return f"{kind}{self.made}"
+
+    def common(self, *, timed: bool = False) -> dict[str, Any]:
+        """Keys that every task may have."""
+        keys: dict[str, Any] = {}
+        if self.likes("condition"):
+            keys["condition"] = self.truth("context")
+        if self.likes("input_from"):
+            keys["input_from"] = self.number("task")
+        if self.likes("output_as"):
+            keys["output_as"] = self.number("input")
+        if self.likes("export_as"):
+            keys["export_as"] = self.number("context", "output")
+        if self.likes("check"):
+            salt = self.rng.randrange(1000)
+            place = self.rng.choice(("input_check", "output_check", "export_check"))
+            keys[place] = lambda value: "it does not fit" if mixed(salt, value) % 5 == 0 else None
+        if self.likes("keep"):
+            keys["keep"] = True
+        if timed and self.likes("timeout"):
+            keys["timeout"] = self.ms()
+        return keys
+
+    def act(self) -> Node:
+        """A task that acts, through a random handler."""
+        reads = self.rng.sample(("context", "item", "error", "steps"), self.rng.randint(0, 2))
+        keys = self.common(timed=True)
+        if self.likes("check"):
+            keys["result_check"] = lambda value: None if isinstance(value, int) else "not a number"
+        return b.act(
+            self.name("act"),
+            self.number(*reads),
+            handler=self.rng.choice(HANDLERS),
+            wait=not self.likes("detached"),
+            **keys,
+        )
+
+    def _switch(self, depth: int) -> Node:
+        choices = (Flow.CONTINUE, Flow.CONTINUE, Flow.EXIT, Flow.END)
+        cases = [(self.truth(likely=1), self.rng.choice(choices)) for _ in range(self.rng.randint(1, 2))]
+        return b.switch(self.name("switch"), *cases, **self.common())
+
+    def _throw(self, depth: int) -> Node:
+        word = self.rng.choice(("runtime", "validation", "own"))
+        return b.throw(self.name("throw"), ERROR_BASE + word, self.rng.choice((400, 500)), **self.common())
+
+    def _emit(self, depth: int) -> Node:
+        salt, type_ = self.rng.randrange(1000), self.rng.choice(TYPES[:3])
+        event = b.program(lambda data, v: {"type": type_, "data": mixed(salt, data), "order": mixed(salt, data) % 3})
+        keys = self.common()
+        keys.setdefault("output_as", self.number())
+        return b.emit(self.name("emit"), event, **keys)
+
+    def _loop(self, depth: int) -> Node:
+        items = list(range(self.rng.randint(0, 3)))
+        while_ = self.truth("index", likely=2) if self.likes("condition") else None
+        keys = self.common(timed=True)
+        return b.loop(self.name("loop"), items, *self.tasks(depth), while_=while_, **keys)
+
+    def _fork(self, depth: int) -> Node:
+        branches = [self.task(depth) for _ in range(self.rng.randint(0, 3))]
+        compete = self.likes("compete")
+        needs: tuple[tuple[int, ...], ...] = ()
+        if self.likes("needs"):
+            needs = tuple(tuple(i for i in range(place) if self.rng.random() < 0.6) for place in range(len(branches)))
+        keys = self.common(timed=True)
+        # Outputs of forks nest; made into numbers, they stay small in loops.
+        keys.setdefault("output_as", self.number())
+        return b.fork(self.name("fork"), *branches, compete=compete, needs=needs, **keys)
+
+    def _attempt(self, depth: int) -> Node:
+        keys = self.common(timed=True)
+        if self.likes("condition"):
+            keys["when"] = self.truth("error")
+        if self.rng.random() < 0.2:
+            keys["catch_with"] = self.rng.choice(({"status": 500}, {"type": ERROR_BASE + "communication"}))
+        if self.likes("retry"):
+            keys["retry"] = self._retry()
+        if self.likes("directive"):
+            keys["catch_then"] = self.rng.choice((Flow.CONTINUE, Flow.EXIT, Flow.END))
+        handle = self.tasks(depth) if self.likes("handler_list") else None
+        return b.attempt(self.name("try"), *self.tasks(depth), handle=handle, **keys)
+
+    def _retry(self) -> Any:
+        policy: dict[str, Any] = {"count": self.rng.randint(0, 3), "delay": self.ms()}
+        policy["backoff"] = self.rng.choice(("constant", "linear", "exponential"))
+        if self.rng.random() < 0.3:
+            policy |= {"jitter_from": 5, "jitter_to": 50}
+        if self.rng.random() < 0.3:
+            policy["attempt_duration"] = self.ms()
+        if self.rng.random() < 0.2:
+            policy["duration"] = self.rng.choice((100, 100_000))
+        return b.retry(**policy)
+
+    def _listen(self, depth: int) -> Node:
+        foreach = None
+        if self.likes("foreach"):
+            output_as = self.number("item") if self.likes("output_as") else None
+            foreach = b.each(*self.tasks(depth), output_as=output_as)
+        keys = self.common(timed=True)
+        keys.setdefault("output_as", self.number())
+        return b.listen(self.name("listen"), self._strategy(), foreach=foreach, **keys)
+
+    def _strategy(self) -> Strategy:
+        types = self.rng.sample(TYPES[:3], self.rng.randint(1, 2))
+        mode = self.rng.choice(("one", "all", "any"))
+        correlate: tuple[Correlation, ...] = ()
+        if self.likes("correlate"):
+            correlate = (Correlation("order", b.program(lambda event, v: event.get("order"))),)
+        if mode == "one":
+            return b.one(types[0], correlate=correlate)
+        filters = tuple(b.event_filter(type_, correlate=correlate) for type_ in types)
+        if mode == "any" and self.likes("until"):
+            size = self.rng.randint(1, 3)
+            until = self.rng.choice((b.program(lambda events, v: len(events) >= size), b.one("stop")))
+            return Strategy("any", filters, until)
+        return Strategy("all" if mode == "all" else "any", filters)
+
+    def _function(self, depth: int) -> Node:
+        arguments = self.number("context") if self.rng.random() < 0.5 else None
+        return b.function(self.name("function"), self.task(depth), arguments, **self.common(timed=True))
+
+    def _extended(self, depth: int) -> Node:
+        when = self.truth() if self.likes("condition") else None
+        before, after = self.tasks(depth), self.tasks(depth)
+        return b.extended(self.task(depth), before=before, after=after, when=when)
