@@ -156,6 +156,12 @@ def known_events(connection: sqlite3.Connection, keys: Sequence[tuple[str, str]]
     return {row for key in keys for row in connection.execute(sql, key)}
 
 
+def event_seq(connection: sqlite3.Connection, source: str, event_id: str) -> int | None:
+    """The place of an event in the order of arrival."""
+    row = connection.execute("SELECT seq FROM event WHERE source = ? AND id = ?", (source, event_id)).fetchone()
+    return None if row is None else int(row[0])
+
+
 def newest_event(connection: sqlite3.Connection) -> int:
     """The largest sequence number of an event, 0 without any."""
     return int(connection.execute("SELECT coalesce(max(seq), 0) FROM event").fetchone()[0])

@@ -1,0 +1,37 @@
+"""Hosts: they feed the core with events, perform its commands through handlers, and keep history.
+
+`contracts.py` says what a host asks of other rooms, `clock.py` holds the clocks, `embedded/` is the host for one
+process and one data folder. No rule of the workflow language lives here: what a run does next only the core decides.
+Open `contracts.py` first, then `embedded/engine.py`.
+"""
+
+from segue.hosts.clock import SystemClock, VirtualClock
+from segue.hosts.contracts import (
+    Clock,
+    HostHealth,
+    HostSettings,
+    InlineHandler,
+    PlanSource,
+    RunChange,
+    RunOutcome,
+    UnknownRun,
+)
+from segue.hosts.embedded import Control, EmbeddedHost, Subscription
+from segue.store import HostError
+
+__all__ = [
+    "Clock",
+    "Control",
+    "EmbeddedHost",
+    "HostError",
+    "HostHealth",
+    "HostSettings",
+    "InlineHandler",
+    "PlanSource",
+    "RunChange",
+    "RunOutcome",
+    "Subscription",
+    "SystemClock",
+    "UnknownRun",
+    "VirtualClock",
+]

@@ -1,0 +1,132 @@
+"""What a host asks of the rooms around it, and what it answers them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from segue.core import Plan
+from segue.types import EffectContext, Failure, Perform, RunStatus
+
+
+class Clock(Protocol):
+    """The only clock of a host, so that tests and simulations can own time."""
+
+    def now_ms(self) -> int:
+        """Milliseconds since the Unix epoch, UTC. May jump in either direction."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Return when about this much time has passed."""
+        ...
+
+
+class PlanSource(Protocol):
+    """Where compiled definitions come from. Asked often: keep what was compiled."""
+
+    def plan(self, digest: str) -> Plan:
+        """The plan of a published definition.
+
+        Raises:
+            LookupError: There is none with this digest.
+        """
+        ...
+
+    def resolve(self, namespace: str, name: str, version: str) -> str:
+        """The digest of the definition of this name and version; `latest` is the newest published one.
+
+        Raises:
+            LookupError: There is none.
+        """
+        ...
+
+
+class InlineHandler(Protocol):
+    """What a handler may offer beside `Handler`, for acts that cost less than a switch of tasks."""
+
+    def perform_now(self, command: Perform, context: EffectContext) -> Any:
+        """Act at once, on the event loop, and return the result; `NotImplemented` asks for `perform` instead.
+
+        Called only for acts whose recovery is `repeat`. Must not wait for anything.
+
+        Raises:
+            TaskFailure: The act failed.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class HostSettings:
+    """How a host behaves. The defaults suit one machine.
+
+    Attributes:
+        acts_max: Acts under way at once, over all handlers; more wait their turn.
+        handler_acts_max: The same for single handlers, by name.
+        park_after_ms: A run that only waits leaves memory after this long without an event.
+        park_timer_min_ms: It stays while a timer comes due sooner than this.
+        early_events_ms: How long an event is kept for waits that open later (ruling R22).
+        child_depth_max: How deep workflows may start workflows that they wait for.
+        drain_seconds: How long `close` waits for acts under way that must not simply be repeated.
+        tune_gc: Let the garbage collector run less often. It is process-wide, so a host embedded in somebody
+            else's program should not decide it.
+    """
+
+    acts_max: int = 1000
+    handler_acts_max: Mapping[str, int] = field(default_factory=dict)
+    park_after_ms: int = 2_000
+    park_timer_min_ms: int = 5_000
+    early_events_ms: int = 3_600_000
+    child_depth_max: int = 50
+    drain_seconds: float = 5.0
+    tune_gc: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RunOutcome:
+    """How a run ended: `output` when completed, `failure` when faulted."""
+
+    run_id: str
+    status: RunStatus
+    output: Any = None
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunChange:
+    """Something about a run became durable.
+
+    Attributes:
+        status: Its status now.
+        events: How many events its history holds now; a reader asks for those it has not seen.
+        at: Milliseconds since the epoch.
+    """
+
+    run_id: str
+    namespace: str
+    name: str
+    status: RunStatus
+    events: int
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class HostHealth:
+    """What an operator looks at first.
+
+    Attributes:
+        accepting: New work is taken.
+        trouble: Why it is not.
+        live_runs: Runs in memory.
+        acts: Acts under way. waiting_acts: Acts that wait for their turn.
+    """
+
+    accepting: bool
+    trouble: str | None
+    live_runs: int
+    acts: int
+    waiting_acts: int
+
+
+class UnknownRun(LookupError):
+    """There is no run with this id."""

@@ -1,0 +1,370 @@
+"""The engine: events go in, states move, a commit happens, and only then does anything follow.
+
+Theory. Three queues, all on the event loop's thread:
+
+    agenda     events that happened but have not been applied to their run. Applying one may cause others (a child
+               that ends answers its parent), so nothing is applied inside something else.
+    pending    the batch that gathers what those events change. The store writes one batch at a time.
+    released   commands whose batch is on disk. Only here does anything reach the world or another run.
+
+A command that answers at once puts an event on the agenda, which goes into the batch being gathered while the disk
+is busy with the one before. So the processor and the disk work side by side, and the rule that nothing happens
+before its cause is on disk holds by construction: there is no other way out of the engine than `released`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from secrets import token_hex
+from typing import TYPE_CHECKING, Any, Final
+
+from segue.core import Plan, RunState, advance
+from segue.hosts.contracts import Clock, HostSettings
+from segue.hosts.embedded.live import LiveRun
+from segue.store import Batch, GroupCommit, codec, records
+from segue.types import (
+    AttemptFailed,
+    AttemptSucceeded,
+    AwaitMessages,
+    Cancel,
+    Command,
+    Emit,
+    EndRun,
+    Event,
+    Failure,
+    Json,
+    Perform,
+    RunStarted,
+    StartTimer,
+    failure,
+)
+
+if TYPE_CHECKING:
+    from segue.hosts.embedded.children import Children
+    from segue.hosts.embedded.feed import Feed
+    from segue.hosts.embedded.parking import Parking
+    from segue.hosts.embedded.performer import Performer
+    from segue.hosts.embedded.postman import Postman
+    from segue.hosts.embedded.scheduler import Scheduler
+    from segue.hosts.embedded.timekeeper import Timekeeper
+
+_log = logging.getLogger("segue.hosts")
+
+WORKFLOW: Final = "workflow"
+"""The handler name of `run.workflow`, which the host performs itself."""
+
+RELEASED_AT_ONCE: Final = 64
+"""How many runs go on before the loop looks elsewhere: about two milliseconds of work."""
+
+_SCALARS: Final = frozenset({str, int, bool, type(None)})
+
+Held = tuple[LiveRun, Sequence[Command]] | tuple[Callable[[], None], None]
+
+
+class Engine:
+    """Moves runs. The collaborators below are set once, by the host that wires them."""
+
+    performer: Performer
+    timekeeper: Timekeeper
+    postman: Postman
+    children: Children
+    scheduler: Scheduler
+    parking: Parking
+    feed: Feed
+    commit: GroupCommit
+
+    def __init__(self, clock: Clock, settings: HostSettings) -> None:
+        self.clock = clock
+        self.settings = settings
+        self.runs: dict[int, LiveRun] = {}
+        self.by_id: dict[str, LiveRun] = {}
+        self.next_seq = 1
+        self.next_inbox = 1
+        self._started_at = 0
+        self._loop = asyncio.get_running_loop()
+        self._agenda: deque[tuple[LiveRun, Event, bytes]] = deque()
+        self._applying = False
+        self._released: deque[Held] = deque()
+        self._scheduled = False
+        self._stopped = False
+
+    # -- in ----------------------------------------------------------------------------------------
+
+    def begin(
+        self,
+        plan: Plan,
+        run_id: str,
+        *,
+        digest: str,
+        input: Json,
+        cause: dict[str, Any],
+        parent: LiveRun | None = None,
+        parent_command: int | None = None,
+        hidden: bool = False,
+    ) -> LiveRun:
+        """A run comes into being. Its id must be new, its input settled (`codec.settled`)."""
+        seq, self.next_seq = self.next_seq, self.next_seq + 1
+        run = LiveRun(
+            seq,
+            run_id,
+            plan,
+            digest,
+            cause=cause,
+            parent=None if parent is None else parent.seq,
+            parent_command=parent_command,
+            depth=0 if parent is None else parent.depth + 1,
+            hidden=hidden,
+        )
+        now = self._start_time()
+        self.runs[seq] = run
+        self.by_id[run_id] = run
+        self.commit.pending.start_run(
+            seq,
+            run_id,
+            digest=digest,
+            namespace=plan.namespace,
+            name=plan.name,
+            version=plan.version,
+            started_at=now,
+            hidden=hidden,
+            parent=run.parent,
+            parent_command=parent_command,
+            cause=cause,
+        )
+        self.apply(run, RunStarted(now, run_id, digest, input, token_hex(8), cause))
+        return run
+
+    def new_id(self) -> str:
+        """An id for a run. Ids grow with time, so that their index grows at its end."""
+        return f"{self.clock.now_ms():012x}-{token_hex(6)}"
+
+    def apply(self, run: LiveRun, event: Event) -> None:
+        """An event happened to a run."""
+        self._enter(run, event, codec.encode(event))
+
+    def answer(self, run: LiveRun, command_id: int, output: Json) -> None:
+        """An act succeeded. Its result reaches the run as it will be read back; what is not JSON fails the act."""
+        if run.gone or command_id not in run.state.open:
+            return
+        event = AttemptSucceeded(self.clock.now_ms(), command_id, output)
+        try:
+            raw = codec.encode(event)
+            if type(output) not in _SCALARS:
+                event = codec.decode_event(raw)
+        except (TypeError, ValueError, RecursionError, OverflowError) as error:
+            self.fail(run, command_id, failure("runtime", f"the act's result cannot be stored: {error}"))
+            return
+        self._enter(run, event, raw)
+
+    def fail(self, run: LiveRun, command_id: int, reason: Failure) -> None:
+        """An act failed."""
+        if not run.gone and command_id in run.state.open:
+            self.apply(run, AttemptFailed(self.clock.now_ms(), command_id, reason))
+
+    def after_commit(self, act: Callable[[], None]) -> None:
+        """Call `act` once everything added so far is on disk."""
+        self.commit.pending.held.append((act, None))
+        self.wake()
+
+    async def wait_committed(self) -> None:
+        """Wait until everything added so far is on disk, however long the store is in trouble."""
+        future = self._loop.create_future()
+        self.after_commit(lambda: None if future.done() else future.set_result(None))
+        await future
+
+    @property
+    def is_stopped(self) -> bool:
+        """The host closes."""
+        return self._stopped
+
+    def stop(self) -> None:
+        """Release nothing any more."""
+        self._stopped = True
+
+    def _start_time(self) -> int:
+        """Now, but never earlier than the newest run's start while the clock was only corrected, not wrong.
+
+        Listings rely on it: the order of runs is the order of their start times.
+        """
+        now = self.clock.now_ms()
+        if self._started_at - 3_600_000 < now < self._started_at:
+            now = self._started_at
+        self._started_at = now
+        return now
+
+    # -- agenda ------------------------------------------------------------------------------------
+
+    def _enter(self, run: LiveRun, event: Event, raw: bytes) -> None:
+        agenda = self._agenda
+        agenda.append((run, event, raw))
+        if self._applying:
+            return
+        self._applying = True
+        try:
+            while agenda:
+                self._apply(*agenda.popleft())
+        finally:
+            self._applying = False
+        if not self._scheduled:
+            self.wake()
+
+    def _apply(self, run: LiveRun, event: Event, raw: bytes) -> None:
+        if run.gone:
+            return
+        state: RunState | None = getattr(run, "state", None)
+        if state is not None and state.ended is not None:
+            self._apply_late(run, event, raw)
+            return
+        try:
+            state, commands = advance(run.plan, state, event)
+        except Exception as error:
+            self.quarantine(run, error)
+            return
+        run.state = state
+        run.events += 1
+        batch = self.commit.pending
+        batch.history.append((run.seq, raw))
+        if run.parked:
+            run.parked = False
+            batch.unpark(run.seq)
+        run.parking = False
+        self._take(run, commands, batch)
+        if state.ended is None:
+            status = state.status
+            if status != run.status:
+                run.status = batch.status[run.seq] = status
+
+    def _take(self, run: LiveRun, commands: Sequence[Command], batch: Batch) -> None:
+        """What must be in the same transaction as its cause happens now; the rest is held."""
+        for command in commands:
+            if isinstance(command, Perform):
+                if command.handler == WORKFLOW:
+                    self.children.start(run, command)
+            elif isinstance(command, Emit):
+                self.postman.emit(run, command.event)
+            elif isinstance(command, EndRun):
+                self._end(run, command, batch)
+            elif isinstance(command, Cancel) and run.children:
+                self.children.cancel(run, command.id)
+        # Even without commands: whoever follows the run is told after the commit.
+        batch.held.append((run, commands))
+
+    def _end(self, run: LiveRun, command: EndRun, batch: Batch) -> None:
+        run.status = command.status
+        batch.status.pop(run.seq, None)
+        lingers = bool(run.state.open)
+        batch.end_run(
+            run.seq,
+            command.status,
+            run.state.last_at,
+            output=command.output,
+            failure=command.failure,
+            lingers=lingers,
+        )
+        if run.parent is not None:
+            self.children.ended(run, command)
+        self.scheduler.ended(run, command)
+
+    def _apply_late(self, run: LiveRun, event: Event, raw: bytes) -> None:
+        """The answer to an act that nobody waits for, after its run had ended by itself."""
+        if not isinstance(event, AttemptSucceeded | AttemptFailed) or run.state.open.pop(event.id, None) is None:
+            return
+        run.events += 1
+        batch = self.commit.pending
+        batch.history.append((run.seq, raw))
+        if not run.state.open:
+            batch.statements.append(records.close_lingering(run.seq))
+            batch.held.append((lambda: self.forget(run), None))
+
+    def quarantine(self, run: LiveRun, error: BaseException) -> None:
+        """A bug stopped this run. Its history is kept as it is on disk, the others go on."""
+        _log.error("run %s (%s) is set aside: a bug stopped it", run.id, run.workflow, exc_info=error)
+        reason = f"{type(error).__name__}: {error}"
+        self.commit.pending.statements.append(records.quarantine_run(run.seq, reason))
+        self.performer.drop(run)
+        self.forget(run)
+        self.after_commit(lambda: self.feed.quarantined(run, reason))
+
+    def forget(self, run: LiveRun) -> None:
+        """The run leaves memory."""
+        run.gone = True
+        self.runs.pop(run.seq, None)
+        self.by_id.pop(run.id, None)
+        self.postman.drop(run)
+
+    # -- out ---------------------------------------------------------------------------------------
+
+    def durable(self, batch: Batch) -> None:
+        """A batch is on disk: what it held may happen."""
+        if batch.held and not self._stopped:
+            self._released += batch.held
+            self.wake()
+
+    def wake(self) -> None:
+        """See to it that the engine takes a turn soon."""
+        if not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon(self._turn)
+
+    def _turn(self) -> None:
+        """Release some of what is on disk, and send on what that caused."""
+        released = self._released
+        # `_scheduled` stays set meanwhile: what happens now needs no turn of its own.
+        for _ in range(min(RELEASED_AT_ONCE, len(released))):
+            run, commands = released.popleft()
+            if commands is None:
+                run()  # type: ignore[operator]
+            else:
+                self._release(run, commands)  # type: ignore[arg-type]
+        self._scheduled = False
+        self.commit.flush()
+        if released:
+            self.wake()
+
+    def _release(self, run: LiveRun, commands: Sequence[Command]) -> None:
+        if self.feed.has_subscribers:
+            self.feed.changed(run)
+        if run.gone:
+            return
+        still_open = run.state.open
+        for command in commands:
+            if isinstance(command, Perform):
+                if command.id in still_open and command.handler != WORKFLOW:
+                    self.performer.start(run, command)
+            elif isinstance(command, StartTimer):
+                if command.id in still_open:
+                    self.timekeeper.start(run, command)
+                    self.parking.consider(run)
+            elif isinstance(command, AwaitMessages):
+                if command.id in still_open:
+                    self.postman.open(run, command)
+                    self.parking.consider(run)
+            elif isinstance(command, Cancel):
+                self.performer.cancel(run, command.id)
+                self.postman.close_wait(run, command.id)
+            elif isinstance(command, EndRun):
+                self.feed.closed(run, command)
+                if not still_open:
+                    self.forget(run)
+
+    def resume(self, run: LiveRun, intended: frozenset[int], *, recovering: bool) -> None:
+        """Issue again what a run that was read from disk waits for.
+
+        Args:
+            intended: Commands whose intent to act is on disk, without an outcome.
+            recovering: The process died since, so acts may have been performed.
+        """
+        self.runs[run.seq] = run
+        self.by_id[run.id] = run
+        for command in list(run.state.open.values()):
+            if isinstance(command, Perform):
+                if command.handler != WORKFLOW:
+                    self.performer.start(run, command, recovering=recovering, intended=command.id in intended)
+            elif isinstance(command, StartTimer):
+                self.timekeeper.start(run, command)
+            elif isinstance(command, AwaitMessages):
+                self.postman.open(run, command, search=recovering)
+        self.parking.consider(run)

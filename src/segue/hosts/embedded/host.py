@@ -1,0 +1,393 @@
+"""The embedded host: one process, one data folder."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final
+
+import msgspec
+
+from segue.core import Plan
+from segue.hosts.clock import SystemClock
+from segue.hosts.contracts import Clock, HostHealth, HostSettings, PlanSource, RunOutcome, UnknownRun
+from segue.hosts.embedded.children import Children
+from segue.hosts.embedded.engine import Engine
+from segue.hosts.embedded.feed import Feed, Subscription
+from segue.hosts.embedded.parking import Parking
+from segue.hosts.embedded.performer import Performer
+from segue.hosts.embedded.plans import Plans
+from segue.hosts.embedded.postman import Postman
+from segue.hosts.embedded.scheduler import Scheduler
+from segue.hosts.embedded.timekeeper import Timekeeper
+from segue.store import (
+    HostError,
+    RunFilter,
+    RunPage,
+    RunRecord,
+    ScheduleRecord,
+    Store,
+    codec,
+    records,
+    runs,
+)
+from segue.types import Event, Handler, RunCancelled, RunPaused, RunResumed, SecretSource
+
+Control = RunPaused | RunResumed | RunCancelled
+
+_RUN_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,199}")
+_RECOVERED_AT_ONCE: Final = 500
+
+
+class EmbeddedHost:
+    """Runs workflows durably in this process.
+
+    Open it with `async with EmbeddedHost.open(folder, …) as host`. All its methods belong to the event loop that
+    opened it.
+    """
+
+    def __init__(self, store: Store, engine: Engine, plans: Plans) -> None:
+        self.store = store
+        self._engine = engine
+        self._plans = plans
+        self._starting: dict[str, asyncio.Future[None]] = {}
+        self._gc_before: tuple[int, int, int] | None = None
+        self._closed = False
+
+    @classmethod
+    def open(
+        cls,
+        folder: str | Path,
+        *,
+        handlers: Mapping[str, Handler],
+        plans: PlanSource | Callable[[Store], PlanSource],
+        secrets: SecretSource,
+        clock: Clock | None = None,
+        settings: HostSettings | None = None,
+        fault: Callable[[int], None] | None = None,
+    ) -> _Opening:
+        """Open a data folder, go on with what it holds, and take work.
+
+        Args:
+            handlers: By the name that documents' acts give. `workflow` is the host's own.
+            plans: Where compiled definitions come from, or what makes that of the opened store.
+            fault: Testing seam: called before each write with its number; may raise to make the write fail.
+
+        Raises:
+            FolderInUse: Another process has the folder open.
+            FolderNotUsable: It is too new, damaged, foreign, or may not be written.
+        """
+        return _Opening(
+            partial(
+                cls._open, folder, handlers, plans, secrets, clock or SystemClock(), settings or HostSettings(), fault
+            )
+        )
+
+    @classmethod
+    async def _open(
+        cls,
+        folder: str | Path,
+        handlers: Mapping[str, Handler],
+        plans: PlanSource | Callable[[Store], PlanSource],
+        secrets: SecretSource,
+        clock: Clock,
+        settings: HostSettings,
+        fault: Callable[[int], None] | None,
+    ) -> EmbeddedHost:
+        engine = Engine(clock, settings)
+        store = Store.open(folder, on_durable=engine.durable, fault=fault)
+        source = Plans(plans(store) if callable(plans) else plans)
+        engine.commit = store.commit
+        engine.feed = Feed(store, clock)
+        engine.performer = Performer(engine, handlers, secrets, settings)
+        engine.timekeeper = Timekeeper(engine, store)
+        engine.postman = Postman(engine, store)
+        engine.children = Children(engine, store, source)
+        engine.scheduler = Scheduler(engine, store, source)
+        engine.parking = Parking(engine, store, source)
+        host = cls(store, engine, source)
+        try:
+            await host._go_on()
+        except BaseException:
+            await host.close()
+            raise
+        return host
+
+    async def _go_on(self) -> None:
+        """Take up what the last process left."""
+        engine = self._engine
+        engine.next_seq = await self.store.read(runs.newest_seq) + 1
+        engine.next_inbox = await self.store.read(records.newest_inbox) + 1
+        await engine.postman.load()
+        newest = 0
+        while seqs := await self.store.read(partial(runs.unfinished, after=newest, limit=_RECOVERED_AT_ONCE)):
+            await engine.parking.load(seqs, recovering=True)
+            newest = seqs[-1]
+        for number, seq, event in await self.store.read(records.read_inbox):
+            engine.children.fetch(seq, number, event)
+        await engine.timekeeper.open()
+        await engine.scheduler.open()
+        await engine.parking.open()
+        await engine.postman.offer_missed()
+        if engine.settings.tune_gc:
+            self._tune_gc()
+
+    def _tune_gc(self) -> None:
+        """Frames and commands die young and hold no circles; looking for circles among them costs a tenth."""
+        self._gc_before = gc.get_threshold()
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(50_000, 50, 50)
+
+    async def close(self) -> None:
+        """Take no more work, let the last commit finish, and let go of the folder.
+
+        Runs that have not ended go on at the next start. Acts under way are stopped; those that must not simply be
+        repeated get `drain_seconds` to finish.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        engine = self._engine
+        await engine.performer.close(engine.settings.drain_seconds)
+        engine.stop()
+        for part in (engine.timekeeper, engine.parking, engine.postman, engine.children):
+            await part.close()
+        engine.postman.save_progress()
+        engine.feed.close()
+        await self.store.close()
+        if self._gc_before is not None:
+            gc.set_threshold(*self._gc_before)
+            gc.unfreeze()
+
+    # -- runs --------------------------------------------------------------------------------------
+
+    async def start(
+        self, digest: str, input: Any = None, *, run_id: str | None = None, cause: Mapping[str, Any] | None = None
+    ) -> str:
+        """Start a run; returns its id when the start is on disk.
+
+        Args:
+            run_id: The caller's own id for it: starting it twice starts it once. Letters, digits and `._:@-`.
+            cause: Who or what started it; see `RunStarted.cause`.
+
+        Raises:
+            LookupError: There is no such definition.
+            ValueError: The id or the input is not acceptable.
+            HostError: The start could not be stored, or not yet; starting again with the same id is safe.
+        """
+        self._check_open()
+        plan = self._plans.plan(digest)
+        settled = codec.settled(input)
+        because = codec.settled(dict(cause or {}))
+        if run_id is None:
+            run_id = self._engine.new_id()
+        else:
+            _check_run_id(run_id)
+            if await self._exists(run_id):
+                return run_id
+        self._engine.begin(plan, run_id, digest=digest, input=settled, cause=because)
+        await self.store.commit.wait_durable()
+        return run_id
+
+    async def start_many(
+        self, digest: str, inputs: Iterable[Any], *, cause: Mapping[str, Any] | None = None
+    ) -> list[str]:
+        """Start a run for each input, in one commit; returns their ids in order.
+
+        Raises:
+            LookupError: There is no such definition.
+            ValueError: An input is not acceptable; then nothing is started.
+            HostError: The starts could not be stored, or not yet.
+        """
+        self._check_open()
+        plan = self._plans.plan(digest)
+        because = codec.settled(dict(cause or {}))
+        settled = [codec.settled(input) for input in inputs]
+        ids = [self._begin_one(plan, digest, input, because) for input in settled]
+        await self.store.commit.wait_durable()
+        return ids
+
+    def _begin_one(self, plan: Plan, digest: str, input: Any, cause: dict[str, Any]) -> str:
+        return self._engine.begin(plan, self._engine.new_id(), digest=digest, input=input, cause=cause).id
+
+    async def _exists(self, run_id: str) -> bool:
+        """Is there a run with this id? Callers that ask for the same id at once take turns."""
+        while (other := self._starting.get(run_id)) is not None:
+            await asyncio.shield(other)
+        if run_id in self._engine.by_id:
+            await self.store.commit.wait_durable()
+            return True
+        turn = self._starting[run_id] = asyncio.get_running_loop().create_future()
+        try:
+            return await self.store.run(run_id) is not None
+        finally:
+            del self._starting[run_id]
+            turn.set_result(None)
+
+    async def wait_closed(self, run_id: str) -> RunOutcome:
+        """Wait until the run has ended.
+
+        Raises:
+            UnknownRun: There is none with this id.
+            HostError: A bug stopped it, or the host closes.
+        """
+        return await self._engine.feed.wait_closed(run_id)
+
+    async def control(self, run_id: str, event: Control) -> bool:
+        """Pause, resume or cancel a run; returns when that is on disk.
+
+        Args:
+            event: Its `at` is replaced by the host's time.
+
+        Returns:
+            False when the run had ended before.
+
+        Raises:
+            UnknownRun: There is none with this id.
+            HostError: It could not be stored, or not yet; or the run is set aside and can only be cancelled.
+        """
+        self._check_open()
+        event = msgspec.structs.replace(event, at=self._engine.clock.now_ms())
+        run = self._engine.by_id.get(run_id)
+        if run is None:
+            record = await self.store.run(run_id)
+            if record is None:
+                raise UnknownRun(f"there is no run {run_id!r}")
+            if record.is_closed:
+                return False
+            if record.residence == "quarantined":
+                return await self._end_quarantined(record, event)
+            run = await asyncio.shield(self._engine.parking.wake(record.seq))
+        if run is None or run.state.ended is not None:
+            return False
+        self._engine.apply(run, event)
+        self._engine.parking.consider(run)
+        await self.store.commit.wait_durable()
+        return True
+
+    async def _end_quarantined(self, record: RunRecord, event: Control) -> bool:
+        if not isinstance(event, RunCancelled):
+            raise HostError(
+                f"run {record.id!r} is set aside because a bug stopped it ({record.reason}); it can be cancelled,"
+                " not paused or resumed"
+            )
+        batch = self.store.commit.pending
+        batch.history.append((record.seq, codec.encode(event)))
+        batch.end_run(record.seq, "cancelled", event.at)
+        await self.store.commit.wait_durable()
+        return True
+
+    async def run(self, run_id: str) -> RunRecord | None:
+        """The run with this id, as of the newest commit."""
+        return await self.store.run(run_id)
+
+    async def runs(self, wanted: RunFilter | None = None, *, limit: int = 100, before: int | None = None) -> RunPage:
+        """A page of runs, newest first; `before` is the `next` of the page before."""
+        return await self.store.runs(wanted, limit=limit, before=before)
+
+    async def history(self, run_id: str, *, offset: int = 0, limit: int | None = None) -> list[Event]:
+        """Events of a run, oldest first.
+
+        Raises:
+            UnknownRun: There is none with this id.
+        """
+        record = await self.store.run(run_id)
+        if record is None:
+            raise UnknownRun(f"there is no run {run_id!r}")
+        return await self.store.read(partial(runs.read_history, seq=record.seq, offset=offset, limit=limit))
+
+    def subscribe(self, run_id: str | None = None) -> Subscription:
+        """Watch one run, or all: an asynchronous iterator of `RunChange`. Close it when done."""
+        return self._engine.feed.subscribe(run_id)
+
+    # -- events and schedules ----------------------------------------------------------------------
+
+    async def publish(self, event: Mapping[str, Any]) -> bool:
+        """Take in a CloudEvent; returns when it is on disk, False when its source and id were seen before.
+
+        Raises:
+            ValueError: It lacks `id`, `source` or `type`, or is not JSON.
+            HostError: It could not be stored, or not yet; publishing it again is safe.
+        """
+        return (await self.publish_many([event]))[0]
+
+    async def publish_many(self, events: Sequence[Mapping[str, Any]]) -> list[bool]:
+        """Take in CloudEvents in one commit, in this order; see `publish`."""
+        self._check_open()
+        return await self._engine.postman.publish([dict(event) for event in events])
+
+    async def activate(self, digest: str) -> None:
+        """Let a definition with a schedule start by itself, in place of other versions of it.
+
+        Raises:
+            LookupError: There is no such definition.
+            ValueError: It has no schedule.
+            HostError: The change could not be stored, or not yet.
+        """
+        self._check_open()
+        await self._engine.scheduler.activate(digest)
+
+    async def deactivate(self, namespace: str, name: str) -> bool:
+        """Let a workflow no longer start by itself; False when it did not."""
+        self._check_open()
+        return await self._engine.scheduler.deactivate(namespace, name)
+
+    def schedules(self) -> list[ScheduleRecord]:
+        """Workflows that start by themselves."""
+        return self._engine.scheduler.active
+
+    # -- the host itself ---------------------------------------------------------------------------
+
+    def health(self) -> HostHealth:
+        """Whether work is taken, and how much is under way."""
+        trouble = self.store.commit.trouble
+        performer = self._engine.performer
+        return HostHealth(
+            accepting=trouble is None and not self._closed,
+            trouble=None if trouble is None else str(trouble),
+            live_runs=len(self._engine.runs),
+            acts=performer.acts,
+            waiting_acts=performer.waiting_acts,
+        )
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise HostError("the host is closed; open the data folder again")
+        if self.store.commit.trouble is not None:
+            raise self.store.commit.trouble
+
+
+class _Opening:
+    """What `EmbeddedHost.open` gives: await it, or use it with `async with`."""
+
+    def __init__(self, opened: Callable[[], Any]) -> None:
+        self._opened = opened
+        self._host: EmbeddedHost | None = None
+
+    def __await__(self) -> Any:
+        return self._opened().__await__()
+
+    async def __aenter__(self) -> EmbeddedHost:
+        self._host = await self._opened()
+        assert self._host is not None
+        return self._host
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._host is not None
+        await self._host.close()
+
+
+def _check_run_id(run_id: str) -> None:
+    if not _RUN_ID.fullmatch(run_id):
+        raise ValueError(
+            f"run id {run_id!r} is not acceptable: use up to 200 letters, digits and ._:@- beginning with a"
+            " letter or digit"
+        )

@@ -1,0 +1,96 @@
+"""A run in memory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from segue.core import Plan, RunState
+from segue.types import RunStatus
+
+if TYPE_CHECKING:
+    from segue.hosts.embedded.performer import Act
+
+
+class LiveRun:
+    """What the host knows of a run that it has in memory, beside its state.
+
+    Attributes:
+        seq: Its number in the store. depth: How many runs are above it.
+        workflow: `namespace/name:version`.
+        status: The newest status written to the store.
+        events: Events in its history, those not on disk yet included.
+        acts: Acts under way or waiting for their turn, by command id.
+        children: Runs that it waits for: `seq` by command id.
+        searching: Waits that still look for events which came before them.
+        consumed: Source and id of the events it has taken; no event is offered twice.
+        hidden: It is the host's own, waiting for the events of a schedule. Such a run takes only events that came
+            `after` this one and that are not in `skip`; `taken` are those it took.
+        parked: The store holds timers and waits for it, from before it was woken.
+        parking: A batch that parks it is on its way; any event before that calls it off.
+        gone: It is no longer in memory; what still refers to it is void.
+    """
+
+    __slots__ = (
+        "acts",
+        "after",
+        "cause",
+        "children",
+        "consumed",
+        "depth",
+        "digest",
+        "events",
+        "gone",
+        "hidden",
+        "id",
+        "parent",
+        "parent_command",
+        "parked",
+        "parking",
+        "plan",
+        "searching",
+        "seq",
+        "skip",
+        "state",
+        "status",
+        "taken",
+        "workflow",
+    )
+
+    # Set by the first event, before anybody else sees the run.
+    state: RunState
+
+    def __init__(
+        self,
+        seq: int,
+        run_id: str,
+        plan: Plan,
+        digest: str,
+        *,
+        cause: dict[str, Any],
+        parent: int | None = None,
+        parent_command: int | None = None,
+        depth: int = 0,
+        hidden: bool = False,
+    ) -> None:
+        self.seq = seq
+        self.id = run_id
+        self.plan = plan
+        self.digest = digest
+        self.workflow = f"{plan.namespace}/{plan.name}:{plan.version}"
+        self.cause = cause
+        self.parent = parent
+        self.parent_command = parent_command
+        self.depth = depth
+        self.hidden = hidden
+        self.status: RunStatus = "running"
+        self.events = 0
+        self.acts: dict[int, Act] = {}
+        self.children: dict[int, int] = {}
+        self.searching = 0
+        self.consumed: set[tuple[str, str]] = set()
+        self.after: int = cause.get("after", 0) if hidden else 0
+        self.skip: frozenset[int] = frozenset(cause.get("skip", ())) if hidden else frozenset()
+        self.taken: list[int] = []
+        self.parked = False
+        self.parking = False
+        self.gone = False

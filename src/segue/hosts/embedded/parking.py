@@ -1,0 +1,268 @@
+"""Parking: runs that only wait leave memory, and come back when something happens to them.
+
+A run can be parked when all it waits for are timers that come due later, events, or runs below it, and nothing has
+happened to it for a while. Its timers and waits then stand in indexed rows; its state is dropped, because history
+holds it. Waking is folding: read the events, apply them, arm what is open again. Nothing is written when a run is
+woken, only when an event is then applied to it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import Sequence
+from functools import partial
+from typing import Final
+
+from segue.core import Plan, RunState, replay
+from segue.hosts.embedded.engine import WORKFLOW, Engine
+from segue.hosts.embedded.live import LiveRun
+from segue.hosts.embedded.plans import Plans
+from segue.store import HostError, RunRecord, Store, records, runs
+from segue.types import AwaitMessages, Event, MessageConsumed, Perform, RunStarted, StartTimer
+
+_log = logging.getLogger("segue.hosts")
+
+SWEEP_SECONDS: Final = 0.5
+_READ_AT_ONCE: Final = 256
+_FOLDED_AT_ONCE: Final = 32
+
+
+class Found:
+    """What the store holds of some runs. Filled in a reading thread."""
+
+    def __init__(self, c: sqlite3.Connection, seqs: Sequence[int]) -> None:
+        self.records = [r for r in runs.find_runs(c, seqs) if r.residence in ("live", "parked")]
+        chosen = [r.seq for r in self.records]
+        self.histories = runs.read_histories(c, chosen)
+        self.intended: dict[int, set[int]] = {}
+        for effect in records.effects_of(c, chosen):
+            if effect.state == "intent":
+                self.intended.setdefault(effect.run, set()).add(effect.command)
+        self.inbox: dict[int, list[tuple[int, Event]]] = {}
+        for number, run, event in records.read_inbox(c, chosen):
+            self.inbox.setdefault(run, []).append((number, event))
+        self.taken = {r.seq: _taken(c, self.histories[r.seq]) for r in self.records if r.hidden}
+        self.depths = {r.seq: _depth(c, r) for r in self.records if r.parent is not None}
+
+
+class Parking:
+    """Moves runs out of memory and back."""
+
+    def __init__(self, engine: Engine, store: Store, plans: Plans) -> None:
+        self._engine = engine
+        self._store = store
+        self._plans = plans
+        self._candidates: dict[LiveRun, None] = {}
+        self._waking: dict[int, asyncio.Future[LiveRun | None]] = {}
+        self._wanted: list[int] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._sweeper: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Begin to look for runs to park."""
+        self._sweeper = asyncio.create_task(self._sweep(), name="segue-parking")
+
+    async def close(self) -> None:
+        """Park and wake nothing any more."""
+        tasks = [*self._tasks, *([self._sweeper] if self._sweeper is not None else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    # -- out of memory -----------------------------------------------------------------------------
+
+    def consider(self, run: LiveRun) -> None:
+        """This run has begun to wait for something that may take long."""
+        # The host's own runs stay: there are few, and events reach them all the time.
+        if not run.hidden:
+            self._candidates[run] = None
+
+    async def _sweep(self) -> None:
+        while True:
+            await self._engine.clock.sleep(SWEEP_SECONDS)
+            now = self._engine.clock.now_ms()
+            for place, run in enumerate(list(self._candidates)):
+                if run.gone or run.state.ended is not None:
+                    del self._candidates[run]
+                elif self._may_leave(run, now):
+                    self._park(run)
+                if place % 1000 == 999:
+                    await asyncio.sleep(0)
+            self._engine.postman.save_progress()
+            self._engine.commit.flush()
+
+    def _may_leave(self, run: LiveRun, now: int) -> bool:
+        settings = self._engine.settings
+        state = run.state
+        if run.acts or run.searching or run.parking or now - state.last_at < settings.park_after_ms:
+            return False
+        soonest = now + settings.park_timer_min_ms
+        for command in state.open.values():
+            if isinstance(command, StartTimer):
+                if command.due_ms < soonest:
+                    return False
+            elif isinstance(command, Perform) and command.handler != WORKFLOW:
+                return False
+        return True
+
+    def _park(self, run: LiveRun) -> None:
+        if run.parked:
+            # It was woken and nothing came of it: what the store holds is still right.
+            self._leave(run)
+            return
+        timers: dict[int, int] = {}
+        waits: dict[int, tuple[str, ...]] = {}
+        for command in run.state.open.values():
+            if isinstance(command, StartTimer):
+                timers[command.id] = command.due_ms
+            elif isinstance(command, AwaitMessages):
+                waits[command.id] = command.types
+                self._engine.postman.expect(command.types or ("",))
+        run.parking = True
+        batch = self._engine.commit.pending
+        batch.park(run.seq, timers=timers, waits=waits)
+        batch.held.append((partial(self._parked, run), None))
+
+    def _parked(self, run: LiveRun) -> None:
+        if run.parking and not run.gone:
+            run.parking = False
+            run.parked = True
+            self._leave(run)
+
+    def _leave(self, run: LiveRun) -> None:
+        self._candidates.pop(run, None)
+        for command in run.state.open.values():
+            if isinstance(command, StartTimer):
+                self._engine.timekeeper.expect(run.seq, command.due_ms)
+        self._engine.forget(run)
+
+    # -- back into memory --------------------------------------------------------------------------
+
+    def wake(self, seq: int) -> asyncio.Future[LiveRun | None]:
+        """Bring a run into memory; None when it is closed, set aside, or does not exist.
+
+        Those that are asked for in the same turn of the event loop are read together.
+        """
+        future = self._waking.get(seq)
+        if future is not None:
+            return future
+        loop = asyncio.get_running_loop()
+        future = loop.create_future()
+        run = self._engine.runs.get(seq)
+        if run is not None:
+            future.set_result(run)
+            return future
+        self._waking[seq] = future
+        if not self._wanted:
+            loop.call_soon(self._read_wanted)
+        self._wanted.append(seq)
+        return future
+
+    async def wake_all(self, seqs: Sequence[int]) -> list[LiveRun]:
+        """Bring runs into memory, in the order asked for; those that cannot be are left out."""
+        found = [await asyncio.shield(future) for future in [self.wake(seq) for seq in seqs]]
+        return [run for run in found if run is not None]
+
+    def _read_wanted(self) -> None:
+        wanted, self._wanted = self._wanted, []
+        for start in range(0, len(wanted), _READ_AT_ONCE):
+            task = asyncio.get_running_loop().create_task(self._wake(wanted[start : start + _READ_AT_ONCE]))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _wake(self, seqs: Sequence[int]) -> None:
+        try:
+            await self.load(seqs, recovering=False)
+        except HostError as error:
+            for seq in seqs:
+                if not (future := self._waking[seq]).done():
+                    future.set_exception(error)
+                    future.exception()  # Nobody may be listening; the timekeeper will ask again.
+        finally:
+            for seq in seqs:
+                future = self._waking.pop(seq)
+                if not future.done():
+                    future.set_result(self._engine.runs.get(seq))
+
+    async def load(self, seqs: Sequence[int], *, recovering: bool) -> None:
+        """Read runs and resume them.
+
+        Args:
+            recovering: They were in memory when the process ended, so acts may have been performed.
+        """
+        found = await self._store.read(lambda c: Found(c, seqs))
+        for place, record in enumerate(found.records):
+            # A child that was started meanwhile, or a run that was never gone.
+            if record.seq in self._engine.runs:
+                continue
+            self._resume(record, found, recovering)
+            if place % _FOLDED_AT_ONCE == _FOLDED_AT_ONCE - 1:
+                await asyncio.sleep(0)
+
+    def _resume(self, record: RunRecord, found: Found, recovering: bool) -> None:
+        history = found.histories[record.seq]
+        run = None
+        try:
+            plan = self._plans.plan(record.digest)
+            run = _unfold(record, plan, history, found.depths.get(record.seq, 0))
+            run.state = _fold(plan, history)
+        except Exception as error:
+            self._set_aside(record, error)
+            return
+        run.taken = found.taken.get(record.seq, [])
+        recovering = recovering and record.residence == "live"
+        self._engine.resume(run, frozenset(found.intended.get(record.seq, ())), recovering=recovering)
+        for number, event in found.inbox.get(record.seq, ()):
+            self._engine.children.deliver(run, number, event)
+        self._engine.children.resume(run)
+
+    def _set_aside(self, record: RunRecord, error: Exception) -> None:
+        _log.error("run %s cannot be read back and is set aside", record.id, exc_info=error)
+        reason = f"{type(error).__name__}: {error}"
+        self._engine.commit.pending.statements.append(records.quarantine_run(record.seq, reason))
+        self._engine.wake()
+
+
+def _unfold(record: RunRecord, plan: Plan, history: Sequence[Event], depth: int) -> LiveRun:
+    run = LiveRun(
+        record.seq,
+        record.id,
+        plan,
+        record.digest,
+        cause=record.cause or {},
+        parent=record.parent,
+        parent_command=record.parent_command,
+        depth=depth,
+        hidden=record.hidden,
+    )
+    run.events = len(history)
+    run.status = record.status
+    run.parked = record.residence == "parked"
+    run.consumed = {(e.event["source"], e.event["id"]) for e in history if isinstance(e, MessageConsumed)}
+    return run
+
+
+def _fold(plan: Plan, history: Sequence[Event]) -> RunState:
+    state = replay(plan, history)
+    if state.ended is not None:
+        # Acts that nobody waits for outlive their run; which of them have answered only history knows.
+        for event in history:
+            if not isinstance(event, RunStarted):
+                state.open.pop(getattr(event, "id", -1), None)
+    return state
+
+
+def _taken(c: sqlite3.Connection, history: Sequence[Event]) -> list[int]:
+    keys = [(e.event["source"], e.event["id"]) for e in history if isinstance(e, MessageConsumed)]
+    return [seq for key in keys if (seq := records.event_seq(c, *key)) is not None]
+
+
+def _depth(c: sqlite3.Connection, record: RunRecord) -> int:
+    depth, parent = 0, record.parent
+    while parent is not None:
+        above = runs.find_runs(c, [parent])
+        parent = above[0].parent if above else None
+        depth += 1
+    return depth

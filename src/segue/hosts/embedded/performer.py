@@ -1,0 +1,269 @@
+"""The performer: commands reach handlers here, and answers come back as events.
+
+An act that its handler can do at once is done at once. Any other becomes an asyncio task, when its turn comes:
+acts beyond the limits wait in order, nothing is refused. An act that must not simply be repeated begins only when
+its intent is on disk, and its outcome is written together with the event that tells the run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from segue.hosts.contracts import HostSettings
+from segue.hosts.embedded.engine import Engine
+from segue.hosts.embedded.live import LiveRun
+from segue.types import (
+    NOT_DONE,
+    EffectContext,
+    Failure,
+    Handler,
+    Perform,
+    SecretSource,
+    TaskFailure,
+    failure,
+)
+
+_log = logging.getLogger("segue.hosts")
+
+PerformNow = Callable[[Perform, EffectContext], Any]
+
+
+class Act:
+    """One act on its way.
+
+    Attributes:
+        recovering: It may have been performed before a crash. intended: its intent is on disk.
+        begun: Its handler was called. cancelled: Nobody wants its answer any more.
+    """
+
+    __slots__ = ("begun", "cancelled", "command", "handler", "intended", "recovering", "run", "task")
+
+    def __init__(self, run: LiveRun, command: Perform, handler: Handler, *, recovering: bool, intended: bool) -> None:
+        self.run = run
+        self.command = command
+        self.handler = handler
+        self.recovering = recovering
+        self.intended = intended
+        self.begun = False
+        self.cancelled = False
+        self.task: asyncio.Task[None] | None = None
+
+
+class Gate:
+    """How many acts of one handler may be under way, and those that wait."""
+
+    __slots__ = ("free", "waiting")
+
+    def __init__(self, free: int) -> None:
+        self.free = free
+        self.waiting: deque[Act] = deque()
+
+
+class Performer:
+    """Performs commands through handlers."""
+
+    def __init__(
+        self, engine: Engine, handlers: Mapping[str, Handler], secrets: SecretSource, settings: HostSettings
+    ) -> None:
+        self._engine = engine
+        self._handlers = handlers
+        self._secrets = secrets
+        self._free = settings.acts_max
+        self._gates = {name: Gate(settings.handler_acts_max.get(name, settings.acts_max)) for name in handlers}
+        self._now: Final[dict[str, PerformNow]] = {
+            name: handler.perform_now for name, handler in handlers.items() if hasattr(handler, "perform_now")
+        }
+        self._under_way: set[Act] = set()
+        self._closing = False
+
+    @property
+    def acts(self) -> int:
+        """Acts under way."""
+        return len(self._under_way)
+
+    @property
+    def waiting_acts(self) -> int:
+        """Acts that wait for their turn."""
+        return sum(len(gate.waiting) for gate in self._gates.values())
+
+    def start(self, run: LiveRun, command: Perform, *, recovering: bool = False, intended: bool = False) -> None:
+        """Perform a command whose cause is on disk."""
+        handler = self._handlers.get(command.handler)
+        if handler is None:
+            self._engine.fail(run, command.id, _missing(command.handler))
+            return
+        now = self._now.get(command.handler)
+        if now is not None and self._perform_now(now, handler, run, command, recovering):
+            return
+        act = Act(run, command, handler, recovering=recovering, intended=intended)
+        run.acts[command.id] = act
+        gate = self._gates[command.handler]
+        if self._free > 0 and gate.free > 0 and not self._closing:
+            self._launch(act, gate)
+        else:
+            gate.waiting.append(act)
+
+    def cancel(self, run: LiveRun, command_id: int) -> None:
+        """Stop an act if it is under way or waiting."""
+        act = run.acts.pop(command_id, None)
+        if act is not None:
+            act.cancelled = True
+            if act.task is not None:
+                act.task.cancel()
+
+    def drop(self, run: LiveRun) -> None:
+        """Stop all acts of a run."""
+        for command_id in list(run.acts):
+            self.cancel(run, command_id)
+
+    async def close(self, drain_seconds: float) -> None:
+        """Stop everything. Acts that must not simply be repeated may finish first, for so long."""
+        self._closing = True
+        delicate = []
+        for act in self._under_way:
+            assert act.task is not None
+            if act.handler.recovery(act.command) == "repeat":
+                act.task.cancel()
+            else:
+                delicate.append(act.task)
+        if delicate:
+            await asyncio.wait(delicate, timeout=drain_seconds)
+        remaining = [act.task for act in self._under_way if act.task is not None]
+        for task in remaining:
+            task.cancel()
+        await asyncio.gather(*remaining, return_exceptions=True)
+
+    # -- at once -----------------------------------------------------------------------------------
+
+    def _perform_now(
+        self, now: PerformNow, handler: Handler, run: LiveRun, command: Perform, recovering: bool
+    ) -> bool:
+        """Let the handler act at once; False when it would rather have a task."""
+        try:
+            if handler.recovery(command) != "repeat":
+                return False
+            output = now(command, self._context(run, command, recovering))
+        except TaskFailure as error:
+            self._engine.fail(run, command.id, error.failure)
+        except Exception as error:
+            self._engine.fail(run, command.id, _unexpected(command, error))
+        else:
+            if output is NotImplemented:
+                return False
+            self._engine.answer(run, command.id, output)
+        return True
+
+    def _context(self, run: LiveRun, command: Perform, recovering: bool) -> EffectContext:
+        key = f"{run.id}:{command.effect}"
+        return EffectContext(run.id, run.workflow, key, self._secrets, recovering, run.cause)
+
+    # -- as a task ---------------------------------------------------------------------------------
+
+    def _launch(self, act: Act, gate: Gate) -> None:
+        self._free -= 1
+        gate.free -= 1
+        self._under_way.add(act)
+        act.task = asyncio.get_running_loop().create_task(self._perform(act))
+        act.task.add_done_callback(lambda task: self._finished(act, gate))
+
+    def _finished(self, act: Act, gate: Gate) -> None:
+        self._free += 1
+        gate.free += 1
+        self._under_way.discard(act)
+        if not self._closing:
+            self._launch_next()
+
+    def _launch_next(self) -> None:
+        for gate in self._gates.values():
+            while gate.waiting and gate.free > 0 and self._free > 0:
+                act = gate.waiting.popleft()
+                if not act.cancelled:
+                    self._launch(act, gate)
+
+    async def _perform(self, act: Act) -> None:
+        """One act from start to answer. Whatever goes wrong becomes a failure of the task."""
+        run, command = act.run, act.command
+        try:
+            careful = act.handler.recovery(command) != "repeat"
+            output = await (self._perform_carefully(act) if careful else self._repeat(act))
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if act.cancelled:
+                self._settle(act, "unknown" if act.begun else "failed")
+            elif task is not None and not task.cancelling():
+                self._settle(act, "unknown")
+                self._answer(act, failure("runtime", f"the handler {command.handler!r} cancelled itself"))
+            # Otherwise the host closes: no outcome is recorded, and the next start recovers the act.
+            raise
+        except TaskFailure as error:
+            self._settle(act, "unknown" if error.failure.outcome_unknown else "failed")
+            self._answer(act, error.failure)
+        except Exception as error:
+            self._settle(act, "failed")
+            self._answer(act, _unexpected(command, error))
+        else:
+            self._settle(act, "done")
+            run.acts.pop(command.id, None)
+            self._engine.answer(run, command.id, output)
+
+    async def _repeat(self, act: Act) -> Any:
+        act.begun = True
+        return await act.handler.perform(act.command, self._context(act.run, act.command, act.recovering))
+
+    async def _perform_carefully(self, act: Act) -> Any:
+        """Perform an act that must not happen twice."""
+        run, command = act.run, act.command
+        context = self._context(run, command, act.recovering and act.intended)
+        if act.intended:
+            # The process died between the intent and the outcome: it may have happened.
+            if act.handler.recovery(command) == "ask":
+                raise TaskFailure(_unknown(command))
+            found = await act.handler.verify(command, context)
+            if found is not NOT_DONE:
+                return found
+        else:
+            self._engine.commit.pending.intend(
+                run.seq,
+                command.id,
+                key=context.key,
+                handler=command.handler,
+                pointer=command.pointer,
+                attempt=command.attempt,
+                at=self._engine.clock.now_ms(),
+            )
+            act.intended = True
+            await self._engine.wait_committed()
+        act.begun = True
+        return await act.handler.perform(command, context)
+
+    def _settle(self, act: Act, state: str) -> None:
+        """The outcome, in the batch of the event that tells the run."""
+        if act.intended:
+            now = self._engine.clock.now_ms()
+            self._engine.commit.pending.settle(act.run.seq, act.command.id, state, now)
+            self._engine.wake()
+
+    def _answer(self, act: Act, reason: Failure) -> None:
+        act.run.acts.pop(act.command.id, None)
+        self._engine.fail(act.run, act.command.id, reason)
+
+
+def _missing(name: str) -> Failure:
+    return failure("configuration", f"no handler {name!r} is installed here; install or allow it, then run again")
+
+
+def _unknown(command: Perform) -> Failure:
+    detail = (
+        f"the process stopped while {command.name!r} was acting, and the system cannot be asked whether it happened:"
+        " look there, then go on by hand"
+    )
+    return failure("runtime", detail, outcome_unknown=True)
+
+
+def _unexpected(command: Perform, error: Exception) -> Failure:
+    _log.error("handler %r failed unexpectedly at %s", command.handler, command.pointer, exc_info=error)
+    return failure("runtime", f"the handler {command.handler!r} failed: {type(error).__name__}: {error}")
