@@ -265,7 +265,7 @@ def as_page(report: dict[str, Any], trained_on: int) -> str:
         "| figure | value | for comparison |",
         "| --- | --- | --- |",
         f"| area under the ROC curve | {figures['auc']:.3f} | 0.5 is chance |",
-        f"| Brier score | {figures['brier']:.3f} | {figures['brier_of_base_rate']:.3f} for always saying the base rate |",
+        f"| Brier score | {figures['brier']:.3f} | {figures['brier_of_base_rate']:.3f}: always the base rate |",
         f"| calibration error | {figures['calibration_error']:.3f} | 0 is perfect |",
         "",
         f"The threshold {chosen['threshold']} was chosen on the training part as the lowest with a precision of "

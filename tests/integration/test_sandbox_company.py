@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import time
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, date, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -183,7 +182,8 @@ async def test_usage_is_read_to_its_end_by_link_header(client: Client) -> None:
 async def test_support_is_read_to_its_end_by_offset(client: Client) -> None:
     """Offset, limit and count agree with each other."""
     seen: list[str] = []
-    while not seen or len(seen) < count:
+    count = 1
+    while len(seen) < count:
         answer = await client.call("support", "listRequesters", f"/requesters?limit=100&offset={len(seen)}")
         count = answer.json()["count"]
         seen += [one["email"] for one in answer.json()["requesters"]]
@@ -377,8 +377,9 @@ async def test_a_client_that_hangs_up_does_not_stop_the_work(client: Client) -> 
         await client.call("support", "startOutreach", "/outreach", json=outreach, timeout=0.02)
     assert support.stats()["writes"]["outreach"]["created"] == 0
 
-    deadline = time.monotonic() + 5
-    while support.stats()["writes"]["outreach"]["created"] == 0 and time.monotonic() < deadline:
+    for _ in range(250):
+        if support.stats()["writes"]["outreach"]["created"]:
+            break
         await asyncio.sleep(0.02)
     assert support.stats()["writes"]["outreach"]["created"] == 1
 

@@ -74,10 +74,15 @@ def test_a_second_job_is_counted_apart_from_the_first(ledger: Ledger) -> None:
 
 def test_a_write_that_is_undone_leaves_no_trace(ledger: Ledger, db: Database) -> None:
     """Write, key and count are one; half of them would answer a repeat with a write that is not there."""
-    with pytest.raises(RuntimeError), db.transaction():
-        once(ledger, "k")
-        ledger.count_request("createTask", 201)
-        raise RuntimeError
+
+    def write_and_fail() -> None:
+        with db.transaction():
+            once(ledger, "k")
+            ledger.count_request("createTask", 201)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        write_and_fail()
 
     counted = ledger.statistics(("task",))
     assert counted["requests"] == 0
