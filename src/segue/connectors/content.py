@@ -88,7 +88,7 @@ def decode_body(content: bytes, content_type: str, *, origin: str) -> Any:
                 "communication", f"{origin} answered with something that is not JSON, though it says so."
             ) from None
     if is_text(media):
-        return content.decode(_charset(content_type), errors="replace")
+        return _as_text(content, _charset(content_type))
     return base64.b64encode(content).decode() if content else None
 
 
@@ -143,16 +143,18 @@ def _quoted(text: str) -> str:
     return text.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")
 
 
+def _as_text(content: bytes, charset: str) -> str:
+    try:
+        return content.decode(charset, errors="replace")
+    except (LookupError, UnicodeError):  # a charset that is none, or a codec that is not for text
+        return content.decode("utf-8", errors="replace")
+
+
 def _charset(content_type: str) -> str:
     for part in content_type.split(";")[1:]:
         name, _, value = part.partition("=")
         if name.strip().lower() == "charset":
-            charset = value.strip().strip('"')
-            try:
-                b"".decode(charset)
-            except LookupError:
-                return "utf-8"
-            return charset
+            return value.strip().strip('"')
     return "utf-8"
 
 
