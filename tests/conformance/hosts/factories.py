@@ -1,0 +1,96 @@
+"""Worlds: how the suite makes, moves and breaks a host. A new host joins by adding its world to `WORLDS`."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from segue.core import Plan
+from segue.hosts import EmbeddedHost, HostSettings, VirtualClock
+from segue.types import Handler
+from tests.conformance.hosts.building import NoSecrets, PlanBook
+
+
+class World(Protocol):
+    """One place with one host at a time."""
+
+    host: Any
+    settings: HostSettings
+
+    async def open(self, handlers: Mapping[str, Handler], *plans: Plan) -> Any:
+        """Open the host; what was there before goes on."""
+        ...
+
+    async def close(self) -> None:
+        """Close the host properly."""
+        ...
+
+    async def crash(self) -> None:
+        """Let the process die: nothing that is not on disk survives."""
+        ...
+
+    async def advance(self, ms: int) -> None:
+        """Let time pass."""
+        ...
+
+    def jump(self, ms: int) -> None:
+        """Set the wall clock without time passing."""
+        ...
+
+    def fail_writes(self, *numbers: int) -> None:
+        """Let the writes with these numbers, from now on, fail once each."""
+        ...
+
+
+class EmbeddedWorld:
+    """A data folder, a virtual clock, and a disk that can be told to fail."""
+
+    def __init__(self, folder: Path, settings: HostSettings | None = None) -> None:
+        self.folder = folder
+        self.clock = VirtualClock()
+        self.settings = settings or HostSettings(drain_seconds=0.0)
+        self.host: Any = None
+        self.writes = 0
+        self._dead = False
+        self._failing: set[int] = set()
+
+    async def open(self, handlers: Mapping[str, Handler], *plans: Plan) -> EmbeddedHost:
+        self._dead = False
+        self.host = await EmbeddedHost.open(
+            self.folder / "data",
+            handlers=handlers,
+            plans=PlanBook(*plans),
+            secrets=NoSecrets(),
+            clock=self.clock,
+            settings=self.settings,
+            fault=self._fault,
+        )
+        return self.host
+
+    async def close(self) -> None:
+        if self.host is not None:
+            await self.host.close()
+
+    async def crash(self) -> None:
+        # A disk that takes nothing more: whatever the host still does leaves no trace, as if it had been killed.
+        self._dead = True
+        await self.host.close()
+
+    async def advance(self, ms: int) -> None:
+        await self.clock.advance(ms)
+
+    def jump(self, ms: int) -> None:
+        self.clock.jump(ms)
+
+    def fail_writes(self, *numbers: int) -> None:
+        self._failing = {self.writes + number for number in numbers}
+
+    def _fault(self, number: int) -> None:
+        self.writes += 1
+        if self._dead or self.writes in self._failing:
+            raise sqlite3.OperationalError("database or disk is full")
+
+
+WORLDS = {"embedded": EmbeddedWorld}
