@@ -1,0 +1,60 @@
+"""The application: routes, guard and error answers put together."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+from fastapi import APIRouter, FastAPI
+
+import segue
+from segue.api import connections, describe, events, health, problems, runs, streams, workflows
+from segue.api.guard import Asgi, Guard
+from segue.service import Service, Settings
+
+PREFIX: Final = "/api/v1"
+
+
+def create_app(service: Service, *, token: str, settings: Settings) -> tuple[Asgi, asyncio.Event]:
+    """The HTTP API of a service.
+
+    Args:
+        token: What every request must carry, except those for health.
+        settings: Names the server may be addressed by, and the largest body.
+
+    Returns:
+        The ASGI application, and an event to set before shutdown: open streams end when it is set.
+    """
+    app = FastAPI(
+        title="Segue",
+        version=segue.__version__,
+        description="Run workflow documents durably. Errors are problem documents (RFC 9457).",
+        openapi_url=f"{PREFIX}/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.service = service
+    app.state.stopping = stopping = asyncio.Event()
+    api = APIRouter(prefix=PREFIX)
+    for room in (workflows, runs, events, connections, streams, health):
+        api.include_router(room.router)
+    app.include_router(api)
+    problems.install(app)
+
+    def openapi() -> dict[str, Any]:
+        return describe.openapi(app)
+
+    app.openapi = openapi  # type: ignore[method-assign]
+    guard = Guard(
+        app,
+        token=token,
+        names=(*settings.allowed_hosts, *_own_name(settings)),
+        max_body_bytes=settings.max_body_bytes,
+    )
+    return guard, stopping
+
+
+def _own_name(settings: Settings) -> tuple[str, ...]:
+    # An address that means "all of them" names nothing.
+    return () if settings.host in ("0.0.0.0", "::", "") else (settings.host,)  # noqa: S104 - compared, not bound

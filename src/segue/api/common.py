@@ -1,0 +1,23 @@
+"""What the routes share: the service they ask and the parameters of lists."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Depends, Path, Query, Request
+
+from segue.service import PAGE_MAX, Service
+
+
+def _service(request: Request) -> Service:
+    service: Service = request.app.state.service
+    return service
+
+
+Asked = Annotated[Service, Depends(_service)]
+Limit = Annotated[int, Query(ge=1, le=PAGE_MAX, description="Items on a page.")]
+After = Annotated[str | None, Query(description="The `next` of the page before.", max_length=500)]
+Namespace = Annotated[str, Path(description="Namespace of the workflow.", min_length=1, max_length=63)]
+Name = Annotated[str, Path(description="Name of the workflow.", min_length=1, max_length=63)]
+Version = Annotated[str, Path(description="A version, or `latest`.", min_length=1, max_length=100)]
+RunId = Annotated[str, Path(alias="run", description="Id of the run.", min_length=1, max_length=200)]

@@ -1,0 +1,130 @@
+"""The OpenAPI document: FastAPI draws the routes, the service's own shapes and error table give the schemas."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+import msgspec
+from fastapi import FastAPI, Response
+from fastapi.openapi.utils import get_openapi
+
+from segue.service import PROBLEM_BASE, PROBLEMS, Finding
+
+_REF: Final = "#/components/schemas/{name}"
+_shapes: dict[str, Any] = {}
+_EVERYWHERE: Final = ("request-malformed", "token-refused", "host-refused")
+_TIMES: Final = ("publishedAt", "startedAt", "endedAt", "at", "dueAt")
+
+
+class Problem(msgspec.Struct):
+    """A problem document (RFC 9457). `type` names an entry of the list of problems in the docs.
+
+    Attributes:
+        remedy: What to do next.
+        findings: What validation found, where a workflow document was refused.
+    """
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    remedy: str
+    instance: str = ""
+    findings: list[Finding] = []
+
+
+def schema_of(shape: Any) -> dict[str, Any]:
+    """A reference to the shape's schema; remembers the shape for the components."""
+    (schema,), components = msgspec.json.schema_components([shape], ref_template=_REF)
+    _shapes.update(components)
+    return dict(schema)
+
+
+def json_answer(shape: Any, description: str) -> dict[str, Any]:
+    """A JSON answer of this shape."""
+    return {"description": description, "content": {"application/json": {"schema": schema_of(shape)}}}
+
+
+def operation(
+    operation_id: str,
+    summary: str,
+    *,
+    answers: dict[int, dict[str, Any]],
+    problems: Iterable[str] = (),
+    body: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """What a route's decorator needs.
+
+    Args:
+        answers: Description of each successful answer by its status.
+        problems: Kinds of refusals besides those of every route.
+        body: Content types and schemas of the request body.
+    """
+    responses: dict[int | str, Any] = {status: answer for status, answer in answers.items()}  # noqa: C416 - widens the key
+    by_status: dict[int, list[str]] = {}
+    for kind in dict.fromkeys((*_EVERYWHERE, *problems, "internal")):
+        by_status.setdefault(PROBLEMS[kind].status, []).append(kind)
+    for status, kinds in by_status.items():
+        responses[status] = {
+            "description": "; ".join(PROBLEMS[kind].title for kind in kinds),
+            "content": {"application/problem+json": {"schema": schema_of(Problem)}},
+        }
+    extra = {"requestBody": {"required": True, "content": body}} if body else {}
+    return {
+        "operation_id": operation_id,
+        "summary": summary,
+        "responses": responses,
+        "status_code": next(iter(answers)),
+        "response_class": Response,
+        "response_model": None,
+        "openapi_extra": extra,
+    }
+
+
+def openapi(app: FastAPI) -> dict[str, Any]:
+    """The whole document, built once."""
+    if app.openapi_schema:
+        return app.openapi_schema
+    document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+    schemas.update(_shapes)
+    _mark_times(schemas)
+    document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+    for path, methods in document["paths"].items():
+        for described in methods.values():
+            _polish(described, is_open=path.endswith(("/health", "/ready")))
+    document["x-problems"] = {PROBLEM_BASE + kind: entry.meaning for kind, entry in PROBLEMS.items()}
+    app.openapi_schema = document
+    return document
+
+
+def _mark_times(schemas: dict[str, Any]) -> None:
+    for schema in schemas.values():
+        for name, described in schema.get("properties", {}).items():
+            if name in _TIMES and described.get("type") == "string":
+                described["format"] = "date-time"
+
+
+def _polish(described: dict[str, Any], *, is_open: bool) -> None:
+    answers = described["responses"]
+    # FastAPI's own 422 never happens: a malformed parameter is a 400 here.
+    if "HTTPValidationError" in str(answers.get("422", "")):
+        del answers["422"]
+    for answer in answers.values():
+        # The empty content that FastAPI adds for a plain `Response` would allow anything.
+        answer["content"] = {k: v for k, v in answer.get("content", {}).items() if k != "application/octet-stream"}
+        if not answer["content"]:
+            del answer["content"]
+    if is_open:
+        answers.pop("401", None)
+    else:
+        described["security"] = [{"token": []}]
+
+
+def json_response(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """The service's answer, as JSON."""
+    content = msgspec.json.encode(value)
+    return Response(content, status_code=status, media_type="application/json", headers=headers)

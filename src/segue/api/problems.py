@@ -1,0 +1,73 @@
+"""Every refusal as a problem document (RFC 9457)."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from typing import Any
+
+import msgspec
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from segue.service import HostError, ServiceError, as_refusal
+
+MEDIA_TYPE = "application/problem+json"
+_log = logging.getLogger("segue.api")
+
+
+def problem_response(error: ServiceError, path: str, headers: dict[str, str] | None = None) -> Response:
+    """The answer that a refusal gets."""
+    extra = dict(headers or {})
+    if error.kind == "token-refused":
+        extra["WWW-Authenticate"] = 'Bearer realm="segue"'
+    content = msgspec.json.encode(error.as_problem(path))
+    return Response(content, status_code=error.entry.status, media_type=MEDIA_TYPE, headers=extra)
+
+
+def install(app: FastAPI) -> None:
+    """Let the app answer every error with a problem document."""
+    app.add_exception_handler(ServiceError, _refused)
+    app.add_exception_handler(HostError, _refused)
+    app.add_exception_handler(RequestValidationError, _malformed)
+    app.add_exception_handler(HTTPException, _framework)
+    app.add_exception_handler(Exception, _crashed)
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    refusal = as_refusal(error)
+    assert refusal is not None, "registered for refusals only"
+    return problem_response(refusal, request.url.path)
+
+
+async def _malformed(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    places = "; ".join(f"{_place(item['loc'])}: {item['msg']}" for item in error.errors()[:5])
+    return problem_response(ServiceError("request-malformed", places + "."), request.url.path)
+
+
+def _place(location: tuple[Any, ...]) -> str:
+    kind, *rest = location
+    return f"{kind} parameter {'.'.join(map(str, rest))!r}" if rest else str(kind)
+
+
+async def _framework(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    path = request.url.path
+    if error.status_code == 405:
+        refusal = ServiceError("method-refused", f"{request.method} is not a method of {path}.")
+    elif error.status_code == 404:
+        refusal = ServiceError("route-unknown", f"There is no route {path}.")
+    else:
+        refusal = ServiceError("request-malformed", str(error.detail))
+    return problem_response(refusal, path, dict(error.headers or {}))
+
+
+async def _crashed(request: Request, error: Exception) -> Response:
+    # The number ties the answer to the log; the traceback itself stays here.
+    number = uuid.uuid4().hex[:12]
+    _log.error("request %s %s failed [%s]", request.method, request.url.path, number, exc_info=error)
+    return problem_response(
+        ServiceError("internal", f"See the entry {number} of the server's log."), request.url.path
+    )

@@ -1,0 +1,212 @@
+"""Routes of runs: start, list, read, control."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, Header, Path, Query, Request, Response
+
+from segue.api.bodies import read_json, read_optional_json
+from segue.api.common import After, Asked, Limit, RunId
+from segue.api.describe import json_answer, json_response, operation, schema_of
+from segue.service import (
+    Action,
+    Page,
+    RunDetail,
+    RunFilter,
+    RunStatusName,
+    RunSummary,
+    TaskDetail,
+    TaskView,
+)
+
+router = APIRouter(tags=["runs"])
+
+
+class StartRun(msgspec.Struct, forbid_unknown_fields=True):
+    """What to start.
+
+    Attributes:
+        workflow: `namespace/name`.
+        version: A version, or `latest`.
+        input: The workflow's input.
+    """
+
+    workflow: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9-]+/[A-Za-z0-9-]+$", max_length=127)]
+    version: Annotated[str, msgspec.Meta(min_length=1, max_length=100)] = "latest"
+    input: Any = None
+
+
+class Reason(msgspec.Struct, forbid_unknown_fields=True):
+    """Why an operator acts; kept in the history of the run."""
+
+    reason: Annotated[str, msgspec.Meta(max_length=1000)] = ""
+
+
+@router.post(
+    "/runs",
+    **operation(
+        "startRun",
+        "Start a run",
+        answers={
+            201: json_answer(RunSummary, "Started; on disk."),
+            200: json_answer(RunSummary, "Started before by the same idempotency key."),
+        },
+        problems=("workflow-unknown", "input-refused", "key-reused", "media-type-refused", "body-too-large"),
+        body={"application/json": {"schema": schema_of(StartRun)}},
+    ),
+)
+async def start_run(
+    request: Request,
+    service: Asked,
+    idempotency_key: Annotated[
+        str | None,
+        Header(
+            description="Requests with the same key start one run.",
+            min_length=1,
+            max_length=200,
+            pattern="^[!-~]+$",
+        ),
+    ] = None,
+) -> Response:
+    """The answer comes when the run is on disk, not when it ends."""
+    wanted = await read_json(request, StartRun)
+    run, created = await service.runs.start(
+        wanted.workflow, wanted.version, wanted.input, key=idempotency_key, cause={"kind": "api"}
+    )
+    return json_response(run, 201 if created else 200, {"Location": f"/api/v1/runs/{run.id}"})
+
+
+@router.get(
+    "/runs",
+    **operation(
+        "listRuns",
+        "List runs, newest first",
+        answers={200: json_answer(Page[RunSummary], "A page of runs.")},
+    ),
+)
+async def list_runs(
+    service: Asked,
+    limit: Limit = 50,
+    after: After = None,
+    workflow: Annotated[
+        str | None, Query(description="Only `namespace/name`.", pattern="^[A-Za-z0-9-]+/[A-Za-z0-9-]+$")
+    ] = None,
+    status: Annotated[RunStatusName | None, Query(description="Only runs in this status.")] = None,
+    since: Annotated[datetime | None, Query(description="Only runs started at this time or later.")] = None,
+    until: Annotated[datetime | None, Query(description="Only runs started before this time.")] = None,
+) -> Response:
+    """All filters must hold."""
+    wanted = RunFilter(workflow=workflow, status=status, since=since, until=until)
+    return json_response(await service.runs.page(wanted, limit=limit, after=after))
+
+
+@router.get(
+    "/runs/{run}",
+    **operation(
+        "getRun",
+        "Read a run",
+        answers={200: json_answer(RunDetail, "Everything to be said of the run.")},
+        problems=("run-unknown",),
+    ),
+)
+async def get_run(run: RunId, service: Asked) -> Response:
+    """Tasks are in the order in which they started."""
+    return json_response(await service.runs.get(run))
+
+
+@router.get(
+    "/runs/{run}/output",
+    **operation(
+        "getRunOutput",
+        "Read the output of a run",
+        answers={
+            200: {"description": "The output; null until the run completed.", "content": {"application/json": {}}}
+        },
+        problems=("run-unknown",),
+    ),
+)
+async def get_run_output(run: RunId, service: Asked) -> Response:
+    """What a lifecycle event's `outputUri` points to."""
+    return json_response((await service.runs.get(run)).output)
+
+
+@router.get(
+    "/runs/{run}/tasks",
+    **operation(
+        "listTasks",
+        "List the tasks of a run",
+        answers={200: json_answer(list[TaskView], "In the order in which they started.")},
+        problems=("run-unknown",),
+    ),
+)
+async def list_tasks(run: RunId, service: Asked) -> Response:
+    """Without their data."""
+    return json_response((await service.runs.get(run)).tasks)
+
+
+@router.get(
+    "/runs/{run}/tasks/{task}",
+    **operation(
+        "getTask",
+        "Read one task of a run",
+        answers={200: json_answer(TaskDetail, "The task with its input and output.")},
+        problems=("run-unknown", "task-unknown"),
+    ),
+)
+async def get_task(
+    run: RunId, task: Annotated[int, Path(description="Number of the task.", ge=1, le=2**53)], service: Asked
+) -> Response:
+    """With the data that went in and came out."""
+    return json_response(await service.runs.task(run, task))
+
+
+@router.get(
+    "/runs/{run}/history",
+    **operation(
+        "getHistory",
+        "Read the history of a run",
+        answers={200: json_answer(Page[dict[str, Any]], "Events in order; `e` names the kind.")},
+        problems=("run-unknown",),
+    ),
+)
+async def get_history(run: RunId, service: Asked, limit: Limit = 200, after: After = None) -> Response:
+    """The only source of the run's state."""
+    return json_response(await service.runs.history(run, limit=limit, after=after))
+
+
+@router.get(
+    "/runs/{run}/lifecycle",
+    **operation(
+        "getLifecycle",
+        "Read the lifecycle events of a run",
+        answers={200: json_answer(Page[dict[str, Any]], "CloudEvents in order.")},
+        problems=("run-unknown",),
+    ),
+)
+async def get_lifecycle(run: RunId, service: Asked) -> Response:
+    """The sixteen types of the language's lifecycle events."""
+    return json_response(await service.runs.lifecycle(run))
+
+
+def _control(action: Action, summary: str) -> None:
+    @router.post(
+        f"/runs/{{run}}/{action}",
+        **operation(
+            f"{action}Run",
+            summary,
+            answers={200: json_answer(RunSummary, "The run afterwards.")},
+            problems=("run-unknown", "run-closed", "media-type-refused", "body-too-large"),
+            body={"application/json": {"schema": schema_of(Reason)}},
+        ),
+    )
+    async def control(run: RunId, request: Request, service: Asked) -> Response:
+        given = await read_optional_json(request, Reason)
+        return json_response(await service.runs.control(run, action, reason=given.reason, by="api"))
+
+
+_control("pause", "Let a run start nothing new")
+_control("resume", "Let a paused run go on")
+_control("cancel", "End a run and everything below it")

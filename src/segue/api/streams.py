@@ -1,0 +1,89 @@
+"""Live updates as server-sent events. Each carries one lifecycle CloudEvent."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Annotated, Any, Final
+
+import msgspec
+from fastapi import APIRouter, Header, Request, Response
+from starlette.responses import StreamingResponse
+
+from segue.api.common import Asked, RunId
+from segue.api.describe import operation
+
+router = APIRouter(tags=["streams"])
+
+PING_SECONDS: Final = 15.0
+_STREAM: Final = {
+    "description": "Server-sent events; `event` is the type, `data` the CloudEvent.",
+    "content": {"text/event-stream": {"schema": {"type": "string"}}},
+}
+LastEventId = Annotated[
+    str | None, Header(alias="Last-Event-ID", description="Id of the last event that was received.", max_length=300)
+]
+
+
+@router.get(
+    "/runs/{run}/stream",
+    **operation("streamRun", "Follow a run", answers={200: _STREAM}, problems=("run-unknown",)),
+)
+async def stream_run(request: Request, run: RunId, service: Asked, last_event_id: LastEventId = None) -> Response:
+    """Starts with everything that happened so far, or after `Last-Event-ID`; ends when the run ends."""
+    followed = await service.runs.follow(run)
+    return _answer(request, _skip_to(followed, last_event_id))
+
+
+@router.get("/stream", **operation("streamAll", "Follow all runs", answers={200: _STREAM}))
+async def stream_all(request: Request, service: Asked) -> Response:
+    """Starts with what happens from now on."""
+    return _answer(request, service.runs.follow_all())
+
+
+async def _skip_to(events: AsyncIterator[dict[str, Any]], last: str | None) -> AsyncIterator[dict[str, Any]]:
+    waiting = last is not None
+    async for event in events:
+        if waiting:
+            waiting = event["id"] != last
+        else:
+            yield event
+
+
+def _answer(request: Request, events: AsyncIterator[dict[str, Any]]) -> Response:
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    stopping: asyncio.Event = request.app.state.stopping
+    return StreamingResponse(_lines(events, stopping), media_type="text/event-stream", headers=headers)
+
+
+async def _lines(events: AsyncIterator[dict[str, Any]], stopping: asyncio.Event) -> AsyncIterator[bytes]:
+    # A comment now and then keeps proxies from closing a quiet stream, and finds readers who left.
+    yield b": hello\n\n"
+    stop = asyncio.ensure_future(stopping.wait())
+    step: asyncio.Future[Any] | None = None
+    try:
+        while not stopping.is_set():
+            step = step or asyncio.ensure_future(anext(events, None))
+            await asyncio.wait({step, stop}, timeout=PING_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            if not step.done():
+                yield b": ping\n\n"
+                continue
+            event, step = step.result(), None
+            if event is None:
+                return
+            yield _one(event)
+    finally:
+        stop.cancel()
+        if step is not None:
+            step.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await step
+
+
+def _one(event: dict[str, Any]) -> bytes:
+    return b"id: %s\nevent: %s\ndata: %s\n\n" % (
+        event["id"].encode(),
+        event["type"].encode(),
+        msgspec.json.encode(event),
+    )

@@ -1,0 +1,156 @@
+"""The one place where everything meets: settings become a service, a service becomes a server."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from segue.service import Service, ServiceError, Settings, load_settings, open_service
+
+SERVER_FILE: Final = "server.json"
+TOKEN_FILE: Final = "token"  # noqa: S105 - a name
+_DRAIN_SECONDS: Final = 10
+
+
+class ServerFile(msgspec.Struct, frozen=True):
+    """Where a running server answers. It lies in the data folder, readable by its owner only."""
+
+    url: str
+    token: str
+    pid: int
+
+
+def read_server_file(folder: Path) -> ServerFile | None:
+    """The server of a data folder, None where none runs.
+
+    Raises:
+        ServiceError: `file-unreadable`.
+    """
+    path = folder / SERVER_FILE
+    try:
+        found = msgspec.json.decode(path.read_bytes(), type=ServerFile)
+    except FileNotFoundError:
+        return None
+    except (OSError, msgspec.DecodeError) as error:
+        raise ServiceError("file-unreadable", f"{path} cannot be read ({error}).") from None
+    # A server that was killed leaves its file behind.
+    return found if _is_alive(found.pid) else None
+
+
+def open_folder(folder: Path) -> contextlib.AbstractAsyncContextManager[Service]:
+    """A data folder without a host: for reading, publishing and connections."""
+    return open_service(folder, load_settings(folder), drive=False, base=Path.cwd())
+
+
+async def serve(
+    folder: Path, settings: Settings, *, started: Callable[[ServerFile, bool], None], log_level: str = "warning"
+) -> None:
+    """Serve a data folder until SIGTERM or SIGINT.
+
+    Args:
+        started: Called once the server answers, with its address and whether its token was made just now.
+
+    Raises:
+        ServiceError: `folder-busy`, `folder-unusable`, or `setting-refused` where the address cannot be bound.
+    """
+    # FastAPI and uvicorn take most of a second to import: only serving pays for it.
+    import uvicorn
+
+    from segue.api import create_app
+
+    listener = _bind(settings)
+    with contextlib.closing(listener):
+        async with open_service(folder, settings) as service:
+            token, fresh = _token(folder)
+            app, stopping = create_app(service, token=token, settings=settings)
+            config = uvicorn.Config(
+                app,
+                log_level=log_level,
+                access_log=False,
+                lifespan="off",
+                server_header=False,
+                timeout_graceful_shutdown=_DRAIN_SECONDS,
+            )
+            server = _Server(config, stopping.set)
+            place = ServerFile(url=_url(settings, listener), token=token, pid=os.getpid())
+            _write_private(folder / SERVER_FILE, msgspec.json.encode(place))
+            try:
+                started(place, fresh)
+                await server.serve(sockets=[listener])
+            finally:
+                (folder / SERVER_FILE).unlink(missing_ok=True)
+
+
+def _Server(config: Any, on_stop: Callable[[], None]) -> Any:  # noqa: N802 - makes one
+    """A uvicorn server that tells open streams to end before it waits for them."""
+    import uvicorn
+
+    class Server(uvicorn.Server):
+        def handle_exit(self, sig: int, frame: Any) -> None:
+            on_stop()
+            super().handle_exit(sig, frame)
+
+    return Server(config)
+
+
+def _bind(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((settings.host, settings.port))
+    except OSError as error:
+        listener.close()
+        raise ServiceError(
+            "setting-refused",
+            f"{settings.host}:{settings.port} cannot be bound: {error.strerror or error}.",
+            remedy="Choose another --host or --port, or stop what listens there; port 0 takes a free one.",
+        ) from None
+    listener.set_inheritable(False)
+    return listener
+
+
+def _url(settings: Settings, listener: socket.socket) -> str:
+    port = listener.getsockname()[1]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104 - not bound here
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _token(folder: Path) -> tuple[str, bool]:
+    """The token of the data folder, and whether it was made just now."""
+    path = folder / TOKEN_FILE
+    try:
+        known = path.read_text(encoding="ascii").strip()
+    except FileNotFoundError:
+        known = ""
+    if len(known) >= 32:
+        return known, False
+    token = secrets.token_urlsafe(32)
+    _write_private(path, token.encode() + b"\n")
+    return token, True
+
+
+def _write_private(path: Path, content: bytes) -> None:
+    """Replace a file as a whole; only its owner may read it at any moment."""
+    part = path.with_name(path.name + ".part")
+    part.unlink(missing_ok=True)
+    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(content)
+    part.replace(path)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

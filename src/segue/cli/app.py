@@ -1,0 +1,158 @@
+"""The commands by name. Each is imported when it is called."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Final, NoReturn
+
+import segue
+from segue.cli.crash import crash
+
+if TYPE_CHECKING:
+    from cyclopts import App
+
+EXIT_INTERRUPTED: Final = 130
+"""The usual code of a process that Ctrl-C ended."""
+
+_COMMANDS: Final = {
+    "run": ("segue.cli.run:run", "Run one document to its end."),
+    "serve": ("segue.cli.serve:serve", "Serve a data folder over HTTP."),
+    "validate": ("segue.cli.documents:validate", "Say everything that is wrong with documents."),
+    "schema": ("segue.cli.documents:schema", "Print the JSON Schema of documents, for editors."),
+    "publish": ("segue.cli.documents:publish", "Publish documents."),
+    "version": ("segue.cli.documents:version", "Print the version."),
+}
+_GROUPS: Final = {
+    "workflows": (
+        "Published workflows.",
+        {
+            "list": ("segue.cli.workflows:list_", "List workflows."),
+            "show": ("segue.cli.workflows:show", "Show one workflow."),
+        },
+    ),
+    "runs": (
+        "Runs of workflows.",
+        {
+            "start": ("segue.cli.runs:start", "Start a run."),
+            "list": ("segue.cli.runs:list_", "List runs, newest first."),
+            "show": ("segue.cli.runs:show", "Show one run."),
+            "history": ("segue.cli.runs:history", "Print the events of a run."),
+            "tail": ("segue.cli.tail:tail", "Follow a run until it ends."),
+            "cancel": ("segue.cli.runs:cancel", "End a run and everything below it."),
+            "pause": ("segue.cli.runs:pause", "Let a run start nothing new."),
+            "resume": ("segue.cli.runs:resume", "Let a paused run go on."),
+        },
+    ),
+    "events": (
+        "Events that runs wait for.",
+        {"send": ("segue.cli.events:send", "Send CloudEvents.")},
+    ),
+    "connections": (
+        "Connections to other systems.",
+        {
+            "add": ("segue.cli.connections:add", "Add a connection."),
+            "list": ("segue.cli.connections:list_", "List connections."),
+            "test": ("segue.cli.connections:try_", "Try a connection."),
+            "describe": ("segue.cli.connections:describe", "Show the operations of a connection."),
+            "remove": ("segue.cli.connections:remove", "Remove a connection."),
+        },
+    ),
+    "models": (
+        "Registered models.",
+        {"list": ("segue.cli.models:list_", "List models.")},
+    ),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and end the process with the command's exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr)
+    try:
+        here = _answer_here(given)
+        code = _dispatch(given) if here is None else here
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read our output has enough; a second error at exit would only add noise.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    raise SystemExit(code)
+
+
+def _answer_here(given: list[str]) -> int | None:
+    """The overview of commands, and the version, without importing anything: they are asked for most."""
+    if given in (["--version"], ["version"]):
+        print(f"segue {segue.__version__}")
+    elif given in ([], ["--help"], ["-h"], ["help"]):
+        rows = {name: text for name, (_, text) in _COMMANDS.items()}
+        rows |= {f"{name} …": f"{about} {', '.join(commands)}." for name, (about, commands) in _GROUPS.items()}
+        width = max(map(len, rows))
+        print("Usage: segue COMMAND [OPTIONS]\n\nRun workflow documents durably.\n\nCommands:")
+        print("\n".join(f"  {name.ljust(width)}  {text}" for name, text in rows.items()))
+        print("\n`segue COMMAND --help` tells more. Exit codes: 0 completed, 1 faulted, 2 refused, 3 cancelled.")
+    else:
+        return None
+    return 0
+
+
+def _dispatch(given: list[str]) -> int:
+    # Imported here and below: `segue --help` needs the first only.
+    from cyclopts import App, CycloptsError
+
+    app = App(
+        name="segue",
+        help="Run workflow documents durably.",
+        version=segue.__version__,
+        help_format="plaintext",
+        result_action="return_value",
+        exit_on_error=False,
+        print_error=False,
+        suppress_keyboard_interrupt=False,
+    )
+    _register(app, _COMMANDS)
+    for name, (about, commands) in _GROUPS.items():
+        group = App(name=name, help=about)
+        _register(group, commands)
+        app.command(group)
+    try:
+        result = app(given)
+    except (SystemExit, BrokenPipeError):
+        raise
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except CycloptsError as error:
+        _refuse_usage(str(error), given)
+    except BaseException as error:
+        _end(error, given)
+    return result if isinstance(result, int) else 0
+
+
+def _register(app: App, commands: Mapping[str, tuple[str, str]]) -> None:
+    for name, (target, text) in commands.items():
+        app.command(target, name=name, help=text)
+
+
+def _refuse_usage(message: str, given: list[str]) -> NoReturn:
+    from segue.cli.output import refuse
+    from segue.service import ServiceError
+
+    words = [word for word in given if not word.startswith("-")][:2]
+    known = words[:1] if words and words[0] in _COMMANDS else words if words and words[0] in _GROUPS else []
+    remedy = f"`{' '.join(['segue', *known])} --help` shows what it takes."
+    refuse(ServiceError("command-refused", message, remedy=remedy), as_json="--json" in given)
+
+
+def _end(error: BaseException, given: list[str]) -> NoReturn:
+    try:
+        from segue.cli.output import refuse
+        from segue.service import as_refusal
+
+        refusal = as_refusal(error)
+    except Exception as second:
+        crash(second)
+    if refusal is None:
+        crash(error)
+    refuse(refusal, as_json="--json" in given)

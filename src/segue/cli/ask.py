@@ -1,0 +1,153 @@
+"""How a command finds its data: a server that is named, the server of the data folder, or the folder itself.
+
+In this order: SEGUE_URL with SEGUE_TOKEN; `server.json` in the data folder, while the server it names answers;
+the folder opened by this process. The last is for what changes no run: reading, publishing, connections.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import os
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlencode, urlsplit
+
+import msgspec
+
+from segue.bootstrap import ServerFile, open_folder, read_server_file
+from segue.service import DEFAULT_FOLDER, Service, ServiceError, error_of
+
+TIMEOUT_SECONDS: Final = 60.0
+Local = Callable[[Service], Awaitable[Any]]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to ask a server.
+
+    Attributes:
+        path: Below `/api/v1`.
+        query: Parameters; None values are left out.
+        body: What to send: bytes as they are, anything else as JSON.
+    """
+
+    method: str
+    path: str
+    query: dict[str, Any] = field(default_factory=dict)
+    body: Any = None
+    media: str = "application/json"
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+def folder_of(data: Path | None) -> Path:
+    """The data folder that a command means."""
+    return data or Path(os.environ.get("SEGUE_DATA") or DEFAULT_FOLDER)
+
+
+def find_server(data: Path | None) -> ServerFile | None:
+    """The server to ask, None where there is none.
+
+    Raises:
+        ServiceError: SEGUE_URL is set without SEGUE_TOKEN.
+    """
+    url = os.environ.get("SEGUE_URL")
+    if url and data is None:
+        token = os.environ.get("SEGUE_TOKEN")
+        if not token:
+            raise ServiceError("setting-refused", "SEGUE_URL is set but SEGUE_TOKEN is not.", remedy="Set both.")
+        return ServerFile(url=url, token=token, pid=0)
+    return read_server_file(folder_of(data))
+
+
+def ask(data: Path | None, request: Request, local: Local | None) -> Any:
+    """The answer to a request as plain data, from the server or from the folder.
+
+    Args:
+        local: What to do where no server runs; None where only a server may do it.
+
+    Raises:
+        ServiceError: What the service refused, `server-needed` or `server-unreachable`.
+    """
+    server = find_server(data)
+    if server is not None:
+        return _send(server, request)
+    folder = folder_of(data)
+    if local is None:
+        raise ServiceError(
+            "server-needed",
+            f"No server serves {str(folder)!r}, and this changes runs.",
+            remedy=f"Start one with `segue serve --data {folder}`, or name one with SEGUE_URL and SEGUE_TOKEN.",
+        )
+    return asyncio.run(_locally(folder, local))
+
+
+async def _locally(folder: Path, local: Local) -> Any:
+    async with open_folder(folder) as service:
+        return msgspec.to_builtins(await local(service))
+
+
+def _send(server: ServerFile, request: Request) -> Any:
+    connection, answer = _open(server, request)
+    try:
+        content = answer.read()
+    except OSError as error:
+        raise _unreachable(server, error) from None
+    finally:
+        connection.close()
+    return _understood(server, answer.status, content)
+
+
+def follow(server: ServerFile, path: str) -> Iterator[dict[str, Any]]:
+    """The events of a stream as they come."""
+    connection, answer = _open(server, Request("GET", path), timeout=None)
+    try:
+        if answer.status != 200:
+            _understood(server, answer.status, answer.read())
+        for line in answer:
+            if line.startswith(b"data: "):
+                yield msgspec.json.decode(line[6:])
+    except OSError as error:
+        raise _unreachable(server, error) from None
+    finally:
+        connection.close()
+
+
+def _open(
+    server: ServerFile, request: Request, timeout: float | None = TIMEOUT_SECONDS
+) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
+    place = urlsplit(server.url)
+    if place.scheme not in ("http", "https") or not place.hostname:
+        raise ServiceError("setting-refused", f"{server.url!r} is no address.", remedy="Correct SEGUE_URL.")
+    kind = http.client.HTTPSConnection if place.scheme == "https" else http.client.HTTPConnection
+    connection = kind(place.hostname, place.port, timeout=timeout)
+    query = urlencode({name: value for name, value in request.query.items() if value is not None})
+    target = f"{place.path.rstrip('/')}/api/v1{request.path}" + (f"?{query}" if query else "")
+    headers = {"Authorization": f"Bearer {server.token}", **request.headers}
+    body = request.body
+    if body is not None:
+        headers["Content-Type"] = request.media
+        body = body if isinstance(body, bytes) else msgspec.json.encode(body)
+    try:
+        connection.request(request.method, target, body=body, headers=headers)
+        return connection, connection.getresponse()
+    except (OSError, http.client.HTTPException) as error:
+        connection.close()
+        raise _unreachable(server, error) from None
+
+
+def _unreachable(server: ServerFile, error: Exception) -> ServiceError:
+    return ServiceError("server-unreachable", f"{server.url} does not answer ({str(error) or type(error).__name__}).")
+
+
+def _understood(server: ServerFile, status: int, content: bytes) -> Any:
+    try:
+        value = msgspec.json.decode(content) if content else None
+    except msgspec.DecodeError:
+        raise ServiceError("server-unreachable", f"{server.url} answers with something that is not JSON.") from None
+    if status < 400:
+        return value
+    refusal = error_of(value) if isinstance(value, dict) else None
+    raise refusal or ServiceError("server-unreachable", f"{server.url} answers with the status {status}.")

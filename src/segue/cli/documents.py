@@ -1,0 +1,108 @@
+"""`segue validate`, `schema`, `publish` and `version`."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from cyclopts import Parameter
+
+import segue
+from segue.cli.ask import Request, ask
+from segue.cli.common import AsJson, Data
+from segue.cli.inputs import read_file
+from segue.cli.output import finding_line, note, paint, print_json, say
+from segue.service import (
+    EXIT_COMPLETED,
+    EXIT_REFUSED,
+    Finding,
+    Service,
+    ServiceError,
+    Validation,
+    document_schema,
+    load_settings,
+    open_checker,
+)
+
+Files = Annotated[list[Path], Parameter(help="Workflow documents; `-` is standard input.")]
+
+
+def validate(
+    files: Files,
+    /,
+    *,
+    json: AsJson = False,
+    allow_processes: Annotated[bool, Parameter(negative="", help="Let documents start processes.")] = False,
+    function: Annotated[
+        list[str] | None, Parameter(help="Python function that documents call: module:name or NAME=module:name.")
+    ] = None,
+) -> int:
+    """Say everything that is wrong with documents: place, rule and remedy. Ends with 2 where one is refused."""
+    found = asyncio.run(_validate(files, allow_processes, function or []))
+    if json:
+        print_json({"valid": all(v.valid for v in found), "documents": found})
+    else:
+        for validation in found:
+            _tell(validation)
+    return EXIT_COMPLETED if all(v.valid for v in found) else EXIT_REFUSED
+
+
+async def _validate(files: list[Path], allow_processes: bool, functions: list[str]) -> list[Validation]:
+    found = []
+    settings = load_settings(None, flags={"allow_processes": allow_processes or None, "functions": functions or None})
+    async with open_checker(settings) as check:
+        for path in files:
+            try:
+                content = read_file(path)
+            except ServiceError as error:
+                # One file that is missing must not hide what is wrong with the others.
+                finding = Finding("file-unreadable", "error", error.detail, error.remedy, str(path))
+                found.append(Validation(file=str(path), valid=False, findings=[finding]))
+                continue
+            found.append(await check(content, path))
+    return found
+
+
+def _tell(validation: Validation) -> None:
+    for finding in validation.findings:
+        say(finding_line(finding))
+    errors = sum(f.severity == "error" for f in validation.findings)
+    warnings = len(validation.findings) - errors
+    verdict = paint("valid", "green") if validation.valid else paint("refused", "red")
+    counts = [f"{n} {word}{'' if n == 1 else 's'}" for n, word in ((errors, "error"), (warnings, "warning")) if n]
+    say(f"{validation.file}: {verdict}" + (f" ({', '.join(counts)})" if counts else ""))
+
+
+def schema() -> None:
+    """Print the JSON Schema of workflow documents, for the completion of editors."""
+    print_json(document_schema())
+
+
+def publish(files: Files, /, *, data: Data = None, json: AsJson = False) -> None:
+    """Publish documents. The same version with other content is refused; the same content again is no error."""
+    for path in files:
+        content = read_file(path)
+        request = Request("POST", "/workflows", body=content, media="application/yaml")
+
+        async def local(service: Service, content: bytes = content, path: Path = path) -> object:
+            return await service.workflows.publish(content, file=str(path))
+
+        answer = ask(data, request, local)
+        if json:
+            print_json(answer)
+            continue
+        for warning in answer["warnings"]:
+            note(finding_line(msgspec.convert({**warning, "file": str(path)}, Finding)))
+        workflow = answer["workflow"]
+        word = "published" if answer["created"] else "already published"
+        say(f"{word} {workflow['namespace']}/{workflow['name']}:{workflow['version']} {workflow['digest'][:12]}")
+
+
+def version(*, json: AsJson = False) -> None:
+    """Print the version."""
+    if json:
+        print_json({"version": segue.__version__})
+    else:
+        say(f"segue {segue.__version__}")

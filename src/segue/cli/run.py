@@ -1,0 +1,95 @@
+"""`segue run`: one document, to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from cyclopts import Parameter
+
+from segue.cli.common import AsJson
+from segue.cli.inputs import read_file, read_json
+from segue.cli.output import note, print_json
+from segue.cli.runs import show_ending, show_tasks
+from segue.cli.tail import show_event
+from segue.service import EXIT_OF_STATUS, RunReport, Service, load_settings, run_document
+
+
+def run(
+    file: Annotated[Path, Parameter(help="Workflow document; `-` is standard input.")],
+    /,
+    *,
+    input: Annotated[str | None, Parameter(help="JSON, @FILE, or @- for standard input.")] = None,
+    json: AsJson = False,
+    allow_processes: Annotated[
+        bool, Parameter(negative="", help="Let the document start processes (run.script, run.shell).")
+    ] = False,
+    function: Annotated[
+        list[str] | None, Parameter(help="Python function that it calls: module:name or NAME=module:name.")
+    ] = None,
+    event: Annotated[
+        list[str] | None, Parameter(help="CloudEvent to send once it runs: JSON or @FILE; may be repeated.")
+    ] = None,
+    others: Annotated[
+        list[Path] | None, Parameter(name="--with", help="Document that it starts with run.workflow.")
+    ] = None,
+    data: Annotated[Path | None, Parameter(help="Data folder; a temporary one where it is left out.")] = None,
+) -> int:
+    """Run one document to its end: 0 completed, 1 faulted, 2 refused, 3 cancelled (Ctrl-C cancels)."""
+    flags = {"allow_processes": allow_processes or None, "functions": function}
+    # A person who runs a document at a terminal can reach this machine anyway.
+    settings = load_settings(data, flags=flags, defaults={"outbound": {"allow_loopback": True}})
+    source: Path | bytes = read_file("-") if str(file) == "-" else file
+    if isinstance(source, Path):
+        read_file(source)
+    running = run_document(
+        source,
+        input=read_json(input, "--input"),
+        settings=settings,
+        events=[read_json(one, "--event") for one in event or []],
+        others=[read_file(one) for one in others or []],
+        data=data,
+        on_started=_progress if not json and sys.stderr.isatty() else None,
+    )
+    report = asyncio.run(_until_ended(running))
+    if json:
+        print_json(report)
+    else:
+        _tell(report)
+    return EXIT_OF_STATUS[report.status]
+
+
+async def _until_ended(running: Any) -> RunReport:
+    """Run it; Ctrl-C and SIGTERM cancel the run, and its report still comes."""
+    task: asyncio.Task[RunReport] = asyncio.ensure_future(running)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, task.cancel)
+    return await task
+
+
+def _progress(service: Service, run_id: str) -> None:
+    """Show on the terminal what happens, while it happens."""
+
+    async def follow() -> None:
+        async for event in await service.runs.follow(run_id):
+            show_event(event, stream=sys.stderr)
+
+    task = asyncio.get_running_loop().create_task(follow())
+    _following.add(task)
+    task.add_done_callback(_following.discard)
+
+
+_following: set[asyncio.Task[None]] = set()
+
+
+def _tell(report: RunReport) -> None:
+    told = msgspec.to_builtins(report)
+    show_tasks(told["tasks"], told["skipped"])
+    for event in told["events"]:
+        note(f"emitted {event['type']}")
+    show_ending(told)

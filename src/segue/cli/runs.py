@@ -1,0 +1,225 @@
+"""`segue runs …`, except `tail`."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+from typing import Annotated, Any
+from urllib.parse import quote
+
+import msgspec
+from cyclopts import Parameter
+
+from segue.cli.ask import Request, ask
+from segue.cli.common import After, AsJson, Data, Limit
+from segue.cli.inputs import read_json
+from segue.cli.output import STATUS_COLOUR, clean, fields, note, paint, print_json, print_value, say, table
+from segue.service import EXIT_OF_STATUS, Action, RunFilter, RunStatusName, parse_workflow
+
+RunId = Annotated[str, Parameter(help="Id of the run.")]
+Why = Annotated[str, Parameter(help="Why; kept in the history of the run.")]
+WAIT_SECONDS = 0.2
+
+
+def start(
+    workflow: Annotated[str, Parameter(help="namespace/name or namespace/name:version.")],
+    /,
+    *,
+    input: Annotated[str | None, Parameter(help="JSON, @FILE, or @- for standard input.")] = None,
+    key: Annotated[str | None, Parameter(help="Starts with the same key start one run.")] = None,
+    wait: Annotated[bool, Parameter(negative="", help="Wait for the end, and end with its exit code.")] = False,
+    data: Data = None,
+    json: AsJson = False,
+) -> int:
+    """Start a run on the server of the data folder."""
+    name, _, version = workflow.partition(":")
+    parse_workflow(name)
+    body = {"workflow": name, "version": version or "latest", "input": read_json(input, "--input")}
+    headers = {} if key is None else {"Idempotency-Key": key}
+    run = ask(data, Request("POST", "/runs", body=body, headers=headers), None)
+    while wait and run["endedAt"] is None:
+        time.sleep(WAIT_SECONDS)
+        run = ask(data, Request("GET", f"/runs/{quote(run['id'], safe='')}"), None)
+    if json:
+        print_json(run)
+    else:
+        say(run["id"])
+        note(f"{run['status']}: `segue runs show {run['id']}` tells more")
+    return EXIT_OF_STATUS.get(run["status"], 0) if wait else 0
+
+
+def list_(
+    *,
+    workflow: Annotated[str | None, Parameter(help="Only runs of namespace/name.")] = None,
+    status: Annotated[RunStatusName | None, Parameter(help="Only runs in this status.")] = None,
+    since: Annotated[datetime | None, Parameter(help="Only runs started at this time or later.")] = None,
+    until: Annotated[datetime | None, Parameter(help="Only runs started before this time.")] = None,
+    limit: Limit = 50,
+    after: After = None,
+    data: Data = None,
+    json: AsJson = False,
+) -> None:
+    """List runs, newest first."""
+    wanted = RunFilter(workflow=workflow, status=status, since=since, until=until)
+    query = {
+        "workflow": workflow,
+        "status": status,
+        "since": since and since.isoformat(),
+        "until": until and until.isoformat(),
+        "limit": limit,
+        "after": after,
+    }
+    page = ask(
+        data,
+        Request("GET", "/runs", query),
+        lambda service: service.runs.page(wanted, limit=limit, after=after),
+    )
+    if json:
+        print_json(page)
+        return
+    rows = [
+        (
+            run["id"],
+            _name(run),
+            run["status"],
+            run["startedAt"],
+            _duration(run["durationMs"]),
+            run["cause"].get("kind"),
+        )
+        for run in page["items"]
+    ]
+    table(("run", "workflow", "status", "started", "took", "cause"), rows, empty="No runs.")
+    if page["next"]:
+        note(f"There is more: --after {page['next']}")
+
+
+def show(run: RunId, /, *, data: Data = None, json: AsJson = False) -> None:
+    """Show one run: what started it, its tasks, decisions, output or failure, and what it waits for."""
+    found = ask(data, Request("GET", f"/runs/{quote(run, safe='')}"), lambda service: service.runs.get(run))
+    if json:
+        print_json(found)
+        return
+    fields(
+        [
+            ("run", found["id"]),
+            ("workflow", _name(found)),
+            ("status", found["status"]),
+            ("started", found["startedAt"]),
+            ("ended", found["endedAt"]),
+            ("took", _duration(found["durationMs"])),
+            ("cause", ", ".join(f"{k} {v}" for k, v in found["cause"].items())),
+        ]
+    )
+    say("\ninput")
+    print_value(found["input"])
+    show_tasks(found["tasks"], found["skipped"])
+    _show_decisions(found["decisions"])
+    for waiting in found["open"]:
+        say(f"waits for {waiting['kind']} at {waiting['pointer']}" + _what(waiting))
+    show_ending(found)
+
+
+def show_tasks(tasks: list[dict[str, Any]], skipped: list[dict[str, Any]]) -> None:
+    """The tasks in the order in which they started; skipped ones at the time at which they were passed."""
+    rows = [
+        (t["startedAt"], t["pointer"] + _turn(t), t["status"], _duration(t["durationMs"]), _again(t)) for t in tasks
+    ]
+    rows += [(s["at"], s["pointer"] + _turn(s), "skipped", "", "") for s in skipped]
+    # A stable sort: what started in the same millisecond stays in order.
+    rows.sort(key=lambda row: row[0])
+    if rows:
+        say()
+        table(("task", "status", "took", "attempt"), [row[1:] for row in rows], empty="")
+
+
+def show_ending(found: dict[str, Any]) -> None:
+    """Output or error, and the status."""
+    if found["error"] is not None:
+        say("\nerror")
+        print_value(found["error"])
+    elif found["status"] == "completed":
+        say("\noutput")
+        print_value(found["output"])
+    say()
+    say(paint(found["status"], STATUS_COLOUR.get(found["status"], "bold")))
+
+
+def history(
+    run: RunId, /, *, limit: Limit = 500, after: After = None, data: Data = None, json: AsJson = False
+) -> None:
+    """Print the events of a run, one a line."""
+    page = ask(
+        data,
+        Request("GET", f"/runs/{quote(run, safe='')}/history", {"limit": limit, "after": after}),
+        lambda service: service.runs.history(run, limit=limit, after=after),
+    )
+    if json:
+        print_json(page)
+        return
+    for event in page["items"]:
+        at = datetime.fromtimestamp(event["at"] / 1000).astimezone().isoformat(timespec="milliseconds")
+        rest = {name: value for name, value in event.items() if name not in ("e", "at")}
+        say(f"{at}  {event['e']:<12}  {clean(msgspec.json.encode(rest).decode())}")
+    if page["next"]:
+        note(f"There is more: --after {page['next']}")
+
+
+def pause(run: RunId, /, *, reason: Why = "", data: Data = None, json: AsJson = False) -> None:
+    """Let a run start nothing new; what is under way may finish."""
+    _control(run, "pause", reason, data, json)
+
+
+def resume(run: RunId, /, *, reason: Why = "", data: Data = None, json: AsJson = False) -> None:
+    """Let a paused run go on."""
+    _control(run, "resume", reason, data, json)
+
+
+def cancel(run: RunId, /, *, reason: Why = "", data: Data = None, json: AsJson = False) -> None:
+    """End a run and everything below it."""
+    _control(run, "cancel", reason, data, json)
+
+
+def _control(run: str, action: Action, reason: str, data: Data, json: bool) -> None:
+    request = Request("POST", f"/runs/{quote(run, safe='')}/{action}", body={"reason": reason})
+    found = ask(data, request, None)
+    if json:
+        print_json(found)
+    else:
+        say(f"{found['id']} {found['status']}")
+
+
+def _show_decisions(decisions: list[dict[str, Any]]) -> None:
+    if decisions:
+        say("\ndecisions")
+    for made in decisions:
+        say(f"{made['pointer']}{_turn(made)} chose {made['case'] or 'none'}")
+        say(f"  saw {clean(msgspec.json.encode(made['saw']).decode())}")
+
+
+def _name(run: dict[str, Any]) -> str:
+    workflow = run["workflow"]
+    return f"{workflow['namespace']}/{workflow['name']}:{workflow['version']}"
+
+
+def _turn(task: dict[str, Any]) -> str:
+    return "".join(f"[{n}]" for n in task["iteration"])
+
+
+def _again(task: dict[str, Any]) -> str:
+    return str(task["attempt"]) if task["attempt"] > 1 else ""
+
+
+def _what(waiting: dict[str, Any]) -> str:
+    if waiting["dueAt"]:
+        return f", due {waiting['dueAt']}"
+    if waiting["kind"] == "message":
+        return f", {', '.join(waiting['types']) or 'any event'}"
+    return f", {waiting['handler']}" if waiting["handler"] else ""
+
+
+def _duration(ms: int | None) -> str:
+    if ms is None:
+        return ""
+    if ms < 1000:
+        return f"{ms} ms"
+    return f"{ms / 1000:.1f} s" if ms < 120_000 else f"{ms / 60_000:.1f} min"

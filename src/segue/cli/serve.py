@@ -1,0 +1,58 @@
+"""`segue serve`: a data folder over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from segue.bootstrap import TOKEN_FILE, ServerFile
+from segue.bootstrap import serve as serve_folder
+from segue.cli.ask import folder_of
+from segue.cli.common import AsJson, Data
+from segue.cli.output import note, print_json, say
+from segue.service import load_settings
+
+
+def serve(
+    *,
+    data: Data = None,
+    host: Annotated[str | None, Parameter(help="Address to bind to; loopback where it is left out.")] = None,
+    port: Annotated[int | None, Parameter(help="Port to bind to; 0 takes a free one.")] = None,
+    allow_processes: Annotated[
+        bool, Parameter(negative="", help="Let documents start processes (run.script, run.shell).")
+    ] = False,
+    allow_loopback: Annotated[
+        bool, Parameter(negative="", help="Let documents send requests to this machine.")
+    ] = False,
+    function: Annotated[
+        list[str] | None, Parameter(help="Python function that documents call: module:name or NAME=module:name.")
+    ] = None,
+    log_level: Annotated[str, Parameter(help="debug, info, warning or error.")] = "warning",
+    json: AsJson = False,
+) -> None:
+    """Serve a data folder until Ctrl-C or SIGTERM. It goes on with every unfinished run."""
+    folder = folder_of(data)
+    flags = {
+        "host": host,
+        "port": port,
+        "allow_processes": allow_processes or None,
+        "functions": function,
+        "outbound": {"allow_loopback": True} if allow_loopback else None,
+    }
+    settings = load_settings(folder, flags=flags)
+    logging.getLogger().setLevel(log_level.upper())
+
+    def started(place: ServerFile, fresh: bool) -> None:
+        if json:
+            print_json({"url": place.url, "pid": place.pid, "data": str(folder)})
+            return
+        say(f"Segue serves {folder} at {place.url} (Ctrl-C stops it)")
+        if fresh:
+            # Once: afterwards it is in the file, and in nobody's terminal log.
+            note(f"Token, also in {Path(folder) / TOKEN_FILE}: {place.token}")
+
+    asyncio.run(serve_folder(folder, settings, started=started, log_level=log_level))

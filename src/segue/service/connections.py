@@ -1,0 +1,225 @@
+"""Use cases of connections: add, list, read, try, remove."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import msgspec
+
+from segue.connectors import Connection, MemoryConnections, connection_to_json, new_connection
+from segue.governance import Redactor
+from segue.service.errors import ServiceError
+from segue.service.shapes import ConnectionDetail, ConnectionTest, ConnectionView, OperationView, Page
+from segue.types import SecretSource, TaskFailure
+
+if TYPE_CHECKING:
+    from segue.connectors import Calls, Outbound
+    from segue.store import Store
+
+_NOT_SETTINGS: Final = frozenset({"name", "document", "authentication", "kind"})
+NAME: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+
+
+class NewConnection(msgspec.Struct, forbid_unknown_fields=True):
+    """A connection to add.
+
+    Attributes:
+        document: Text of its OpenAPI document; read from `source` where it is left out.
+        source: Where the document is from; relative server addresses are resolved against it.
+        auth: Credentials by reference, such as `bearer=env:CRM_TOKEN`.
+        settings: Further settings: base_url, limits, paging, lookups, probe …
+    """
+
+    name: str
+    document: str | None = None
+    source: str = ""
+    auth: str = "none"
+    settings: dict[str, Any] = {}
+
+
+class Machinery(Protocol):
+    """What connections need to speak to systems; made when it is first asked for."""
+
+    @property
+    def calls(self) -> Calls:
+        """How connections are called."""
+        ...
+
+    @property
+    def outbound(self) -> Outbound:
+        """The guarded HTTP client."""
+        ...
+
+
+class Connections:
+    """Connections of one data folder.
+
+    Args:
+        loaded: The copy that handlers look into; kept equal to what is stored.
+        machinery: How connections are called, and the HTTP client.
+    """
+
+    def __init__(self, store: Store, loaded: MemoryConnections, machinery: Machinery, secrets: SecretSource) -> None:
+        self._store = store
+        self._loaded = loaded
+        self._machinery = machinery
+        self._secrets = secrets
+
+    async def add(
+        self, name: str, document: bytes | str, *, source: str = "", auth: str = "none", **settings: Any
+    ) -> ConnectionView:
+        """Add a connection described by an OpenAPI document.
+
+        Args:
+            document: The text of the document; a pinned copy is kept.
+            source: Where it was read from; relative server addresses are resolved against it.
+            auth: Credentials by reference, as `bearer=env:CRM_TOKEN`; see `parse_auth`.
+            settings: Further fields of a connection.
+
+        Raises:
+            ServiceError: `connection-taken` or `connection-refused`.
+        """
+        if not NAME.fullmatch(name):
+            raise ServiceError(
+                "connection-refused",
+                f"{name!r} cannot be a name.",
+                remedy="Use 1 to 63 lower-case letters, digits and hyphens.",
+            )
+        if self._loaded.find(name) is not None:
+            raise ServiceError("connection-taken", f"There is a connection {name!r} already.")
+        unknown = settings.keys() - set(Connection.__struct_fields__) | settings.keys() & _NOT_SETTINGS
+        if unknown:
+            raise ServiceError("connection-refused", f"A connection has no setting {sorted(unknown)[0]!r}.")
+        try:
+            connection = new_connection(name, document, source=source, authentication=auth, **settings)
+            operations = self._machinery.calls.operations(connection).names()
+        except TaskFailure as error:
+            raise ServiceError("connection-refused", str(error)) from None
+        await self._store.put_connection(name, connection_to_json(connection))
+        self._loaded.put(connection)
+        return _view(connection, len(operations))
+
+    async def add_from(self, wanted: NewConnection, *, trusted: bool = True) -> ConnectionView:
+        """Add a connection as it was asked for, reading its document from the web where only an address is given.
+
+        Args:
+            trusted: Whoever asks may read this machine's files anyway; otherwise `file:` credentials are refused.
+
+        Raises:
+            ServiceError: `connection-taken` or `connection-refused`.
+        """
+        if not trusted and "file:" in wanted.auth:
+            raise ServiceError(
+                "connection-refused",
+                "Credentials from files are not taken over the network.",
+                remedy="Use env:NAME or secret:NAME, or add the connection while no server runs.",
+            )
+        document: bytes | str | None = wanted.document
+        if document is None:
+            if not wanted.source.startswith(("http://", "https://")):
+                raise ServiceError("connection-refused", "Neither a document nor its http address is given.")
+            document = await self.fetch(wanted.source)
+        return await self.add(wanted.name, document, source=wanted.source, auth=wanted.auth, **wanted.settings)
+
+    async def fetch(self, address: str) -> bytes:
+        """An OpenAPI document from the web.
+
+        Raises:
+            ServiceError: `connection-refused`, saying why it cannot be read.
+        """
+        try:
+            answer = await self._machinery.outbound.send("GET", address)
+        except TaskFailure as error:
+            raise ServiceError("connection-refused", str(error)) from None
+        if answer.status != 200:
+            raise ServiceError("connection-refused", f"{address} answers with the status {answer.status}.")
+        return answer.content
+
+    async def page(self, *, limit: int = 50, after: str | None = None) -> Page[ConnectionView]:
+        """Connections by name."""
+        found = [c for c in self._loaded.all() if after is None or c.name > after]
+        views = [_view(c, len(self._machinery.calls.operations(c).names())) for c in found[:limit]]
+        return Page(items=views, next=views[-1].name if len(found) > limit else None)
+
+    async def get(self, name: str) -> ConnectionDetail:
+        """A connection with its operations.
+
+        Raises:
+            ServiceError: `connection-unknown`, or `connection-refused` where its document contradicts itself.
+        """
+        from segue.connectors import describe
+
+        connection = self._known(name)
+        try:
+            described = describe(self._machinery.calls, connection)
+        except TaskFailure as error:
+            raise ServiceError("connection-refused", str(error)) from None
+        operations = [
+            OperationView(
+                operation=o.name,
+                method=o.method,
+                path=o.path,
+                summary=o.summary or None,
+                arguments=o.arguments,
+                result=o.result,
+            )
+            for o in described
+        ]
+        return ConnectionDetail(**_fields(connection, len(operations)), described=operations)
+
+    async def test(self, name: str) -> ConnectionTest:
+        """Call one harmless operation. A failed try is an answer, not an error.
+
+        Raises:
+            ServiceError: `connection-unknown`.
+        """
+        from segue.connectors import probe
+
+        connection = self._known(name)
+        redactor = Redactor()
+        report = await probe(self._machinery.calls, connection, read_secret=self._secrets.read, note=redactor.note)
+        detail = redactor.mask(report.problem) if report.problem else "It answers and lets us in."
+        return ConnectionTest(
+            name=name,
+            reachable=report.ok,
+            detail=detail,
+            operation=report.operation,
+            status=report.status,
+            duration_ms=report.elapsed_ms,
+        )
+
+    async def remove(self, name: str) -> ConnectionView:
+        """Remove a connection. Runs that name it fail at their next call.
+
+        Raises:
+            ServiceError: `connection-unknown`.
+        """
+        connection = self._known(name)
+        await self._store.delete_connection(name)
+        self._loaded.remove(name)
+        return _view(connection, 0)
+
+    def _known(self, name: str) -> Connection:
+        connection = self._loaded.find(name)
+        if connection is None:
+            raise ServiceError("connection-unknown", f"There is no connection {name!r}.")
+        return connection
+
+
+def _fields(connection: Connection, operations: int) -> dict[str, Any]:
+    content = connection.document.content
+    title = content.get("info", {}).get("title") if isinstance(content.get("info"), dict) else None
+    return {
+        "name": connection.name,
+        "kind": connection.kind,
+        "base_url": connection.base_url,
+        "source": connection.document.source or None,
+        "auth": connection_to_json(connection).get("authentication", {}).get("kind", "none"),
+        "title": title if isinstance(title, str) else None,
+        "operations": operations,
+    }
+
+
+def _view(connection: Connection, operations: int) -> ConnectionView:
+    return ConnectionView(**_fields(connection, operations))

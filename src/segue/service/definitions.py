@@ -1,0 +1,303 @@
+"""Documents to plans: what the use cases and the host need to know of published definitions.
+
+What a document refers to and does not hold (functions of catalogues, schemas kept elsewhere) is pinned when it is
+published: the same definition compiles to the same plan for ever, whatever the catalogue or a web server says later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import sqlite3
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import msgspec
+
+from segue.core import Plan
+from segue.dsl import (
+    DefinitionError,
+    Document,
+    Environment,
+    FunctionDocument,
+    PythonFunction,
+    check_document,
+    compile_plan,
+    default_function,
+    read_document,
+)
+from segue.service.errors import Finding, ServiceError
+from segue.service.versions import newest
+from segue.store import Conflict, Definition, Store
+from segue.store.records import list_definitions, put_meta, read_meta
+
+_PLANS_MAX: Final = 512
+
+FetchFunction = Callable[[str, "str | None", Any], "FunctionDocument | None"]
+FetchResource = Callable[[Any], bytes]
+
+
+class Pins(msgspec.Struct, omit_defaults=True):
+    """What a definition was published with.
+
+    Attributes:
+        catalogue: Version of each function of the default catalogue that was named without one.
+        python: Names of the Python functions it calls.
+        functions: Functions of other catalogues, by name, version and endpoint as JSON.
+        resources: Content of external resources, base64, by endpoint as JSON.
+    """
+
+    catalogue: dict[str, str] = {}
+    python: list[str] = []
+    functions: dict[str, FunctionDocument] = {}
+    resources: dict[str, str] = {}
+
+
+@dataclass(slots=True)
+class _Recorder:
+    """Resolves for one compilation and remembers what it resolved."""
+
+    fetch_function: FetchFunction | None
+    fetch_resource: FetchResource | None
+    pins: Pins = field(default_factory=Pins)
+
+    def function(self, name: str, version: str | None, endpoint: Any) -> FunctionDocument | None:
+        if endpoint is None:
+            found = default_function(name, version)
+            if found is not None and version is None:
+                self.pins.catalogue[name] = found.version
+            return found
+        key = _key([name, version, endpoint])
+        known = self.pins.functions.get(key)
+        if known is None and self.fetch_function is not None:
+            known = self.fetch_function(name, version, endpoint)
+            if known is not None:
+                self.pins.functions[key] = known
+        return known
+
+    def resource(self, endpoint: Any) -> bytes:
+        key = _key(endpoint)
+        if key not in self.pins.resources:
+            if self.fetch_resource is None:
+                raise OSError("external resources cannot be read here")
+            self.pins.resources[key] = base64.b64encode(self.fetch_resource(endpoint)).decode()
+        return base64.b64decode(self.pins.resources[key])
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A document that was read and checked. `plan` is None where a finding is an error."""
+
+    document: Document
+    findings: list[Finding]
+    plan: Plan | None
+    pins: Pins
+
+
+class Definitions:
+    """Compiles documents, and gives the plan of each published definition. What a host knows as its plan source.
+
+    Without `load` it keeps what is published in memory only.
+
+    Args:
+        functions: Python functions by name; read at every compilation, so later registrations count.
+        allow_processes: An administrator allows tasks to start processes.
+        connections: Gives the names of the known connections.
+        allow_remote_functions: Functions may be called by an absolute address.
+        fetch_function, fetch_resource: How things outside the document are read when it is published; called in
+            a thread. None refuses them.
+    """
+
+    def __init__(
+        self,
+        *,
+        functions: Callable[[], Mapping[str, PythonFunction]],
+        allow_processes: bool = False,
+        connections: Callable[[], Collection[str]] | None = None,
+        fetch_function: FetchFunction | None = None,
+        fetch_resource: FetchResource | None = None,
+        allow_remote_functions: bool = False,
+    ) -> None:
+        self._store: Store | None = None
+        self._functions = functions
+        self._allow_processes = allow_processes
+        self._connections = connections
+        self._fetch_function = fetch_function
+        self._fetch_resource = fetch_resource
+        self._allow_remote_functions = allow_remote_functions
+        self._published: dict[str, tuple[Definition, Pins]] = {}
+        self._names: dict[tuple[str, str], list[Definition]] = {}
+        self._plans: OrderedDict[str, Plan] = OrderedDict()
+
+    async def check(self, source: bytes | str, *, file: str) -> Checked:
+        """Read, check and compile a document as it would be published now."""
+        return await asyncio.to_thread(self._check, source, file)
+
+    def _check(self, source: bytes | str, file: str) -> Checked:
+        recorder = _Recorder(self._fetch_function, self._fetch_resource)
+        functions = self._functions()
+        environment = Environment(
+            functions=functions,
+            resolve_function=recorder.function,
+            resolve_resource=None if self._fetch_resource is None else recorder.resource,
+            allow_processes=self._allow_processes,
+            allow_remote_functions=self._allow_remote_functions,
+            connections=None if self._connections is None else self._connections(),
+        )
+        document = read_document(source, file=file)
+        findings = [_finding(f) for f in check_document(document, environment)]
+        if any(f.severity == "error" for f in findings):
+            return Checked(document, findings, None, recorder.pins)
+        try:
+            plan = compile_plan(document, environment)
+        except DefinitionError as error:
+            return Checked(document, [_finding(f) for f in error.findings], None, recorder.pins)
+        recorder.pins.python = sorted(functions.keys() & set(plan.requires))
+        return Checked(document, findings, plan, recorder.pins)
+
+    def load(self, store: Store, reader: sqlite3.Connection) -> None:
+        """Read what is published in a data folder. Call it once, before anything else."""
+        self._store = store
+        for definition in list_definitions(reader):
+            text = read_meta(reader, _pins_key(definition.digest))
+            self._remember(definition, Pins() if text is None else msgspec.json.decode(text, type=Pins))
+
+    async def add(self, definition: Definition, plan: Plan, pins: Pins) -> bool:
+        """Publish a definition; False when exactly this one was published before.
+
+        Raises:
+            Conflict: The same name and version has other content.
+        """
+        if definition.digest in self._published:
+            return False
+        for known in self.versions(definition.namespace, definition.name):
+            if known.version != definition.version:
+                continue
+            if read_document(known.source).data == read_document(definition.source).data:
+                # The same document: only what it is pinned to has a newer release. The older pins stay.
+                return False
+            raise Conflict(f"{definition.namespace}/{definition.name}:{definition.version} has other content")
+        if self._store is not None:
+            # The pins first: a crash in between must not leave a definition without them.
+            await self._store.write([put_meta(_pins_key(definition.digest), msgspec.json.encode(pins).decode())])
+            if not await self._store.publish(definition):
+                return False
+        self._remember(definition, pins)
+        self._keep(plan)
+        return True
+
+    def plan(self, digest: str) -> Plan:
+        """The plan of a published definition.
+
+        Raises:
+            LookupError: There is none with this digest.
+            ServiceError: `definition-refused` where this release cannot compile it.
+        """
+        found = self._plans.get(digest)
+        if found is not None:
+            self._plans.move_to_end(digest)
+            return found
+        if digest not in self._published:
+            raise LookupError(f"no definition has the digest {digest}")
+        return self._keep(self._compile_stored(*self._published[digest]))
+
+    def resolve(self, namespace: str, name: str, version: str) -> str:
+        """The digest of the definition that a name and version mean; `latest` is the highest version.
+
+        Raises:
+            LookupError: There is none.
+        """
+        found = self.versions(namespace, name)
+        for definition in found:
+            if version in ("latest", definition.version):
+                return definition.digest
+        raise LookupError(f"no workflow {namespace}/{name}:{version} is published")
+
+    def versions(self, namespace: str, name: str) -> list[Definition]:
+        """All versions of a workflow, highest first; none where nothing of this name is published."""
+        return newest(self._names.get((namespace, name), []))
+
+    def names(self) -> list[tuple[str, str]]:
+        """Namespace and name of every published workflow, in order."""
+        return sorted(self._names)
+
+    def definition(self, digest: str) -> Definition:
+        """The definition with this digest, which must be published."""
+        return self._published[digest][0]
+
+    def pins(self, digest: str) -> Pins:
+        """What a published definition was published with."""
+        return self._published[digest][1]
+
+    def is_scheduled(self, definition: Definition) -> bool:
+        """It starts runs by itself."""
+        # Read and not compiled: cheap, and works for what this release cannot compile any more.
+        return "schedule" in (read_document(definition.source).data or {})
+
+    def _remember(self, definition: Definition, pins: Pins) -> None:
+        self._published[definition.digest] = (definition, pins)
+        self._names.setdefault((definition.namespace, definition.name), []).append(definition)
+
+    def _keep(self, plan: Plan) -> Plan:
+        self._plans[plan.digest] = plan
+        if len(self._plans) > _PLANS_MAX:
+            self._plans.popitem(last=False)
+        return plan
+
+    def _compile_stored(self, definition: Definition, pins: Pins) -> Plan:
+        recorder = _Recorder(None, None, pins)
+
+        def function(name: str, version: str | None, endpoint: Any) -> FunctionDocument | None:
+            return recorder.function(
+                name, version or (pins.catalogue.get(name) if endpoint is None else None), endpoint
+            )
+
+        # Nothing is forbidden here: it was allowed when it was published, and runs that have begun must go on. What
+        # an administrator has forbidden since is refused by the handlers when it is about to happen.
+        functions = {**{name: PythonFunction(name) for name in pins.python}, **self._functions()}
+        environment = Environment(
+            functions=functions,
+            resolve_function=function,
+            resolve_resource=recorder.resource,
+            allow_processes=True,
+            allow_remote_functions=True,
+        )
+        name = f"{definition.namespace}/{definition.name}:{definition.version}"
+        try:
+            plan = compile_plan(read_document(definition.source, file=name), environment)
+            # The digest counts in what a Python function said of itself when it was published; it may say more
+            # today. Runs are pinned to the definition, so its digest stays.
+            plan.digest = definition.digest
+            return plan
+        except DefinitionError as error:
+            raise refused(name, [_finding(f) for f in error.findings]) from None
+
+
+def refused(file: str, findings: list[Finding]) -> ServiceError:
+    """The refusal of a document with these findings."""
+    errors = sum(f.severity == "error" for f in findings)
+    count = "1 error" if errors == 1 else f"{errors} errors"
+    return ServiceError("definition-refused", f"{file} has {count}.", findings=findings)
+
+
+def _finding(found: Any) -> Finding:
+    return Finding(
+        found.rule,
+        found.severity,
+        found.message,
+        found.remedy,
+        found.file,
+        found.line,
+        found.column,
+        found.pointer,
+    )
+
+
+def _key(value: Any) -> str:
+    return msgspec.json.encode(value, order="deterministic").decode()
+
+
+def _pins_key(digest: str) -> str:
+    return f"pins:{digest}"

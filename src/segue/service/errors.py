@@ -1,0 +1,322 @@
+"""What the service refuses, and why: one table that problem documents, exit codes and the docs are made from.
+
+A `ServiceError` names one kind of the table. Interfaces never invent a status or an exit code of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from segue.store import FolderInUse, FolderNotUsable, HostError
+from segue.types import Failure
+
+EXIT_COMPLETED: Final = 0
+EXIT_FAULTED: Final = 1
+EXIT_REFUSED: Final = 2
+EXIT_CANCELLED: Final = 3
+EXIT_CRASHED: Final = 70
+"""What a command ends with; 70 is the usual code for a fault of the program itself."""
+
+EXIT_OF_STATUS: Final = {"completed": EXIT_COMPLETED, "faulted": EXIT_FAULTED, "cancelled": EXIT_CANCELLED}
+
+PROBLEM_BASE: Final = "urn:segue:problem:"
+
+
+class ProblemKind(msgspec.Struct, frozen=True):
+    """One way in which a request is refused.
+
+    Attributes:
+        status: HTTP status of the problem document.
+        title: One line that is the same every time.
+        meaning: When it happens, for the list in the docs.
+        remedy: What to do next, where the occasion does not say anything better.
+        exit_code: What the command line ends with.
+    """
+
+    status: int
+    title: str
+    meaning: str
+    remedy: str
+    exit_code: int = EXIT_REFUSED
+
+
+PROBLEMS: Final[dict[str, ProblemKind]] = {
+    "request-malformed": ProblemKind(
+        400,
+        "The request cannot be read",
+        "The body is no JSON or YAML of the expected shape, or a parameter has the wrong type.",
+        "Correct the part that the detail names and send it again.",
+    ),
+    "command-refused": ProblemKind(
+        400,
+        "The command cannot be read",
+        "A command line has an unknown command or option, or lacks something.",
+        "`segue --help` shows the commands.",
+    ),
+    "token-refused": ProblemKind(
+        401,
+        "A valid token is needed",
+        "The request carries no bearer token, or not the server's.",
+        "Send `Authorization: Bearer TOKEN` with the token from the file `server.json` in the data folder.",
+    ),
+    "host-refused": ProblemKind(
+        403,
+        "The server is not addressed by a name of its own",
+        "The `Host` header names something other than the loopback address and the configured names.",
+        "Use http://127.0.0.1:PORT, or add the name to the setting `allowed_hosts`.",
+    ),
+    "workflow-unknown": ProblemKind(
+        404,
+        "There is no such workflow",
+        "Nothing is published under this namespace, name and version.",
+        "List what is published with `segue workflows list`.",
+    ),
+    "run-unknown": ProblemKind(
+        404,
+        "There is no such run",
+        "No run has this id.",
+        "List the runs with `segue runs list`.",
+    ),
+    "task-unknown": ProblemKind(
+        404,
+        "There is no such task",
+        "The run has started no task with this number.",
+        "List the tasks of the run.",
+    ),
+    "connection-unknown": ProblemKind(
+        404,
+        "There is no such connection",
+        "No connection has this name.",
+        "List the connections with `segue connections list`.",
+    ),
+    "route-unknown": ProblemKind(
+        404,
+        "There is nothing at this address",
+        "The path is no route of the API.",
+        "Read /api/v1/openapi.json for the routes there are.",
+    ),
+    "method-refused": ProblemKind(
+        405,
+        "This method is not for this address",
+        "The path is a route of the API, but not with this method.",
+        "Read /api/v1/openapi.json for the methods of this route.",
+    ),
+    "version-taken": ProblemKind(
+        409,
+        "This version is published with other content",
+        "A definition is immutable: the same namespace, name and version exists with another digest.",
+        "Raise `document.version` and publish again.",
+    ),
+    "connection-taken": ProblemKind(
+        409,
+        "A connection of this name exists",
+        "A connection is never overwritten silently.",
+        "Choose another name, or remove the other connection first.",
+    ),
+    "run-closed": ProblemKind(
+        409,
+        "The run has ended",
+        "A run that completed, faulted or was cancelled takes no more controls.",
+        "Start a new run.",
+    ),
+    "key-reused": ProblemKind(
+        409,
+        "The idempotency key belongs to another request",
+        "The same `Idempotency-Key` was used to start a run with another workflow or input.",
+        "Use a fresh key for each distinct request.",
+    ),
+    "body-too-large": ProblemKind(
+        413,
+        "The body is too large",
+        "The body of the request is larger than the server's limit.",
+        "Send less, or raise the setting `max_body_bytes`.",
+    ),
+    "media-type-refused": ProblemKind(
+        415,
+        "This content type is not read here",
+        "The route does not take a body of this content type.",
+        "Use one of the content types that the detail names.",
+    ),
+    "definition-refused": ProblemKind(
+        422,
+        "The workflow document has errors",
+        "Validation found at least one error; `findings` lists all of them with their places.",
+        "Correct the findings; `segue validate FILE` shows them again.",
+    ),
+    "input-refused": ProblemKind(
+        422,
+        "The input does not fit the workflow",
+        "The workflow has an input schema, and the input does not fit it. No run was started.",
+        "Correct the part that the detail names.",
+    ),
+    "event-refused": ProblemKind(
+        422,
+        "This is no CloudEvent",
+        "The event lacks a required attribute, or one of its attributes has the wrong form.",
+        "Send specversion, id, source and type as text.",
+    ),
+    "connection-refused": ProblemKind(
+        422,
+        "The connection cannot be made like this",
+        "The document of the connection cannot be read, or its credentials are not given by reference.",
+        "Correct the part that the detail names.",
+    ),
+    "function-refused": ProblemKind(
+        422,
+        "The function cannot be registered",
+        "A Python function was registered under a name that is not allowed or taken.",
+        "Choose another name.",
+    ),
+    "setting-refused": ProblemKind(
+        422,
+        "A setting is wrong",
+        "A setting in `segue.toml`, the environment or a flag is unknown or has a wrong value.",
+        "See docs/settings.md for the settings there are.",
+    ),
+    "file-unreadable": ProblemKind(
+        422,
+        "A file cannot be read",
+        "The command names a file that is missing, is a folder, is not text, or may not be read.",
+        "Check the path and its permissions.",
+    ),
+    "folder-busy": ProblemKind(
+        423,
+        "Another process works with this data folder",
+        "One process at a time may work with a data folder.",
+        "Let that process do it, or stop it first.",
+    ),
+    "folder-unusable": ProblemKind(
+        500,
+        "The data folder cannot be used",
+        "It may not be written, its file is damaged, or a newer release wrote it.",
+        "Check permissions and disk space, or choose another folder with --data.",
+    ),
+    "internal": ProblemKind(
+        500,
+        "Segue failed",
+        "A fault of the program; the log says more.",
+        "Report it with the log entry that the detail names.",
+        EXIT_CRASHED,
+    ),
+    "not-ready": ProblemKind(
+        503,
+        "The server takes no work at the moment",
+        "It is starting or stopping, or its disk does not take writes.",
+        "Try again shortly; the detail says what an operator can do.",
+    ),
+    "server-needed": ProblemKind(
+        503,
+        "This needs a running server",
+        "The command changes what only a running server may change, and none serves the data folder.",
+        "Start one with `segue serve --data DIR`.",
+    ),
+    "server-unreachable": ProblemKind(
+        503,
+        "The server does not answer",
+        "Nothing answers at the address of the server, or it answers with something else.",
+        "Check SEGUE_URL, or start a server with `segue serve`.",
+    ),
+}
+
+
+class Finding(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One thing that validation found in a document.
+
+    Attributes:
+        severity: `error` refuses the document, `warning` does not.
+        remedy: What to do about it.
+        line, column: From 1; 0 where the place is unknown.
+        pointer: JSON Pointer into the document.
+    """
+
+    rule: str
+    severity: str
+    message: str
+    remedy: str = ""
+    file: str = ""
+    line: int = 0
+    column: int = 0
+    pointer: str = ""
+
+
+class ServiceError(Exception):
+    """A request that is refused. Whoever asked can act on it.
+
+    Args:
+        kind: A key of `PROBLEMS`.
+        detail: What happened this time and where; never a secret.
+        remedy: What to do next; the kind's own remedy where this is None.
+        findings: All findings, where a document is refused.
+    """
+
+    def __init__(
+        self, kind: str, detail: str, *, remedy: str | None = None, findings: Sequence[Finding] = ()
+    ) -> None:
+        super().__init__(detail)
+        self.kind = kind
+        self.entry = PROBLEMS[kind]
+        self.detail = detail
+        self.remedy = remedy or self.entry.remedy
+        self.findings = tuple(findings)
+
+    @property
+    def exit_code(self) -> int:
+        """What the command line ends with."""
+        return self.entry.exit_code
+
+    def as_problem(self, instance: str | None = None) -> dict[str, Any]:
+        """The problem document of RFC 9457."""
+        problem: dict[str, Any] = {
+            "type": PROBLEM_BASE + self.kind,
+            "title": self.entry.title,
+            "status": self.entry.status,
+            "detail": self.detail,
+            "remedy": self.remedy,
+        }
+        if instance is not None:
+            problem["instance"] = instance
+        if self.findings:
+            problem["findings"] = msgspec.to_builtins(self.findings)
+        return problem
+
+
+def error_of(problem: dict[str, Any]) -> ServiceError | None:
+    """The error that a problem document of our own server stands for; None where it is somebody else's."""
+    kind = str(problem.get("type", "")).removeprefix(PROBLEM_BASE)
+    if kind not in PROBLEMS:
+        return None
+    findings = [msgspec.convert(item, Finding) for item in problem.get("findings", ())]
+    return ServiceError(kind, str(problem.get("detail", "")), remedy=problem.get("remedy"), findings=findings)
+
+
+def as_refusal(error: BaseException) -> ServiceError | None:
+    """The refusal that an error of the rooms below stands for; None where it is a fault of the program."""
+    if isinstance(error, ServiceError):
+        return error
+    if isinstance(error, FolderInUse):
+        return ServiceError("folder-busy", f"{error}.")
+    if isinstance(error, FolderNotUsable):
+        return ServiceError("folder-unusable", f"{error}.")
+    if isinstance(error, HostError):
+        return ServiceError("not-ready", f"{error}.")
+    return None
+
+
+class RunFaulted(Exception):
+    """A run that was waited for ended with a failure."""
+
+    def __init__(self, run_id: str, failure: Failure) -> None:
+        super().__init__(f"run {run_id} faulted: {failure.detail or failure.title or failure.type}")
+        self.run_id = run_id
+        self.failure = failure
+
+
+class RunWasCancelled(Exception):
+    """A run that was waited for was cancelled."""
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(f"run {run_id} was cancelled")
+        self.run_id = run_id

@@ -1,0 +1,70 @@
+"""Use case: send CloudEvents in. Each pair of source and id counts once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Protocol
+
+from segue.service.errors import ServiceError
+from segue.service.shapes import Sent, SentEvents
+
+BATCH_MAX: Final = 1000
+_REQUIRED: Final = ("specversion", "id", "source", "type")
+_TEXTS: Final = ("datacontenttype", "dataschema", "subject", "time")
+
+
+class Publisher(Protocol):
+    """What sending needs of a host."""
+
+    async def publish_many(self, events: Sequence[Mapping[str, Any]]) -> list[bool]:
+        """Keep the events and offer them to whoever waits; False for a source and id that is known."""
+        ...
+
+
+class Events:
+    """Events for one host; None where no host runs."""
+
+    def __init__(self, host: Publisher | None) -> None:
+        self._host = host
+
+    async def send(self, events: list[Any]) -> SentEvents:
+        """Send events, in order. All are checked before the first one is sent.
+
+        Raises:
+            ServiceError: `event-refused`, naming the event and what is wrong, or `server-needed`.
+        """
+        if self._host is None:
+            raise ServiceError("server-needed", "Only a running server can take events.")
+        if not events or len(events) > BATCH_MAX:
+            raise ServiceError("event-refused", f"A batch holds 1 to {BATCH_MAX} events, not {len(events)}.")
+        for place, event in enumerate(events):
+            _check(event, place)
+        try:
+            taken = await self._host.publish_many(events)
+        except ValueError as error:
+            raise ServiceError("event-refused", f"{error}.") from None
+        sent = [
+            Sent(id=event["id"], source=event["source"], accepted=accepted)
+            for event, accepted in zip(events, taken, strict=True)
+        ]
+        accepted = sum(one.accepted for one in sent)
+        return SentEvents(accepted=accepted, duplicates=len(sent) - accepted, events=sent)
+
+
+def _check(event: Any, place: int) -> None:
+    if not isinstance(event, dict):
+        raise ServiceError("event-refused", f"Event {place}: a CloudEvent is a JSON object.")
+    for name in _REQUIRED:
+        if not isinstance(event.get(name), str) or not event[name]:
+            raise ServiceError("event-refused", f"Event {place}: {name!r} must be text and not empty.")
+    if event["specversion"] != "1.0":
+        raise ServiceError("event-refused", f"Event {place}: specversion must be '1.0'.")
+    for name in _TEXTS:
+        if event.get(name) is not None and not isinstance(event[name], str):
+            raise ServiceError("event-refused", f"Event {place}: {name!r} must be text.")
+    if "data" in event and "data_base64" in event:
+        raise ServiceError("event-refused", f"Event {place}: it has both 'data' and 'data_base64'.")
+    for name in event:
+        # Attribute names of CloudEvents 1.0: lower-case letters and digits.
+        if name != "data_base64" and not (name.isascii() and name.isalnum() and name == name.lower()):
+            raise ServiceError("event-refused", f"Event {place}: {name!r} is no name of an attribute.")

@@ -1,0 +1,271 @@
+"""Opening a data folder: everything that a service stands on, wired and closed in the right order."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from segue.ai import ModelRegistry
+from segue.connectors import MemoryConnections, OutboundPolicy, connection_from_json
+from segue.governance import ChainedSecrets, EnvironmentSecrets, FileSecrets
+from segue.handlers import FunctionRegistry, HandlerSet, build_handlers
+from segue.service.connections import Connections
+from segue.service.definitions import Definitions
+from segue.service.errors import ServiceError, as_refusal
+from segue.service.events import Events
+from segue.service.functions import described, load_functions
+from segue.service.models import Models
+from segue.service.resources import Resources
+from segue.service.runs import Runs
+from segue.service.service import Service
+from segue.service.settings import Settings
+from segue.service.shapes import Validation
+from segue.service.workflows import Workflows
+from segue.store import FolderInUse, FolderNotUsable, Store
+from segue.store.folder import DATABASE_NAME, open_reader
+from segue.store.records import list_connections
+from segue.types import Handler, SecretSource, TaskFailure
+
+if TYPE_CHECKING:
+    from segue.connectors import Calls, Outbound
+    from segue.hosts import EmbeddedHost
+
+
+class Handlers(Mapping[str, Handler]):
+    """The handlers, made when the first one is needed: the HTTP client alone takes longer to import than the rest.
+
+    Args:
+        settings: What they may do.
+    """
+
+    def __init__(
+        self, settings: Settings, functions: FunctionRegistry, models: ModelRegistry, connections: MemoryConnections
+    ) -> None:
+        self._settings = settings
+        self._functions = functions
+        self._models = models
+        self._connections = connections
+        self._made: HandlerSet | None = None
+
+    def __getitem__(self, name: str) -> Handler:
+        return self._all()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all())
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+    @property
+    def outbound(self) -> Outbound:
+        """The guarded HTTP client."""
+        return self._all().outbound
+
+    @property
+    def calls(self) -> Calls:
+        """How connections are called."""
+        return self._all().calls
+
+    async def aclose(self) -> None:
+        """Close what was opened."""
+        if self._made is not None:
+            await self._made.aclose()
+
+    def _all(self) -> HandlerSet:
+        if self._made is None:
+            self._made = _make(self._settings, self._functions, self._models, self._connections)
+        return self._made
+
+
+def _make(
+    settings: Settings, functions: FunctionRegistry, models: ModelRegistry, connections: MemoryConnections
+) -> HandlerSet:
+    from segue.connectors import OutboundLimits
+    from segue.handlers.notify import MailSettings
+    from segue.handlers.processes import ProcessSettings
+
+    outbound = msgspec.structs.asdict(settings.outbound)
+    processes = ProcessSettings(
+        allow_scripts=settings.allow_processes,
+        allow_shell=settings.allow_processes,
+        **msgspec.structs.asdict(settings.processes),
+    )
+    try:
+        mail = msgspec.convert(settings.mail, MailSettings) if settings.mail else None
+        policy = OutboundPolicy(**_fields_of(OutboundPolicy, outbound))
+    except (msgspec.ValidationError, ValueError) as error:
+        raise ServiceError("setting-refused", f"{error}.") from None
+    return build_handlers(
+        functions=functions,
+        models=models,
+        connections=connections,
+        processes=processes,
+        mail=mail,
+        policy=policy,
+        limits=OutboundLimits(**_fields_of(OutboundLimits, outbound)),
+    )
+
+
+def _fields_of(struct: type[msgspec.Struct], values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: values[name] for name in struct.__struct_fields__ if name in values}
+
+
+def secrets_of(settings: Settings) -> SecretSource:
+    """Where secrets come from: the environment first, then the secrets folder."""
+    environment = EnvironmentSecrets()
+    if settings.secrets_folder is None:
+        return environment
+    return ChainedSecrets(environment, FileSecrets(settings.secrets_folder))
+
+
+def load_models(folder: Path, settings: Settings, registry: ModelRegistry) -> None:
+    """Register the models of the models folder.
+
+    Raises:
+        ServiceError: `setting-refused`, for a card that does not fit or a folder that is named and missing.
+    """
+    place = folder / "models" if settings.models_folder is None else Path(settings.models_folder)
+    if not place.is_dir():
+        if settings.models_folder is not None:
+            raise ServiceError("setting-refused", f"The models folder {str(place)!r} does not exist.")
+        return
+    try:
+        registry.add_folder(place)
+    except (TaskFailure, ValueError) as error:
+        raise ServiceError("setting-refused", f"In the models folder {str(place)!r}: {error}") from None
+
+
+@asynccontextmanager
+async def open_service(
+    folder: Path,
+    settings: Settings,
+    *,
+    drive: bool = True,
+    functions: FunctionRegistry | None = None,
+    models: ModelRegistry | None = None,
+    secrets: SecretSource | None = None,
+    base: Path | None = None,
+) -> AsyncIterator[Service]:
+    """Open a data folder.
+
+    Args:
+        drive: Start a host, which goes on with every unfinished run. False reads and publishes only.
+        functions, models: What documents may call, besides what the settings name.
+        secrets: Where secrets come from, instead of the settings.
+        base: Folder that documents may read schemas from, by path; None for a server.
+
+    Raises:
+        ServiceError: `folder-busy`, `folder-unusable`, `setting-refused` or `function-refused`.
+    """
+    registry = functions if functions is not None else FunctionRegistry()
+    load_functions(registry, settings.functions)
+    known_models = models if models is not None else ModelRegistry()
+    load_models(folder, settings, known_models)
+    loaded = MemoryConnections()
+    source = secrets if secrets is not None else secrets_of(settings)
+    async with AsyncExitStack() as stack:
+        handlers = Handlers(settings, registry, known_models, loaded)
+        stack.push_async_callback(handlers.aclose)
+        resources = Resources(lambda: handlers.outbound, base)
+        definitions = Definitions(
+            functions=lambda: described(registry),
+            allow_processes=settings.allow_processes,
+            connections=lambda: [connection.name for connection in loaded.all()],
+            fetch_function=resources.function,
+            fetch_resource=resources.resource,
+            allow_remote_functions=settings.allow_remote_functions,
+        )
+        host: EmbeddedHost | None = None
+
+        def load(store: Store) -> Definitions:
+            # What the host needs before it goes on with the first run.
+            with closing(open_reader(store.folder / DATABASE_NAME)) as reader:
+                definitions.load(store, reader)
+                for data in list_connections(reader).values():
+                    loaded.put(connection_from_json(data))
+            return definitions
+
+        try:
+            if drive:
+                host = await stack.enter_async_context(_host(folder, settings, handlers, load, source))
+                store = host.store
+            else:
+                store = Store.open(folder)
+                stack.push_async_callback(store.close)
+                load(store)
+        except (FolderInUse, FolderNotUsable) as error:
+            raise as_refusal(error) or error from None
+        if host is not None:
+            await _activate(host, definitions)
+        connections = Connections(store, loaded, handlers, source)
+        workflows = Workflows(definitions, host)
+        yield Service(
+            workflows=workflows,
+            runs=Runs(store, definitions, workflows, host),
+            events=Events(host),
+            connections=connections,
+            models=Models(known_models),
+            store=store,
+            host=host,
+        )
+
+
+def _host(
+    folder: Path,
+    settings: Settings,
+    handlers: Handlers,
+    plans: Callable[[Store], Definitions],
+    secrets: SecretSource,
+) -> AbstractAsyncContextManager[EmbeddedHost]:
+    from segue.hosts import EmbeddedHost, HostSettings
+
+    return EmbeddedHost.open(
+        folder,
+        handlers=handlers,
+        plans=plans,
+        secrets=secrets,
+        settings=HostSettings(acts_max=settings.acts_max, early_events_ms=settings.early_events_ms),
+    )
+
+
+async def _activate(host: EmbeddedHost, definitions: Definitions) -> None:
+    """Let what was published while no host ran start by itself."""
+    active = {record.digest for record in host.schedules()}
+    for name in definitions.names():
+        latest = definitions.versions(*name)[0]
+        if latest.digest not in active and definitions.is_scheduled(latest):
+            await host.activate(latest.digest)
+
+
+@asynccontextmanager
+async def open_checker(
+    settings: Settings, *, functions: FunctionRegistry | None = None
+) -> AsyncIterator[Callable[[bytes, Path], Awaitable[Validation]]]:
+    """Validate documents without a data folder; schemas that they name by path are read beside each file.
+
+    Raises:
+        ServiceError: `function-refused`.
+    """
+    registry = functions if functions is not None else FunctionRegistry()
+    load_functions(registry, settings.functions)
+    handlers = Handlers(settings, registry, ModelRegistry(), MemoryConnections())
+
+    async def check(content: bytes, path: Path) -> Validation:
+        resources = Resources(lambda: handlers.outbound, path.parent)
+        definitions = Definitions(
+            functions=lambda: described(registry),
+            allow_processes=settings.allow_processes,
+            fetch_function=resources.function,
+            fetch_resource=resources.resource,
+            allow_remote_functions=settings.allow_remote_functions,
+        )
+        return await Workflows(definitions, None).validate(content, file=str(path))
+
+    try:
+        yield check
+    finally:
+        await handlers.aclose()

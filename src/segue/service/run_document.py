@@ -1,0 +1,99 @@
+"""Use case: run one document to its end, in a data folder of its own that is thrown away."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from segue.ai import ModelRegistry
+from segue.handlers import FunctionRegistry
+from segue.service.functions import register
+from segue.service.opening import open_service
+from segue.service.service import Service
+from segue.service.settings import OutboundSettings, Settings
+from segue.service.shapes import RunReport, RunSummary
+from segue.service.workflows import read_source
+from segue.types import SecretSource
+
+ONE_RUN = Settings(outbound=OutboundSettings(allow_loopback=True))
+"""Settings where nothing else is said. A person who runs a document at a terminal can reach the machine anyway."""
+
+
+async def run_document(
+    source: bytes | str | Path,
+    *,
+    input: Any = None,
+    functions: Mapping[str, Callable[..., Any]] | FunctionRegistry | None = None,
+    models: ModelRegistry | None = None,
+    secrets: SecretSource | None = None,
+    settings: Settings | None = None,
+    others: Sequence[bytes | str] = (),
+    events: Sequence[dict[str, Any]] = (),
+    data: Path | None = None,
+    on_started: Callable[[Service, str], Any] | None = None,
+) -> RunReport:
+    """Run a document to its end.
+
+    A cancelled caller cancels the run and gets the report of the cancelled run.
+
+    Args:
+        source: The document, or the path of its file; schemas that it names by path are read beside the file.
+        functions: Python functions by the name under which documents call them.
+        others: Documents that it starts with `run.workflow`.
+        events: CloudEvents to send once the run has started, in order.
+        data: Data folder to work in; a temporary one where it is left out.
+        on_started: Called with the service and the run's id once the run is on disk.
+
+    Returns:
+        What became of the run: `completed`, `faulted` or `cancelled`.
+
+    Raises:
+        ServiceError: The document, its input, a function or a setting is refused. Nothing ran.
+    """
+    file, base = "<document>", Path.cwd()
+    if isinstance(source, Path):
+        file, base, source = str(source), source.parent, read_source(source)
+    with ExitStack() as stack:
+        folder = data or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="segue-")))
+        opened = open_service(
+            folder,
+            settings or ONE_RUN,
+            functions=_registry(functions),
+            models=models,
+            secrets=secrets,
+            base=base,
+        )
+        async with opened as service:
+            for other in others:
+                await service.workflows.publish(other)
+            published = (await service.workflows.publish(source, file=file)).workflow
+            name = f"{published.namespace}/{published.name}"
+            run, _ = await service.runs.start(name, published.version, input, cause={"kind": "person"})
+            if on_started is not None:
+                on_started(service, run.id)
+            return await _to_its_end(service, run, events)
+
+
+async def _to_its_end(service: Service, run: RunSummary, events: Sequence[dict[str, Any]]) -> RunReport:
+    try:
+        if events:
+            await service.events.send(list(events))
+        ended = await service.runs.wait(run.id)
+    except asyncio.CancelledError:
+        # One cancellation asks for the run's end, and the report of it is the answer. A second one is obeyed.
+        await service.runs.cancel_if_open(run.id)
+        ended = await service.runs.wait(run.id)
+    return await service.runs.report(ended)
+
+
+def _registry(functions: Mapping[str, Callable[..., Any]] | FunctionRegistry | None) -> FunctionRegistry:
+    if isinstance(functions, FunctionRegistry):
+        return functions
+    registry = FunctionRegistry()
+    for name, function in (functions or {}).items():
+        register(registry, function, name)
+    return registry

@@ -1,0 +1,387 @@
+"""Use cases of runs: start, list, read, control, follow."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import msgspec
+
+from segue.core import Plan
+from segue.service.definitions import Definitions
+from segue.service.errors import ServiceError
+from segue.service.lifecycle import Lifecycle, lifecycle_of
+from segue.service.observe import Observation, iso, observe
+from segue.service.shapes import Page, RunDetail, RunReport, RunSummary, TaskDetail, WorkflowRef
+from segue.service.workflows import Workflows, parse_workflow
+from segue.store import RunFilter as StoredFilter
+from segue.store import RunRecord, Store
+from segue.store.runs import read_history
+from segue.types import CLOSED, Event, Failure, RunCancelled, RunPaused, RunResumed, RunStarted
+
+if TYPE_CHECKING:
+    from segue.hosts import EmbeddedHost
+
+Action = Literal["pause", "resume", "cancel"]
+RunStatusName = Literal["pending", "running", "waiting", "suspended", "cancelled", "faulted", "completed"]
+PAGE_MAX: Final = 500
+_SEQ_MAX: Final = 2**62
+_FOLLOWED_MAX: Final = 2000
+_CONTROLS: Final[Mapping[str, type[RunPaused | RunResumed | RunCancelled]]] = {
+    "pause": RunPaused,
+    "resume": RunResumed,
+    "cancel": RunCancelled,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RunFilter:
+    """Which runs to list; what is None does not restrict.
+
+    Attributes:
+        workflow: `namespace/name`.
+        since, until: Started at this time or later, and before this time. A time without a zone is UTC.
+    """
+
+    workflow: str | None = None
+    status: RunStatusName | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(slots=True)
+class _Followed:
+    """A run among many that are followed. `seen` counts the events of its history that were read."""
+
+    record: RunRecord
+    lifecycle: Lifecycle
+    seen: int = 0
+
+
+class Runs:
+    """Runs of one data folder. `host` is None where no host runs: then runs are read and nothing else."""
+
+    def __init__(
+        self, store: Store, definitions: Definitions, workflows: Workflows, host: EmbeddedHost | None
+    ) -> None:
+        self._store = store
+        self._definitions = definitions
+        self._workflows = workflows
+        self._host = host
+        self._keyed = asyncio.Lock()
+
+    async def start(
+        self,
+        workflow: str,
+        version: str = "latest",
+        input: Any = None,
+        *,
+        key: str | None = None,
+        cause: Mapping[str, Any] | None = None,
+    ) -> tuple[RunSummary, bool]:
+        """Start a run; it is on disk when this returns.
+
+        Args:
+            workflow: `namespace/name`.
+            key: Requests with the same key start one run, also after a restart.
+            cause: Who or what starts it.
+
+        Returns:
+            The run, and whether it was started now and not before with the same key.
+
+        Raises:
+            ServiceError: `workflow-unknown`, `input-refused`, `key-reused`, `server-needed`.
+        """
+        told = dict(cause or {"kind": "api"})
+        if key is None:
+            return await self._begin(workflow, version, input, None, told), True
+        async with self._keyed:
+            # The key gives the run its id, so a restart remembers it without a table of keys.
+            run_id = "k-" + hashlib.blake2b(key.encode(), digest_size=15).hexdigest()
+            known = await self._store.run(run_id)
+            if known is not None:
+                await self._require_same(known, workflow, version, input)
+                return _summary(known), False
+            return await self._begin(workflow, version, input, run_id, told), True
+
+    async def page(
+        self, wanted: RunFilter | None = None, *, limit: int = 50, after: str | None = None
+    ) -> Page[RunSummary]:
+        """Runs, newest first.
+
+        Args:
+            limit: 1 to `PAGE_MAX`.
+            after: `next` of the page before.
+
+        Raises:
+            ServiceError: `request-malformed` where `after` or the workflow is none.
+        """
+        chosen = _stored_filter(wanted or RunFilter())
+        page = await self._store.runs(chosen, limit=min(limit, PAGE_MAX), before=_place(after))
+        items = [_summary(record) for record in page.items]
+        return Page(items=items, next=None if page.next is None else str(page.next))
+
+    async def get(self, run_id: str) -> RunDetail:
+        """Everything to be said of a run.
+
+        Raises:
+            ServiceError: `run-unknown`.
+        """
+        record, plan, history = await self._read(run_id)
+        seen = observe(plan, history)
+        summary = _summary(record)
+        fields = {name: getattr(summary, name) for name in summary.__struct_fields__}
+        # The record may be a moment older or newer than the history: one of them must count, and it is this one.
+        fields["status"] = seen.state.status
+        return RunDetail(**fields, input=seen.state.input, **told(seen), open=seen.open_commands())
+
+    async def task(self, run_id: str, number: int) -> TaskDetail:
+        """One task with its data.
+
+        Raises:
+            ServiceError: `run-unknown` or `task-unknown`.
+        """
+        _, plan, history = await self._read(run_id)
+        task = observe(plan, history).tasks.get(number)
+        if task is None:
+            raise ServiceError("task-unknown", f"Run {run_id} has started no task with the number {number}.")
+        return task.detail()
+
+    async def history(self, run_id: str, *, limit: int = 200, after: str | None = None) -> Page[dict[str, Any]]:
+        """The events of a run as they are stored, in order.
+
+        Raises:
+            ServiceError: `run-unknown`, or `request-malformed` where `after` is no `next`.
+        """
+        record = await self._record(run_id)
+        offset = _place(after) or 0
+        found = await self._events(record, offset, limit + 1)
+        more = str(offset + limit) if len(found) > limit else None
+        return Page(items=[msgspec.to_builtins(event) for event in found[:limit]], next=more)
+
+    async def lifecycle(self, run_id: str) -> Page[dict[str, Any]]:
+        """All lifecycle CloudEvents so far, in order.
+
+        Raises:
+            ServiceError: `run-unknown`.
+        """
+        _, plan, history = await self._read(run_id)
+        return Page(items=lifecycle_of(plan, run_id, history))
+
+    async def control(self, run_id: str, action: Action, *, by: str = "", reason: str = "") -> RunSummary:
+        """Pause, resume or cancel a run; it is on disk when this returns.
+
+        Raises:
+            ServiceError: `run-unknown`, `run-closed` or `server-needed`.
+        """
+        host = self._driving()
+        record = await self._record(run_id)
+        if record.status in CLOSED:
+            raise ServiceError("run-closed", f"Run {run_id} is {record.status}.")
+        # The host sets the time.
+        if not await host.control(run_id, _CONTROLS[action](at=0, by=by, reason=reason)):
+            raise ServiceError("run-closed", f"Run {run_id} has ended meanwhile.")
+        return _summary(await self._record(run_id))
+
+    async def wait(self, run_id: str) -> RunSummary:
+        """Wait until a run has ended.
+
+        Raises:
+            ServiceError: `run-unknown` or `server-needed`.
+        """
+        await self._record(run_id)
+        await self._driving().wait_closed(run_id)
+        return _summary(await self._record(run_id))
+
+    async def cancel_if_open(self, run_id: str, *, by: str = "", reason: str = "") -> None:
+        """Cancel a run, unless it has ended."""
+        try:
+            await self.control(run_id, "cancel", by=by, reason=reason)
+        except ServiceError as error:
+            if error.kind != "run-closed":
+                raise
+
+    async def report(self, run: RunSummary) -> RunReport:
+        """What became of a run.
+
+        Raises:
+            ServiceError: `run-unknown`.
+        """
+        _, plan, history = await self._read(run.id)
+        return RunReport(
+            id=run.id,
+            workflow=run.workflow,
+            status=run.status,
+            duration_ms=run.duration_ms or 0,
+            **told(observe(plan, history)),
+        )
+
+    async def outcome(self, run_id: str) -> tuple[str, Any, Failure | None]:
+        """Status, output and failure of a run that has ended, after waiting for its end.
+
+        Raises:
+            ServiceError: `run-unknown` or `server-needed`.
+        """
+        await self._record(run_id)
+        outcome = await self._driving().wait_closed(run_id)
+        return outcome.status, outcome.output, outcome.failure
+
+    async def follow(self, run_id: str) -> AsyncIterator[dict[str, Any]]:
+        """Lifecycle CloudEvents of a run: those so far, then each as it comes, until the run ends.
+
+        Raises:
+            ServiceError: `run-unknown` or `server-needed`; when called, not while iterating.
+        """
+        record = await self._record(run_id)
+        return self._following(self._driving(), record)
+
+    async def _following(self, host: EmbeddedHost, record: RunRecord) -> AsyncIterator[dict[str, Any]]:
+        follower = Lifecycle(self._definitions.plan(record.digest), record.id)
+        seen = 0
+        # Subscribed before the first read, so nothing can happen unseen in between.
+        with closing(host.subscribe(record.id)) as changes:
+            while True:
+                for event in await self._events(record, seen):
+                    seen += 1
+                    for cloud_event in follower.apply(event):
+                        yield cloud_event
+                if follower.closed or await anext(changes, None) is None:
+                    return
+
+    async def follow_all(self) -> AsyncIterator[dict[str, Any]]:
+        """Lifecycle CloudEvents of all runs, of what happens from now on."""
+        host = self._driving()
+        since_ms = time.time_ns() // 1_000_000
+        followed: dict[str, _Followed] = {}
+        with closing(host.subscribe(None)) as changes:
+            async for change in changes:
+                run = followed.pop(change.run_id, None) or await self._take_up(change.run_id)
+                if run is None:
+                    continue
+                for event in await self._events(run.record, run.seen):
+                    run.seen += 1
+                    for cloud_event in run.lifecycle.apply(event):
+                        # What happened before is read to know where the run stands, and not told.
+                        if event.at >= since_ms:
+                            yield cloud_event
+                if not run.lifecycle.closed:
+                    followed[change.run_id] = run
+                    if len(followed) > _FOLLOWED_MAX:
+                        followed.pop(next(iter(followed)))
+
+    # -- helpers -------------------------------------------------------------------------------
+
+    def _driving(self) -> EmbeddedHost:
+        if self._host is None:
+            raise ServiceError("server-needed", "This changes runs, and no host runs here.")
+        return self._host
+
+    async def _take_up(self, run_id: str) -> _Followed | None:
+        record = await self._store.run(run_id)
+        if record is None or record.hidden:
+            return None
+        return _Followed(record, Lifecycle(self._definitions.plan(record.digest), record.id))
+
+    async def _begin(
+        self, workflow: str, version: str, given: Any, run_id: str | None, cause: dict[str, Any]
+    ) -> RunSummary:
+        host = self._driving()
+        definition = self._workflows.find(*parse_workflow(workflow), version)
+        require_input(self._definitions.plan(definition.digest), given)
+        try:
+            run_id = await host.start(definition.digest, given, run_id=run_id, cause=cause)
+        except ValueError as error:
+            raise ServiceError("input-refused", f"{error}.") from None
+        return _summary(await self._record(run_id))
+
+    async def _require_same(self, known: RunRecord, workflow: str, version: str, given: Any) -> None:
+        """Refuse a key that was used for something else."""
+        started = (await self._events(known, 0, 1))[0]
+        assert isinstance(started, RunStarted)
+        same = f"{known.namespace}/{known.name}" == workflow and version in ("latest", known.version)
+        if not same or started.input != given:
+            raise ServiceError("key-reused", f"The key started run {known.id} with another workflow or input.")
+
+    async def _record(self, run_id: str) -> RunRecord:
+        record = await self._store.run(run_id)
+        if record is None:
+            raise ServiceError("run-unknown", f"There is no run {run_id!r}.")
+        return record
+
+    async def _events(self, record: RunRecord, offset: int = 0, limit: int | None = None) -> list[Event]:
+        return await self._store.read(lambda c: read_history(c, record.seq, offset=offset, limit=limit))
+
+    async def _read(self, run_id: str) -> tuple[RunRecord, Plan, list[Event]]:
+        record = await self._record(run_id)
+        return record, self._definitions.plan(record.digest), await self._events(record)
+
+
+def require_input(plan: Plan, given: Any) -> None:
+    """Refuse an input that does not fit the workflow's schema.
+
+    Raises:
+        ServiceError: `input-refused`, naming the place.
+    """
+    check = plan.root.input_check
+    complaint = None if check is None else check(given)
+    if complaint is not None:
+        raise ServiceError("input-refused", f"{plan.namespace}/{plan.name}:{plan.version}: {complaint}.")
+
+
+def told(seen: Observation) -> dict[str, Any]:
+    """What reports and details of a run share."""
+    state = seen.state
+    return {
+        "output": state.output,
+        "error": None if state.failure is None else state.failure.as_data(),
+        "tasks": [task.view() for task in seen.tasks.values()],
+        "skipped": seen.skipped,
+        "decisions": seen.decisions,
+        "events": seen.emitted,
+    }
+
+
+def _summary(record: RunRecord) -> RunSummary:
+    ended = record.ended_at
+    return RunSummary(
+        id=record.id,
+        workflow=WorkflowRef(
+            namespace=record.namespace, name=record.name, version=record.version, digest=record.digest
+        ),
+        status=record.status,
+        started_at=iso(record.started_at),
+        ended_at=None if ended is None else iso(ended),
+        duration_ms=None if ended is None else ended - record.started_at,
+        cause=record.cause or {},
+    )
+
+
+def _stored_filter(wanted: RunFilter) -> StoredFilter:
+    namespace, name = (None, None) if wanted.workflow is None else parse_workflow(wanted.workflow)
+    return StoredFilter(
+        status=None if wanted.status is None else [wanted.status],
+        namespace=namespace,
+        name=name,
+        started_from=_ms(wanted.since),
+        started_to=_ms(wanted.until),
+    )
+
+
+def _ms(moment: datetime | None) -> int | None:
+    if moment is None:
+        return None
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+def _place(after: str | None) -> int | None:
+    if after is None:
+        return None
+    if not (after.isascii() and after.isdigit()) or int(after) > _SEQ_MAX:
+        raise ServiceError("request-malformed", f"{after!r} is not the `next` of a page.")
+    return int(after)

@@ -1,0 +1,54 @@
+"""The service: the use cases of one data folder, gathered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import segue
+from segue.service.connections import Connections
+from segue.service.errors import ServiceError
+from segue.service.events import Events
+from segue.service.models import Models
+from segue.service.runs import Runs
+from segue.service.shapes import Health
+from segue.service.workflows import Workflows
+from segue.store import Store
+
+if TYPE_CHECKING:
+    from segue.hosts import EmbeddedHost
+
+
+@dataclass(frozen=True)
+class Service:
+    """Everything a person or program can do with one data folder.
+
+    Attributes:
+        host: What drives runs; None where the folder was opened for reading and publishing only.
+    """
+
+    workflows: Workflows
+    runs: Runs
+    events: Events
+    connections: Connections
+    models: Models
+    store: Store
+    host: EmbeddedHost | None
+
+    def health(self) -> Health:
+        """The process is alive."""
+        return Health(status="ok", version=segue.__version__)
+
+    async def ready(self) -> Health:
+        """The server takes work.
+
+        Raises:
+            ServiceError: `not-ready`, with the reason.
+        """
+        counts = await self.store.count_runs()
+        if self.host is not None:
+            health = self.host.health()
+            if not health.accepting:
+                raise ServiceError("not-ready", health.trouble or "The server is about to stop.")
+        unfinished = sum(n for status, n in counts.items() if status not in ("completed", "faulted", "cancelled"))
+        return Health(status="ready", version=segue.__version__, unfinished=unfinished)

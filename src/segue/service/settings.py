@@ -1,0 +1,206 @@
+"""Settings: one struct, four sources. A flag beats the environment, which beats `segue.toml`."""
+
+from __future__ import annotations
+
+import logging
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from segue.service.errors import ServiceError
+
+_log = logging.getLogger("segue.settings")
+
+FILE_NAME: Final = "segue.toml"
+PREFIX: Final = "SEGUE_"
+DEFAULT_FOLDER: Final = "segue-data"
+# Read by the command line itself, or by other parts of the environment; not settings of a data folder.
+_NOT_SETTINGS: Final = frozenset({"SEGUE_DATA", "SEGUE_URL", "SEGUE_TOKEN"})
+_NOT_SETTINGS_PREFIXES: Final = ("SEGUE_SECRET_", "SEGUE_TEST_")
+
+
+class OutboundSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What requests of workflows may reach, and how far they may go.
+
+    Attributes:
+        allow_hosts: When not empty, only these hosts; `*.example.org` means all below it.
+        deny_hosts: Never these hosts.
+        allow_networks: CIDR ranges that are allowed though they are private or local.
+        deny_networks: CIDR ranges that are never reached.
+        allow_loopback: Reach this machine itself.
+        allow_private: Reach private networks such as 10.0.0.0/8.
+        max_redirects: Redirects followed for one request.
+        connect_ms: Longest time to open a connection, in milliseconds.
+        total_ms: Longest time for a request and its whole answer, in milliseconds.
+        max_response_bytes: Largest answer that is read.
+        max_connections: Open connections to all hosts together.
+    """
+
+    allow_hosts: tuple[str, ...] = ()
+    deny_hosts: tuple[str, ...] = ()
+    allow_networks: tuple[str, ...] = ()
+    deny_networks: tuple[str, ...] = ()
+    allow_loopback: bool = False
+    allow_private: bool = False
+    max_redirects: int = 0
+    connect_ms: int = 10_000
+    total_ms: int = 60_000
+    max_response_bytes: int = 32 * 1024 * 1024
+    max_connections: int = 100
+
+
+class ProcessLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Bounds of programs that documents start, where `allow_processes` lets them.
+
+    Attributes:
+        time_limit_ms: A program that runs longer is killed.
+        output_limit_bytes: Of its output; a program that writes more is killed.
+        concurrency: Programs running at the same time.
+    """
+
+    time_limit_ms: int = 60_000
+    output_limit_bytes: int = 4 * 1024 * 1024
+    concurrency: int = 8
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Everything an administrator decides about one data folder.
+
+    Attributes:
+        host: Address that `segue serve` binds to.
+        port: Port that `segue serve` binds to; 0 lets the system choose.
+        allowed_hosts: Further names by which the server may be addressed, besides the loopback ones.
+        max_body_bytes: Largest request body that the server reads.
+        allow_processes: Let documents start processes (`run.script`, `run.shell`).
+        allow_remote_functions: Let documents call functions by an absolute address; they are read at publish.
+        functions: Python functions to register at the start, each as `module:name` or `NAME=module:name`.
+        models_folder: Folder with model files and their cards; `models` in the data folder where it is left out.
+        secrets_folder: Folder with one file for each secret, asked after the environment.
+        acts_max: Acts on the world under way at the same time, over all runs.
+        early_events_ms: How long an event is kept for runs that wait for it later, in milliseconds.
+        mail: Mail server that e-mail leaves through: `host`, `sender`, `port`, `tls`, `username`, `password`.
+        outbound: What requests of workflows may reach.
+        processes: Bounds of programs that documents start.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8420
+    allowed_hosts: tuple[str, ...] = ()
+    max_body_bytes: int = 4 * 1024 * 1024
+    allow_processes: bool = False
+    allow_remote_functions: bool = False
+    functions: tuple[str, ...] = ()
+    models_folder: str | None = None
+    secrets_folder: str | None = None
+    acts_max: int = 1000
+    early_events_ms: int = 3_600_000
+    mail: dict[str, Any] = {}
+    outbound: OutboundSettings = OutboundSettings()
+    processes: ProcessLimits = ProcessLimits()
+
+
+TABLES: Final[Mapping[str, type[msgspec.Struct]]] = {"outbound": OutboundSettings, "processes": ProcessLimits}
+"""Tables of the file whose settings have variables of their own."""
+
+
+def load_settings(
+    folder: Path | None,
+    *,
+    environment: Mapping[str, str] | None = None,
+    flags: Mapping[str, Any] | None = None,
+    defaults: Mapping[str, Any] | None = None,
+) -> Settings:
+    """The settings of a data folder.
+
+    Args:
+        folder: Where `segue.toml` may lie; None reads no file.
+        environment: Variables `SEGUE_NAME` and `SEGUE_OUTBOUND_NAME`; the process's own when None. Lists are
+            written with commas.
+        flags: What the command line says, by name; None values count as unsaid.
+        defaults: Defaults of this occasion, in the shape of the file; every source beats them.
+
+    Raises:
+        ServiceError: `setting-refused`, naming the setting and its source.
+    """
+    merged: dict[str, Any] = _merge({}, defaults or {})
+    if folder is not None:
+        merged = _merge(merged, _read_file(folder / FILE_NAME))
+    merged = _merge(merged, _from_environment(os.environ if environment is None else environment))
+    merged = _merge(merged, {name: value for name, value in (flags or {}).items() if value is not None})
+    return _checked(merged, "the settings")
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    try:
+        found = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ServiceError("setting-refused", f"{path} cannot be read: {error}.") from None
+    # Checked here already, so that the message can name the file.
+    _checked(found, str(path))
+    return found
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for variable, text in environment.items():
+        if not variable.startswith(PREFIX) or variable in _NOT_SETTINGS:
+            continue
+        if variable.startswith(_NOT_SETTINGS_PREFIXES):
+            continue
+        place, name, kind = _place_of(variable)
+        if kind is None:
+            # Not refused: other programs may share the prefix. Not silent: it may be a typing error.
+            _log.warning("the environment variable %s names no setting and is ignored", variable)
+            continue
+        value = _value_of(variable, text, kind)
+        (found if place is None else found.setdefault(place, {}))[name] = value
+    return found
+
+
+def _place_of(variable: str) -> tuple[str | None, str, Any]:
+    name = variable.removeprefix(PREFIX).lower()
+    table: str | None = None
+    owner: type[msgspec.Struct] = Settings
+    for candidate, struct in TABLES.items():
+        if name.startswith(candidate + "_"):
+            table, name, owner = candidate, name.removeprefix(candidate + "_"), struct
+    kinds = {field.name: field.type for field in msgspec.structs.fields(owner)}
+    return table, name, None if name in ("mail", *TABLES) else kinds.get(name)
+
+
+def _value_of(variable: str, text: str, kind: Any) -> Any:
+    if kind == tuple[str, ...]:
+        return [part.strip() for part in text.split(",") if part.strip()]
+    if kind is bool and text.lower() in ("1", "true", "yes", "on", "0", "false", "no", "off"):
+        return text.lower() in ("1", "true", "yes", "on")
+    try:
+        return msgspec.convert(text, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise ServiceError("setting-refused", f"The environment variable {variable} is wrong: {error}.") from None
+
+
+def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for name, value in above.items():
+        old = merged.get(name)
+        merged[name] = _merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _checked(values: Mapping[str, Any], source: str) -> Settings:
+    try:
+        settings = msgspec.convert(values, Settings)
+    except msgspec.ValidationError as error:
+        raise ServiceError("setting-refused", f"In {source}: {error}.") from None
+    if not 0 <= settings.port <= 65535:
+        raise ServiceError("setting-refused", f"In {source}: `port` must lie in 0 to 65535, got {settings.port}.")
+    for name in ("max_body_bytes", "acts_max"):
+        if getattr(settings, name) < 1:
+            raise ServiceError("setting-refused", f"In {source}: `{name}` must be at least 1.")
+    return settings

@@ -1,0 +1,282 @@
+"""What the service answers with, as structs. Their JSON form is the form of the HTTP API and of `--json`.
+
+Names are written in camelCase in JSON, as in workflow documents. Times are RFC 3339 text in UTC.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from segue.service.errors import Finding
+from segue.types import RunStatus
+
+Item = TypeVar("Item")
+
+
+class Shape(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    """Base of all answers."""
+
+
+class WorkflowRef(Shape, frozen=True, kw_only=True):
+    """Which definition a run is pinned to."""
+
+    namespace: str
+    name: str
+    version: str
+    digest: str
+
+
+class WorkflowSummary(Shape, frozen=True, kw_only=True):
+    """A published definition.
+
+    Attributes:
+        scheduled: It starts runs by itself.
+        latest: It is what `latest` means for its namespace and name.
+    """
+
+    namespace: str
+    name: str
+    version: str
+    digest: str
+    published_at: str
+    title: str | None = None
+    summary: str | None = None
+    scheduled: bool = False
+    latest: bool = False
+
+
+class WorkflowDetail(WorkflowSummary, frozen=True, kw_only=True):
+    """A published definition with its content.
+
+    Attributes:
+        document: The definition as data.
+        source: The text that was published, with its comments.
+        pinned: Which version of each catalogue function it calls.
+        requires: Handlers and functions that it needs.
+    """
+
+    document: Any = None
+    source: str = ""
+    pinned: dict[str, str] = {}
+    requires: list[str] = []
+
+
+class Validation(Shape, frozen=True, kw_only=True):
+    """What validation says of one document. `valid` means that no finding is an error."""
+
+    file: str
+    valid: bool
+    findings: list[Finding] = []
+
+
+class Published(Shape, frozen=True, kw_only=True):
+    """Answer to publishing. `created` is False where the same content was published before."""
+
+    workflow: WorkflowSummary
+    created: bool
+    warnings: list[Finding] = []
+
+
+class RunSummary(Shape, frozen=True, kw_only=True):
+    """One line of a list of runs. `cause` says who or what started it."""
+
+    id: str
+    workflow: WorkflowRef
+    status: RunStatus
+    started_at: str
+    ended_at: str | None = None
+    duration_ms: int | None = None
+    cause: dict[str, Any] = {}
+
+
+class TaskView(Shape, frozen=True, kw_only=True):
+    """One activation of a task.
+
+    Attributes:
+        id: Number of the activation in its run; tasks started later have higher ones.
+        pointer: JSON Pointer of the task in the document.
+        kind: `set`, `do`, `for`, `act` (call and run), …
+        iteration: Index in each enclosing loop, outermost first.
+        attempt: Which try of the innermost enclosing `try` it belongs to, from 1.
+        error: Why it faulted.
+    """
+
+    id: int
+    pointer: str
+    name: str
+    kind: str
+    status: RunStatus
+    started_at: str
+    ended_at: str | None = None
+    duration_ms: int | None = None
+    iteration: list[int] = []
+    attempt: int = 1
+    error: dict[str, Any] | None = None
+
+
+class TaskDetail(TaskView, frozen=True, kw_only=True):
+    """One activation of a task with the data that went in and came out."""
+
+    input: Any = None
+    output: Any = None
+
+
+class SkippedTask(Shape, frozen=True, kw_only=True):
+    """A task whose `if` was false. It never started."""
+
+    pointer: str
+    name: str
+    at: str
+    iteration: list[int] = []
+
+
+class Decision(Shape, frozen=True, kw_only=True):
+    """What a `switch` chose. `case` is None where no case held; `saw` is the data it looked at."""
+
+    pointer: str
+    name: str
+    at: str
+    case: str | None = None
+    saw: Any = None
+    iteration: list[int] = []
+
+
+class OpenCommand(Shape, frozen=True, kw_only=True):
+    """What the run waits for.
+
+    Attributes:
+        kind: `act`, `timer` or `message`.
+        due_at: When a timer fires.
+        types: Types of events that a message wait can match; empty for any.
+    """
+
+    id: int
+    kind: str
+    pointer: str = ""
+    handler: str | None = None
+    due_at: str | None = None
+    types: list[str] = []
+
+
+class RunDetail(RunSummary, frozen=True, kw_only=True):
+    """Everything to be said of one run."""
+
+    input: Any = None
+    output: Any = None
+    error: dict[str, Any] | None = None
+    tasks: list[TaskView] = []
+    skipped: list[SkippedTask] = []
+    decisions: list[Decision] = []
+    events: list[dict[str, Any]] = []
+    open: list[OpenCommand] = []
+
+
+class RunReport(Shape, frozen=True, kw_only=True):
+    """What became of a document that was run to its end.
+
+    Attributes:
+        status: `completed`, `faulted` or `cancelled`.
+        events: CloudEvents that the run emitted, in order.
+        tasks: Tasks in the order in which they started.
+    """
+
+    id: str
+    workflow: WorkflowRef
+    status: RunStatus
+    output: Any = None
+    error: dict[str, Any] | None = None
+    events: list[dict[str, Any]] = []
+    tasks: list[TaskView] = []
+    skipped: list[SkippedTask] = []
+    decisions: list[Decision] = []
+    duration_ms: int = 0
+
+
+class Page(Shape, Generic[Item], frozen=True, kw_only=True):
+    """Part of a list. `next` is where to go on: the value of `after` for the following page; None at the end."""
+
+    items: list[Item]
+    next: str | None = None
+
+
+class Sent(Shape, frozen=True, kw_only=True):
+    """What became of one event that was sent in."""
+
+    id: str
+    source: str
+    accepted: bool
+
+
+class SentEvents(Shape, frozen=True, kw_only=True):
+    """What became of events that were sent in. A duplicate has the source and id of one that came before."""
+
+    accepted: int
+    duplicates: int
+    events: list[Sent] = []
+
+
+class ConnectionView(Shape, frozen=True, kw_only=True):
+    """A connection.
+
+    Attributes:
+        auth: Kind of credentials; the credentials themselves are never shown.
+        base_url: Where the system is, when that is set; otherwise the document's server counts.
+        source: Where the document was read from.
+    """
+
+    name: str
+    kind: str
+    auth: str
+    base_url: str | None = None
+    source: str | None = None
+    title: str | None = None
+    operations: int = 0
+
+
+class OperationView(Shape, frozen=True, kw_only=True):
+    """One operation of a connection."""
+
+    operation: str
+    method: str
+    path: str
+    summary: str | None = None
+    arguments: Any = None
+    result: Any = None
+
+
+class ConnectionDetail(ConnectionView, frozen=True, kw_only=True):
+    """A connection with its operations."""
+
+    described: list[OperationView] = []
+
+
+class ConnectionTest(Shape, frozen=True, kw_only=True):
+    """What a try of the connection gave."""
+
+    name: str
+    reachable: bool
+    detail: str
+    operation: str | None = None
+    status: int | None = None
+    duration_ms: int | None = None
+
+
+class ModelView(Shape, frozen=True, kw_only=True):
+    """A registered model. `kind` is `python`, `onnx` or `joblib`."""
+
+    name: str
+    version: str
+    kind: str
+    purpose: str | None = None
+    features: list[str] = []
+    labels: list[str] = []
+
+
+class Health(Shape, frozen=True, kw_only=True):
+    """Liveness and readiness. `unfinished` counts the runs that have not ended."""
+
+    status: str
+    version: str
+    unfinished: int | None = None

@@ -1,0 +1,190 @@
+"""Use cases of workflows: validate, publish, list, read."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from segue.dsl import read_document
+from segue.service.definitions import Definitions, refused
+from segue.service.errors import ServiceError
+from segue.service.observe import iso
+from segue.service.shapes import Page, Published, Validation, WorkflowDetail, WorkflowSummary
+from segue.store import Conflict, Definition
+
+if TYPE_CHECKING:
+    from segue.hosts import EmbeddedHost
+
+SOURCE_BYTES_MAX: Final = 16 * 1024 * 1024
+_WORKFLOW: Final = re.compile(r"([A-Za-z0-9-]{1,63})/([A-Za-z0-9-]{1,63})")
+
+
+def parse_workflow(text: str) -> tuple[str, str]:
+    """Namespace and name of `namespace/name`.
+
+    Raises:
+        ServiceError: `request-malformed`.
+    """
+    found = _WORKFLOW.fullmatch(text)
+    if found is None:
+        raise ServiceError(
+            "request-malformed",
+            f"{text!r} is no workflow.",
+            remedy="Write it as namespace/name, such as sales/renewal-risk.",
+        )
+    return found[1], found[2]
+
+
+def read_source(path: Path) -> bytes:
+    """The content of a document's file.
+
+    Raises:
+        ServiceError: `file-unreadable`.
+    """
+    try:
+        with open(path, "rb") as file:
+            # One byte more than a document may have: the reader says so, and nothing larger is loaded.
+            return file.read(SOURCE_BYTES_MAX + 1)
+    except OSError as error:
+        raise ServiceError("file-unreadable", f"{str(path)!r}: {error.strerror or error}.") from None
+
+
+class Workflows:
+    """Published definitions of one data folder. `host` is None where no host runs."""
+
+    def __init__(self, definitions: Definitions, host: EmbeddedHost | None) -> None:
+        self._definitions = definitions
+        self._host = host
+
+    async def validate(self, source: bytes | str, *, file: str = "<document>") -> Validation:
+        """Everything that is wrong with a document, all at once."""
+        checked = await self._definitions.check(source, file=file)
+        return Validation(file=file, valid=checked.plan is not None, findings=checked.findings)
+
+    async def publish(self, source: bytes | str, *, file: str = "<document>") -> Published:
+        """Publish a document. The same content again changes nothing and is no error.
+
+        Where it is the highest version of its name, its schedule takes the place of that of the version before.
+
+        Raises:
+            ServiceError: `definition-refused` with all findings, or `version-taken`.
+        """
+        checked = await self._definitions.check(source, file=file)
+        plan = checked.plan
+        if plan is None:
+            raise refused(file, checked.findings)
+        text = checked.document.text
+        now_ms = time.time_ns() // 1_000_000
+        definition = Definition(plan.digest, plan.namespace, plan.name, plan.version, text, now_ms)
+        try:
+            created = await self._definitions.add(definition, plan, checked.pins)
+        except Conflict:
+            raise ServiceError(
+                "version-taken",
+                f"{plan.namespace}/{plan.name}:{plan.version} is published with other content.",
+            ) from None
+        summary = self._summary(self.find(plan.namespace, plan.name, plan.version))
+        if created and summary.latest:
+            await self._reschedule(plan.digest, scheduled=plan.schedule is not None)
+        warnings = [finding for finding in checked.findings if finding.severity != "error"]
+        return Published(workflow=summary, created=created, warnings=warnings)
+
+    async def publish_file(self, path: Path) -> Published:
+        """Publish the document in a file.
+
+        Raises:
+            ServiceError: As `publish`, or `file-unreadable`.
+        """
+        return await self.publish(await asyncio.to_thread(read_source, path), file=str(path))
+
+    async def page(
+        self, *, namespace: str | None = None, limit: int = 50, after: str | None = None
+    ) -> Page[WorkflowSummary]:
+        """The latest version of each workflow, by namespace and name."""
+        names = [
+            name
+            for name in self._definitions.names()
+            if namespace in (None, name[0]) and (after is None or "/".join(name) > after)
+        ]
+        # "a-b/c" sorts before "a/b" as text: the order must be the one that `after` is compared in.
+        names.sort(key="/".join)
+        items = [self._summary(self._definitions.versions(*name)[0]) for name in names[:limit]]
+        return Page(items=items, next="/".join(names[limit - 1]) if len(names) > limit else None)
+
+    async def versions(
+        self, namespace: str, name: str, *, limit: int = 50, after: str | None = None
+    ) -> Page[WorkflowSummary]:
+        """All versions of a workflow, highest first.
+
+        Raises:
+            ServiceError: `workflow-unknown`.
+        """
+        found = self._known(namespace, name)
+        place = next((i + 1 for i, d in enumerate(found) if d.version == after), len(found)) if after else 0
+        items = [self._summary(definition) for definition in found[place : place + limit]]
+        return Page(items=items, next=items[-1].version if len(found) > place + limit else None)
+
+    async def get(self, namespace: str, name: str, version: str = "latest") -> WorkflowDetail:
+        """A definition with its content.
+
+        Raises:
+            ServiceError: `workflow-unknown`.
+        """
+        definition = self.find(namespace, name, version)
+        plan = self._definitions.plan(definition.digest)
+        summary = self._summary(definition)
+        fields = {field: getattr(summary, field) for field in summary.__struct_fields__}
+        return WorkflowDetail(
+            **fields,
+            document=plan.definition,
+            source=definition.source,
+            pinned=self._definitions.pins(definition.digest).catalogue,
+            requires=[*plan.requires],
+        )
+
+    def find(self, namespace: str, name: str, version: str = "latest") -> Definition:
+        """The definition that a name and version mean.
+
+        Raises:
+            ServiceError: `workflow-unknown`, naming the versions there are.
+        """
+        found = self._known(namespace, name)
+        for definition in found:
+            if version in ("latest", definition.version):
+                return definition
+        known = ", ".join(definition.version for definition in found[:10])
+        raise ServiceError("workflow-unknown", f"{namespace}/{name} has no version {version!r}; it has {known}.")
+
+    def _known(self, namespace: str, name: str) -> list[Definition]:
+        found = self._definitions.versions(namespace, name)
+        if not found:
+            raise ServiceError("workflow-unknown", f"No workflow {namespace}/{name} is published.")
+        return found
+
+    async def _reschedule(self, digest: str, *, scheduled: bool) -> None:
+        if self._host is None:
+            return  # The next server activates what it finds.
+        if scheduled:
+            await self._host.activate(digest)
+        else:
+            definition = self._definitions.definition(digest)
+            await self._host.deactivate(definition.namespace, definition.name)
+
+    def _summary(self, definition: Definition) -> WorkflowSummary:
+        # Read and not compiled: what an older release published must still be listed.
+        data = read_document(definition.source).data
+        head = data["document"]
+        return WorkflowSummary(
+            namespace=definition.namespace,
+            name=definition.name,
+            version=definition.version,
+            digest=definition.digest,
+            published_at=iso(definition.published_at),
+            title=head.get("title"),
+            summary=head.get("summary"),
+            scheduled="schedule" in data,
+            latest=self._definitions.versions(definition.namespace, definition.name)[0] is definition,
+        )
