@@ -113,6 +113,7 @@ class Calls:
                     content=prepared.content,
                     auth=auth,
                     total_ms=connection.timeout_ms,
+                    repeatable=repeatable,
                 )
             if 200 <= answer.status < 300:
                 return answer

@@ -218,6 +218,7 @@ class Outbound:
         content: bytes | None = None,
         auth: httpx.Auth | None = None,
         total_ms: int | None = None,
+        repeatable: bool = False,
         inside_another: bool = False,
     ) -> Answer:
         """Send one request and read its whole answer, whatever its status.
@@ -226,23 +227,25 @@ class Outbound:
         credentials nor the caller's own headers.
 
         Args:
+            repeatable: Sending it twice is harmless though its method is not idempotent: it carries a key.
             inside_another: This request is part of one under way (it fetches a token), so it must not wait for
                 a slot that its own parent holds.
 
         Raises:
             TaskFailure: `validation` for a request that cannot be written; `authorization` when the policy
                 refuses the address; `communication` when no complete answer came, with `outcome_unknown` set
-                if the method is not idempotent and the request may have arrived.
+                if the request may have arrived and must not be sent twice.
         """
         method = method.upper()
         request = self._request(method, url, headers or {}, query, content)
+        unknown = not (repeatable or method in IDEMPOTENT_METHODS)
         limit_ms = self.limits.total_ms if total_ms is None else total_ms
         slot = contextlib.nullcontext() if inside_another else self._slots
         try:
             async with slot, asyncio.timeout(limit_ms / 1000):
                 return await self._follow(request, auth)
         except TimeoutError:
-            raise _lost(request, f"no complete answer within {limit_ms} ms", method) from None
+            raise _lost(request, f"no complete answer within {limit_ms} ms", unknown) from None
         except AddressRefused as refusal:
             raise fail(
                 "authorization",
@@ -257,9 +260,9 @@ class Outbound:
         except httpcore.LocalProtocolError as error:
             raise fail("validation", f"The request cannot be written: {_reason(error)}.") from None
         except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException) as error:
-            raise _lost(request, _reason(error), method) from None
+            raise _lost(request, _reason(error), unknown) from None
         except httpx.DecodingError as error:
-            raise _lost(request, f"the answer cannot be decompressed ({error})", method) from None
+            raise _lost(request, f"the answer cannot be decompressed ({error})", unknown) from None
 
     async def _follow(self, request: httpx.Request, auth: httpx.Auth | None) -> Answer:
         for hop in range(self.policy.max_redirects + 1):
@@ -374,11 +377,11 @@ def _place(url: httpx.URL, *, with_query: bool = False) -> str:
     return str(shown if with_query else shown.copy_with(query=None))
 
 
-def _lost(request: httpx.Request, reason: str, method: str) -> TaskFailure:
+def _lost(request: httpx.Request, reason: str, unknown: bool) -> TaskFailure:
     return fail(
         "communication",
-        f"{method} {_place(request.url)} was not answered: {reason}.",
-        outcome_unknown=method not in IDEMPOTENT_METHODS,
+        f"{request.method} {_place(request.url)} was not answered: {reason}.",
+        outcome_unknown=unknown,
     )
 
 

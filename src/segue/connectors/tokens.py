@@ -117,8 +117,9 @@ class TokenCache:
         else:
             raise fail("configuration", f"request.encoding {encoding!r} is not one a token request can have.")
         headers["content-type"] = encoding
-        # Asking for a token twice is harmless, so the failure never leaves an unknown outcome.
-        answer = await self._outbound.send("POST", endpoint, headers=headers, content=content, inside_another=True)
+        answer = await self._outbound.send(
+            "POST", endpoint, headers=headers, content=content, repeatable=True, inside_another=True
+        )
         return self._read(policy, endpoint, answer)
 
     def _read(self, policy: Mapping[str, Any], endpoint: str, answer: Answer) -> Token:

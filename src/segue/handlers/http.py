@@ -43,8 +43,7 @@ class HttpHandler:
     def recovery(self, command: Perform) -> Recovery:
         """Methods that HTTP calls idempotent are repeated, and so is a request that carries its own key."""
         method = str(command.arguments.get("method", "")).upper()
-        headers = command.arguments.get("headers") or {}
-        keyed = isinstance(headers, dict) and any(name.lower() == "idempotency-key" for name in headers)
+        keyed = _is_keyed(command.arguments.get("headers"))
         return "repeat" if keyed or method in IDEMPOTENT_METHODS else "ask"
 
     async def verify(self, command: Perform, context: EffectContext) -> Any:
@@ -65,6 +64,7 @@ class HttpHandler:
             query=_query_pairs(arguments.get("query")),
             content=content,
             auth=authenticator(endpoint.get("authentication"), self._tokens, redactor.note),
+            repeatable=_is_keyed(headers),
         )
         answer = masked_answer(answer, redactor)
         if not is_success(answer.status, redirect=bool(arguments.get("redirect"))):
@@ -107,6 +107,10 @@ def header_texts(headers: Any) -> dict[str, str]:
         if isinstance(value, (dict, list)):
             raise fail("validation", f"The header {name!r} must be text, not an object or array.")
     return {name: scalar_text(value) for name, value in headers.items() if value is not None}
+
+
+def _is_keyed(headers: Any) -> bool:
+    return isinstance(headers, dict) and any(name.lower() == "idempotency-key" for name in headers)
 
 
 def _query_pairs(query: Any) -> list[tuple[str, str]]:

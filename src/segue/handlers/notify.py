@@ -150,6 +150,7 @@ class NotifyHandler:
             headers=headers,
             content=content,
             auth=authenticator(endpoint.get("authentication"), self._tokens, redactor.note),
+            repeatable=True,
         )
         if not is_success(answer.status, redirect=False):
             raise refused(answer)

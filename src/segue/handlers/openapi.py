@@ -108,6 +108,7 @@ class OpenApiHandler:
             headers=prepared.headers,
             content=prepared.content,
             auth=authenticator(arguments.get("authentication"), self._tokens, redactor.note),
+            repeatable=operation.key_header is not None,
         )
         answer = masked_answer(answer, redactor)
         if not is_success(answer.status, redirect=bool(arguments.get("redirect"))):
