@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from segue.service.definitions import Definitions
 from segue.service.errors import ServiceError, as_refusal
 from segue.service.events import Events
 from segue.service.functions import described, load_functions
+from segue.service.later import Handlers
 from segue.service.models import Models
 from segue.service.resources import Resources
 from segue.service.runs import Runs
@@ -28,65 +29,17 @@ from segue.service.workflows import Workflows
 from segue.store import FolderInUse, FolderNotUsable, Store
 from segue.store.folder import DATABASE_NAME, open_reader
 from segue.store.records import list_connections
-from segue.types import Handler, SecretSource, TaskFailure
+from segue.types import SecretSource, TaskFailure
 
 if TYPE_CHECKING:
-    from segue.connectors import Calls, Outbound
     from segue.hosts import EmbeddedHost
-
-
-class Handlers(Mapping[str, Handler]):
-    """The handlers, made when the first one is needed: the HTTP client alone takes longer to import than the rest.
-
-    Args:
-        settings: What they may do.
-    """
-
-    def __init__(
-        self, settings: Settings, functions: FunctionRegistry, models: ModelRegistry, connections: MemoryConnections
-    ) -> None:
-        self._settings = settings
-        self._functions = functions
-        self._models = models
-        self._connections = connections
-        self._made: HandlerSet | None = None
-
-    def __getitem__(self, name: str) -> Handler:
-        return self._all()[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._all())
-
-    def __len__(self) -> int:
-        return len(self._all())
-
-    @property
-    def outbound(self) -> Outbound:
-        """The guarded HTTP client."""
-        return self._all().outbound
-
-    @property
-    def calls(self) -> Calls:
-        """How connections are called."""
-        return self._all().calls
-
-    async def aclose(self) -> None:
-        """Close what was opened."""
-        if self._made is not None:
-            await self._made.aclose()
-
-    def _all(self) -> HandlerSet:
-        if self._made is None:
-            self._made = _make(self._settings, self._functions, self._models, self._connections)
-        return self._made
 
 
 def _make(
     settings: Settings, functions: FunctionRegistry, models: ModelRegistry, connections: MemoryConnections
 ) -> HandlerSet:
     from segue.connectors import OutboundLimits
-    from segue.handlers.notify import MailSettings
-    from segue.handlers.processes import ProcessSettings
+    from segue.handlers import MailSettings, ProcessSettings
 
     outbound = msgspec.structs.asdict(settings.outbound)
     processes = ProcessSettings(
@@ -168,7 +121,7 @@ async def open_service(
     loaded = MemoryConnections()
     source = secrets if secrets is not None else secrets_of(settings)
     async with AsyncExitStack() as stack:
-        handlers = Handlers(settings, registry, known_models, loaded)
+        handlers = Handlers(registry, known_models, lambda: _make(settings, registry, known_models, loaded))
         stack.push_async_callback(handlers.aclose)
         resources = Resources(lambda: handlers.outbound, base)
         definitions = Definitions(
@@ -252,7 +205,8 @@ async def open_checker(
     """
     registry = functions if functions is not None else FunctionRegistry()
     load_functions(registry, settings.functions)
-    handlers = Handlers(settings, registry, ModelRegistry(), MemoryConnections())
+    models, connections = ModelRegistry(), MemoryConnections()
+    handlers = Handlers(registry, models, lambda: _make(settings, registry, models, connections))
 
     async def check(content: bytes, path: Path) -> Validation:
         resources = Resources(lambda: handlers.outbound, path.parent)
