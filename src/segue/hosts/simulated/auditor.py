@@ -176,8 +176,7 @@ class Shadow:
         self.state: RunState | None = None
         self.history: list[Event] = []
         self.consumed: set[tuple[str, str]] = set()
-        self.answers: dict[int, Event] = {}
-        self.keys: dict[int, str] = {}
+        self.answered: set[int] = set()
 
     def fold(self, event: Event) -> None:
         """Apply a durable event."""
@@ -202,7 +201,6 @@ class Auditor:
         self.intents: set[tuple[str, int]] = set()
         self.happened: dict[tuple[str, int], int] = {}
         self.effects: dict[str, list[tuple[str, int]]] = {}
-        self.wall: Callable[[], int] = lambda: 0
         self.events = 0
 
     # -- the disk --------------------------------------------------------------------------------
@@ -241,14 +239,14 @@ class Auditor:
             require(key not in shadow.consumed, f"{run_id!r} consumed {key!r} twice")
             shadow.consumed.add(key)
         elif isinstance(event, AttemptSucceeded | AttemptFailed):
-            require(event.id not in shadow.answers, f"command {event.id} of {run_id!r} was answered twice")
-            shadow.answers[event.id] = event
+            require(event.id not in shadow.answered, f"command {event.id} of {run_id!r} was answered twice")
+            shadow.answered.add(event.id)
             command = shadow.audit.open.get(event.id)
             require(
                 isinstance(command, Perform), f"command {event.id} of {run_id!r} was answered, but it is not open"
             )
             if isinstance(event, AttemptSucceeded):
-                done = self.happened.get((run_id, event.id)) or self.effects.get(shadow.keys.get(event.id, ""))
+                done = self.happened.get((run_id, event.id)) or self.effects.get(self.key(run_id, event.id))
                 require(done, f"act {event.id} of {run_id!r} is said to have succeeded, but never happened")
 
     # -- the host and the outside ----------------------------------------------------------------
@@ -260,6 +258,9 @@ class Auditor:
         assert shadow is not None
         if isinstance(command, Perform | StartTimer | AwaitMessages):
             require(command.id in shadow.audit.given, f"{command!r} was released before its cause is on disk")
+        if isinstance(command, EndRun):
+            ended = shadow.audit.ended == command.status
+            require(ended, f"{run_id!r} was told to be {command.status!r} before that is on disk")
 
     def performing(self, run_id: str, command: Perform, key: str, recovery: str) -> None:
         """The host calls the outside."""
@@ -267,18 +268,26 @@ class Auditor:
         if recovery != "repeat":
             intended = (run_id, command.id) in self.intents
             require(intended, f"{command.name!r} ({recovery}) is performed without an intent on disk")
-        keys = self.runs[run_id].keys
-        require(keys.setdefault(command.id, key) == key, f"{command.name!r} was asked for under two keys")
+        require(key == self.key(run_id, command.id), f"{command.name!r} was asked for under the wrong key {key!r}")
 
-    def happens(self, run_id: str, command: Perform, key: str, recovery: str) -> None:
-        """The act takes place outside; systems that know keys let a second one of the same key pass."""
-        self._require_open(run_id, command, "performed")
+    def happens(self, run_id: str, command: Perform, key: str, recovery: str, *, in_a_crash: bool = False) -> None:
+        """The act takes place outside.
+
+        Args:
+            in_a_crash: The request was on its way when the process died, which nobody could stop any more.
+        """
+        if not in_a_crash:
+            self._require_open(run_id, command, "performed")
         place = (run_id, command.id)
-        self.happened[place] = count = self.happened.get(place, 0) + 1
+        self.happened[place] = times = self.happened.get(place, 0) + 1
         self.effects.setdefault(key, []).append(place)
         require(
-            recovery == "repeat" or count == 1, f"{command.name!r} ({recovery}) of {run_id!r} was performed twice"
+            recovery == "repeat" or times == 1, f"{command.name!r} ({recovery}) of {run_id!r} was performed twice"
         )
+
+    def key(self, run_id: str, command_id: int) -> str:
+        """The effect key that this act must have."""
+        return f"{run_id}:{self.runs[run_id].audit.performs[command_id].effect}"
 
     def _require_open(self, run_id: str, command: Perform, verb: str) -> None:
         shadow = self.runs.get(run_id)
@@ -309,6 +318,9 @@ class Auditor:
         """Nothing moves any more: whatever is still open waits for messages or for an operator."""
         for run_id, shadow in self.runs.items():
             self._check_replay(run_id, shadow)
+            assert shadow.state is not None
+            resting = shadow.state.ended is not None or shadow.state.paused or shadow.audit.open
+            require(resting, f"{run_id!r} has not ended and waits for nothing")
             for command in shadow.audit.open.values():
                 require(isinstance(command, AwaitMessages), f"{command!r} of {run_id!r} was lost")
                 assert shadow.state is not None

@@ -72,15 +72,15 @@ class Taste:
     @classmethod
     def drawn(cls, rng: Random) -> Taste:
         """A one-sided taste; acts are always among it."""
-        kinds = {kind: rng.choice((0.0, 0.0, 1.0, 1.0, 4.0)) for kind in _KINDS} | {"act": rng.choice((2.0, 5.0))}
+        kinds = {kind: rng.choice((0.0, 0.0, 1.0, 1.0, 4.0)) for kind in _KINDS} | {"act": rng.choice((3.0, 6.0))}
         kinds["attempt"] += rng.choice((0.0, 1.0, 3.0))
         habits = {habit: rng.choice((0.0, 0.0, 0.1, 0.3)) for habit in _HABITS}
         habits |= {style: rng.choice((0.0, 0.4, 0.8)) for style in _STYLES}
         # What always fails drowns everything else, so it stays rare.
         habits["broken"] *= 0.1
         habits["check"] *= 0.2
-        habits["directive"] *= 0.5
-        kinds["throw"] *= 0.2
+        habits["directive"] *= 0.3
+        kinds["throw"] *= 0.1
         return cls(kinds, habits, rng.randint(1, 4), rng.randint(2, 6))
 
 
@@ -101,15 +101,22 @@ class Generator:
         self.rng = rng
         self.taste = taste
         self.made = 0
+        self.echoing = False
 
     def plan(self, name: str) -> Plan:
         """A whole plan; `name` tells it apart from others."""
         common: dict[str, Any] = {}
         if self.likes("timeout"):
-            common["timeout"] = self.rng.choice((50, 5_000, 500_000))
+            common["timeout"] = self.rng.choice((50, 500_000, 500_000_000))
         if self.likes("output_as"):
             common["output_as"] = self.number("context")
-        return b.plan(*self.tasks(0), name=name, **common)
+        tasks = self.tasks(0)
+        if self.rng.random() < 0.6:
+            # Otherwise the first failure is the end of most plans, and their later tasks are never seen.
+            retry = self._retry() if self.likes("retry") else None
+            guarded = b.attempt(self.name("try"), *tasks, handle=self.tasks(1), retry=retry)
+            tasks = (guarded, b.do(self.name("do"), *self.tasks(0)))
+        return b.plan(*tasks, name=name, **common)
 
     def likes(self, habit: str) -> bool:
         """Whether to do this now."""
@@ -142,20 +149,17 @@ class Generator:
 
     # -- tasks -----------------------------------------------------------------------------------
 
-    def tasks(self, depth: int, *, least: int = 0) -> tuple[Node, ...]:
+    def tasks(self, depth: int) -> tuple[Node, ...]:
         """A list of tasks, perhaps empty, with directives among them."""
-        count = max(least, self.rng.randint(0 if depth else 2, max(2, self.taste.length_max - depth)))
+        longest = max(1, self.taste.length_max - depth)
+        count = self.rng.randint(0, longest) if depth else self.rng.randint(2, longest + 3)
         listed = [self.task(depth) for _ in range(count)]
         for place, node in enumerate(listed):
             if self.likes("directive"):
                 node.then = self._directive(place, count)
         if listed and self.likes("jump_back"):
-            asked = b.act(self.name("act"), self.number(), handler=self.rng.choice(HANDLERS))
-            listed = [asked, *listed]
-            for node in listed[1:]:
-                if node.then >= 0:
-                    node.then += 1
-            # The plain act at the place of the jump makes each round wait for an event.
+            # The plain act before the jump makes each round wait for an answer, which decides whether to go on.
+            listed.append(b.act(self.name("act"), self.number(), handler=self.rng.choice(HANDLERS)))
             listed.append(b.switch(self.name("again"), (self.truth(likely=1), 0)))
         return tuple(listed)
 
@@ -235,7 +239,8 @@ class Generator:
         return b.throw(self.name("throw"), ERROR_BASE + word, self.rng.choice((400, 500)), **self.common())
 
     def _emit(self, depth: int) -> Node:
-        salt, type_ = self.rng.randrange(1000), self.rng.choice(TYPES[:3])
+        # What a listener emits while it handles an event, nobody listens for: two such would never fall silent.
+        salt, type_ = self.rng.randrange(1000), "echo" if self.echoing else self.rng.choice(TYPES[:3])
         event = b.program(lambda data, v: {"type": type_, "data": mixed(salt, data), "order": mixed(salt, data) % 3})
         keys = self.common()
         keys.setdefault("output_as", self.number())
@@ -286,7 +291,9 @@ class Generator:
         foreach = None
         if self.likes("foreach"):
             output_as = self.number("item") if self.likes("output_as") else None
+            was_echoing, self.echoing = self.echoing, True
             foreach = b.each(*self.tasks(depth), output_as=output_as)
+            self.echoing = was_echoing
         keys = self.common(timed=True)
         keys.setdefault("output_as", self.number())
         return b.listen(self.name("listen"), self._strategy(), foreach=foreach, **keys)

@@ -1,0 +1,68 @@
+"""What goes wrong, and how often: one draw of the dice for a whole world."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from random import Random
+
+_RARE = (0.0, 0.0, 0.0, 0.02, 0.1)
+_COMMON = (0.0, 0.0, 0.1, 0.4)
+
+
+@dataclass(frozen=True, slots=True)
+class Faults:
+    """Likelihoods from 0 to 1, and times in milliseconds.
+
+    Attributes:
+        crash_at_write: The process dies when a write is acknowledged, before or after it can act on that.
+        crash_within_ms: Time in which one more crash comes from nowhere; 0 for never.
+        torn: A crash loses what was not acknowledged; otherwise some of it may have survived.
+        disk_ms: The longest time a write takes.
+        act_ms: The longest time an act takes, before it happens and again until its answer is there.
+        act_stalls: An act takes hours.
+        act_fails: It fails without having happened. answer_lost: It happens, but fails for who asked.
+        answer_doubled: The answer comes twice. foolish: A model answers garbage.
+        message_doubled: A sender sends twice. operator: An operator pauses, resumes or cancels a run.
+        clock_jumps: The wall clock is set, forward or back, now and then.
+        late_ms: How late people are.
+    """
+
+    crash_at_write: float = 0.0
+    crash_within_ms: int = 0
+    torn: float = 0.5
+    disk_ms: int = 0
+    act_ms: int = 5
+    act_stalls: float = 0.0
+    act_fails: float = 0.0
+    answer_lost: float = 0.0
+    answer_doubled: float = 0.0
+    foolish: float = 0.0
+    message_doubled: float = 0.0
+    operator: float = 0.0
+    clock_jumps: float = 0.0
+    late_ms: int = 0
+
+    @classmethod
+    def drawn(cls, rng: Random) -> Faults:
+        """A one-sided world: most things are fine, a few go wrong often."""
+        return cls(
+            crash_at_write=rng.choice((0.0, 0.02, 0.1, 0.3)),
+            crash_within_ms=rng.choice((0, 0, 50, 2_000, 100_000)),
+            torn=rng.choice((0.0, 0.5, 1.0)),
+            disk_ms=rng.choice((0, 2, 30, 1_000)),
+            act_ms=rng.choice((0, 5, 200, 5_000)),
+            act_stalls=rng.choice(_RARE),
+            act_fails=rng.choice(_COMMON) / 3,
+            answer_lost=rng.choice(_RARE),
+            answer_doubled=rng.choice(_COMMON),
+            foolish=rng.choice(_COMMON),
+            message_doubled=rng.choice(_COMMON),
+            operator=rng.choice(_COMMON),
+            clock_jumps=rng.choice(_RARE),
+            late_ms=rng.choice((0, 10, 10_000, 86_400_000)),
+        )
+
+    def __str__(self) -> str:
+        """Only what differs from a world in which nothing goes wrong."""
+        said = [(f.name, getattr(self, f.name)) for f in fields(self) if getattr(self, f.name) != f.default]
+        return ", ".join(f"{name}={value}" for name, value in said)

@@ -1,0 +1,88 @@
+"""A few plans as people write them, beside the random ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from segue.core.plan import Flow, Plan
+from segue.hosts.simulated import building as b
+
+
+def renewal_risk() -> Plan:
+    """Collect from several systems at once, score, and act on a high score in three places at the same time."""
+    high = b.program(lambda score, v: isinstance(score, int) and score > 50)
+    collect = b.fork(
+        "collect",
+        *(b.act(name, handler="read", timeout=60_000) for name in ("crm", "billing", "usage", "support")),
+        output_as=b.program(lambda found, v: len(found)),
+    )
+    tell = b.fork(
+        "tell",
+        *(b.act(name, handler="keyed") for name in ("crmTask", "financeAlert", "outreach")),
+        output_as=b.program(lambda told, v: len(told)),
+    )
+    return b.plan(
+        b.attempt("gather", collect, retry=b.retry(delay=1_000, backoff="exponential", count=3), handle=()),
+        b.act("score", handler="model"),
+        b.switch("decide", (high, 3), (None, Flow.END)),
+        b.attempt("safely", tell, retry=b.retry(delay=500, count=2), handle=(b.act("escalate", handler="manual"),)),
+        name="renewal-risk",
+    )
+
+
+def approval() -> Plan:
+    """A person decides within three days; a reminder in between; otherwise somebody else is told."""
+    decision = b.listen("decision", b.one("order.paid"), output_as=b.constant("decided"))
+    reminder = b.do("remind", b.wait("aDay", 86_400_000), b.act("mail", handler="lookup"), b.wait("long", 10**9))
+    return b.plan(
+        b.act("offer", handler="keyed"),
+        b.attempt(
+            "decide",
+            b.fork("either", decision, reminder, compete=True, timeout=3 * 86_400_000),
+            handle=(b.act("escalate", handler="manual"),),
+        ),
+        b.act("record", handler="keyed"),
+        name="approval",
+    )
+
+
+def order_saga() -> Plan:
+    """Three acts that must all hold; what was done is undone when a later one fails."""
+    return b.plan(
+        b.attempt(
+            "book",
+            b.act("reserve", handler="lookup"),
+            b.act("charge", handler="keyed"),
+            b.act("ship", handler="manual"),
+            handle=(b.act("refund", handler="keyed"), b.act("release", handler="lookup")),
+        ),
+        b.emit("tell", {"type": "order.made", "data": 1, "order": 1}),
+        b.act("log", handler="read", wait=False),
+        name="order-saga",
+    )
+
+
+def digest_of_notes() -> Plan:
+    """Handle notes one by one as they come, until somebody says stop or the day is over."""
+    handle = b.each(b.act("summarise", handler="model"), b.act("file", handler="keyed"))
+    gather = b.listen("notes", b.any_of("note", until=b.one("stop")), foreach=handle, timeout=86_400_000)
+    return b.plan(b.attempt("day", gather), b.act("send", 1, handler="lookup"), name="digest-of-notes")
+
+
+def graph() -> Plan:
+    """Work with needs: a diamond behind a loop over customers."""
+    needs = ((), (0,), (0,), (1, 2))
+    diamond = b.fork(
+        "diamond",
+        *(
+            b.act(name, 1, handler=handler)
+            for name, handler in zip("abcd", ("read", "keyed", "lookup", "model"), strict=True)
+        ),
+        needs=needs,
+        output_as=b.constant(1),
+    )
+    return b.plan(b.loop("customers", [1, 2, 3], diamond, timeout=10**8), name="graph")
+
+
+REALISTIC: Final[tuple[Callable[[], Plan], ...]] = (renewal_risk, approval, order_saga, digest_of_notes, graph)
