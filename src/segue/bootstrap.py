@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import secrets
+import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -78,7 +80,7 @@ async def serve(
                 server_header=False,
                 timeout_graceful_shutdown=_DRAIN_SECONDS,
             )
-            server = _Server(config, stopping.set)
+            server = _server(config, stopping.set)
             place = ServerFile(url=_url(settings, listener), token=token, pid=os.getpid())
             _write_private(folder / SERVER_FILE, msgspec.json.encode(place))
             try:
@@ -88,14 +90,30 @@ async def serve(
                 (folder / SERVER_FILE).unlink(missing_ok=True)
 
 
-def _Server(config: Any, on_stop: Callable[[], None]) -> Any:  # noqa: N802 - makes one
-    """A uvicorn server that tells open streams to end before it waits for them."""
+def _server(config: Any, on_stop: Callable[[], None]) -> Any:
+    """A uvicorn server that SIGTERM and SIGINT end, and that tells open streams before it waits for them.
+
+    uvicorn's own signal handling raises the signal again when it is done, which would kill the process before the
+    service is closed.
+    """
     import uvicorn
 
     class Server(uvicorn.Server):
-        def handle_exit(self, sig: int, frame: Any) -> None:
+        @contextlib.contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            loop = asyncio.get_running_loop()
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.add_signal_handler(number, self.stop, number)
+            try:
+                yield
+            finally:
+                for number in (signal.SIGINT, signal.SIGTERM):
+                    loop.remove_signal_handler(number)
+
+        def stop(self, number: int) -> None:
             on_stop()
-            super().handle_exit(sig, frame)
+            self.handle_exit(number, None)
+            self._captured_signals.clear()
 
     return Server(config)
 

@@ -107,6 +107,6 @@ def refuse(error: ServiceError, *, as_json: bool) -> NoReturn:
         print_json({"status": "refused", "error": error.as_problem()})
     for finding in error.findings:
         note(finding_line(finding))
-    note(f"{paint('error', 'red', sys.stderr)}: {clean(error.entry.title)}: {clean(error.detail)}")
+    note(f"{paint('error', 'red', sys.stderr)}: {clean(error.detail)}")
     note(f"  {clean(error.remedy)}")
     raise SystemExit(error.exit_code)

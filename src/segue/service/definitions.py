@@ -29,7 +29,7 @@ from segue.dsl import (
     read_document,
 )
 from segue.service.errors import Finding, ServiceError
-from segue.service.versions import newest
+from segue.service.versions import latest, newest
 from segue.store import Conflict, Definition, Store
 from segue.store.records import list_definitions, put_meta, read_meta
 
@@ -204,20 +204,26 @@ class Definitions:
         return self._keep(self._compile_stored(*self._published[digest]))
 
     def resolve(self, namespace: str, name: str, version: str) -> str:
-        """The digest of the definition that a name and version mean; `latest` is the highest version.
+        """The digest of the definition that a name and version mean; `latest` as `versions.latest` says.
 
         Raises:
             LookupError: There is none.
         """
-        found = self.versions(namespace, name)
-        for definition in found:
-            if version in ("latest", definition.version):
-                return definition.digest
+        definition = self.find(namespace, name, version)
+        if definition is not None:
+            return definition.digest
         raise LookupError(f"no workflow {namespace}/{name}:{version} is published")
 
     def versions(self, namespace: str, name: str) -> list[Definition]:
         """All versions of a workflow, highest first; none where nothing of this name is published."""
         return newest(self._names.get((namespace, name), []))
+
+    def find(self, namespace: str, name: str, version: str) -> Definition | None:
+        """The definition of this name and version; None where there is none. See `versions.latest`."""
+        found = self._names.get((namespace, name), [])
+        if version == "latest":
+            return latest(found) if found else None
+        return next((definition for definition in found if definition.version == version), None)
 
     def names(self) -> list[tuple[str, str]]:
         """Namespace and name of every published workflow, in order."""

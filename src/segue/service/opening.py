@@ -189,8 +189,8 @@ async def _activate(host: EmbeddedHost, definitions: Definitions) -> None:
     """Let what was published while no host ran start by itself."""
     active = {record.digest for record in host.schedules()}
     for name in definitions.names():
-        latest = definitions.versions(*name)[0]
-        if latest.digest not in active and definitions.is_scheduled(latest):
+        latest = definitions.find(*name, "latest")
+        if latest is not None and latest.digest not in active and definitions.is_scheduled(latest):
             await host.activate(latest.digest)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Protocol, TypeVar
 
 Key = tuple[tuple[int, ...], bool, tuple[tuple[bool, int, str], ...]]
 
@@ -24,6 +25,30 @@ def version_key(text: str) -> Key:
     return (tuple(map(int, parts)), not pre, pre)
 
 
-def newest(items: list[Any]) -> list[Any]:
-    """Things with a `version`, highest first. A release counts as higher than any pre-release of it."""
+class Versioned(Protocol):
+    """Something with a version."""
+
+    @property
+    def version(self) -> str:
+        """A semantic version."""
+        ...
+
+
+Thing = TypeVar("Thing", bound=Versioned)
+
+
+def newest(items: Iterable[Thing]) -> list[Thing]:
+    """The items, highest version first."""
     return sorted(items, key=lambda item: version_key(item.version), reverse=True)
+
+
+def latest(items: Iterable[Thing]) -> Thing:
+    """What `latest` means: the highest release; a pre-release counts only when there is nothing else.
+
+    Raises:
+        ValueError: There are no items.
+    """
+    found = newest(items)
+    if not found:
+        raise ValueError("nothing has no latest version")
+    return next((item for item in found if "-" not in item.version.partition("+")[0]), found[0])

@@ -67,7 +67,7 @@ class Workflows:
     async def publish(self, source: bytes | str, *, file: str = "<document>") -> Published:
         """Publish a document. The same content again changes nothing and is no error.
 
-        Where it is the highest version of its name, its schedule takes the place of that of the version before.
+        Where it is the latest version of its name, its schedule takes the place of that of the version before.
 
         Raises:
             ServiceError: `definition-refused` with all findings, or `version-taken`.
@@ -111,7 +111,7 @@ class Workflows:
         ]
         # "a-b/c" sorts before "a/b" as text: the order must be the one that `after` is compared in.
         names.sort(key="/".join)
-        items = [self._summary(self._definitions.versions(*name)[0]) for name in names[:limit]]
+        items = [self._summary(self.find(*name)) for name in names[:limit]]
         return Page(items=items, next="/".join(names[limit - 1]) if len(names) > limit else None)
 
     async def versions(
@@ -151,11 +151,10 @@ class Workflows:
         Raises:
             ServiceError: `workflow-unknown`, naming the versions there are.
         """
-        found = self._known(namespace, name)
-        for definition in found:
-            if version in ("latest", definition.version):
-                return definition
-        known = ", ".join(definition.version for definition in found[:10])
+        found = self._definitions.find(namespace, name, version)
+        if found is not None:
+            return found
+        known = ", ".join(definition.version for definition in self._known(namespace, name)[:10])
         raise ServiceError("workflow-unknown", f"{namespace}/{name} has no version {version!r}; it has {known}.")
 
     def _known(self, namespace: str, name: str) -> list[Definition]:
@@ -186,5 +185,5 @@ class Workflows:
             title=head.get("title"),
             summary=head.get("summary"),
             scheduled="schedule" in data,
-            latest=self._definitions.versions(definition.namespace, definition.name)[0] is definition,
+            latest=self.find(definition.namespace, definition.name) is definition,
         )
