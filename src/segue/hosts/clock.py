@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import time
+from collections.abc import Awaitable
 from itertools import count
 
 
@@ -37,11 +38,11 @@ class VirtualClock:
         """The time it was moved to."""
         return self._now_ms
 
-    async def sleep(self, seconds: float) -> None:
-        """Sleep until the clock was advanced by this much."""
+    def sleep(self, seconds: float) -> Awaitable[None]:
+        """Sleep until the clock was advanced by this much, counted from the call."""
         future = asyncio.get_running_loop().create_future()
         heapq.heappush(self._sleepers, (self._slept_ms + seconds * 1000, next(self._order), future))
-        await future
+        return future
 
     async def advance(self, by_ms: int) -> None:
         """Let time pass, waking sleepers on the way."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -17,8 +17,8 @@ class Clock(Protocol):
         """Milliseconds since the Unix epoch, UTC. May jump in either direction."""
         ...
 
-    async def sleep(self, seconds: float) -> None:
-        """Return when about this much time has passed."""
+    def sleep(self, seconds: float) -> Awaitable[None]:
+        """To be awaited: done when about this much time has passed."""
         ...
 
 

@@ -136,6 +136,15 @@ def unfinished(connection: sqlite3.Connection, *, after: int, limit: int) -> lis
     return [seq for (seq,) in connection.execute(sql, (after, limit))]
 
 
+def open_children(connection: sqlite3.Connection, seqs: Sequence[int]) -> list[tuple[int, int, int]]:
+    """Children of these runs that have not ended: parent, the parent's command, child."""
+    sql = (
+        "SELECT parent, parent_command, seq FROM run"
+        " WHERE parent IN (SELECT value FROM json_each(?)) AND ended_at IS NULL"
+    )
+    return connection.execute(sql, (str(list(seqs)),)).fetchall()
+
+
 def newest_seq(connection: sqlite3.Connection) -> int:
     """The largest sequence number in use, 0 without any run."""
     (seq,) = connection.execute("SELECT coalesce(max(seq), 0) FROM run").fetchone()

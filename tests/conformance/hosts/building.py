@@ -176,7 +176,14 @@ def never() -> Callable[[Any], Any]:
 
 def event(event_type: str, number: int = 1, source: str = "/tests", **more: Any) -> dict[str, Any]:
     """A CloudEvent."""
-    return {"specversion": "1.0", "id": str(number), "source": source, "type": event_type, "data": {"n": number}, **more}
+    return {
+        "specversion": "1.0",
+        "id": str(number),
+        "source": source,
+        "type": event_type,
+        "data": {"n": number},
+        **more,
+    }
 
 
 async def eventually(holds: Callable[[], Any], what: str = "the condition") -> None:

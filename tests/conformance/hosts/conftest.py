@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-
 from tests.conformance.hosts.factories import WORLDS, World
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from tests.conformance.hosts.building import NoSecrets, PlanBook
+
 from segue.core import Plan
 from segue.hosts import EmbeddedHost, HostSettings, VirtualClock
 from segue.types import Handler
-from tests.conformance.hosts.building import NoSecrets, PlanBook
 
 
 class World(Protocol):
@@ -50,7 +52,8 @@ class EmbeddedWorld:
     def __init__(self, folder: Path, settings: HostSettings | None = None) -> None:
         self.folder = folder
         self.clock = VirtualClock()
-        self.settings = settings or HostSettings(drain_seconds=0.0)
+        # Runs stay in memory unless a test is about parking.
+        self.settings = settings or HostSettings(drain_seconds=0.0, park_after_ms=10**12)
         self.host: Any = None
         self.writes = 0
         self._dead = False
@@ -71,15 +74,24 @@ class EmbeddedWorld:
 
     async def close(self) -> None:
         if self.host is not None:
-            await self.host.close()
+            host, self.host = self.host, None
+            await host.close()
 
     async def crash(self) -> None:
         # A disk that takes nothing more: whatever the host still does leaves no trace, as if it had been killed.
         self._dead = True
-        await self.host.close()
+        await self.close()
 
     async def advance(self, ms: int) -> None:
-        await self.clock.advance(ms)
+        # In steps: reading and writing threads live in real time and must get some of it on the way.
+        if self.host is None:
+            self.clock.jump(ms)
+            return
+        while ms > 0:
+            step = min(ms, 30_000)
+            await self.clock.advance(step)
+            await asyncio.sleep(0.002)
+            ms -= step
 
     def jump(self, ms: int) -> None:
         self.clock.jump(ms)

@@ -6,9 +6,6 @@ import asyncio
 from typing import Any
 
 import pytest
-
-from segue.hosts import HostError, UnknownRun
-from segue.types import AttemptSucceeded, RunCancelled, RunPaused, RunResumed, RunStarted, fail
 from tests.conformance.hosts.building import (
     InlineRecorder,
     Recorder,
@@ -22,6 +19,10 @@ from tests.conformance.hosts.building import (
     workflow,
 )
 from tests.conformance.hosts.factories import World
+
+from segue.hosts import HostError, UnknownRun
+from segue.store import RunFilter
+from segue.types import AttemptSucceeded, RunCancelled, RunPaused, RunResumed, RunStarted, fail
 
 CHAIN = workflow("chain", act("a"), act("b"), act("c"))
 
@@ -193,7 +194,9 @@ async def test_a_bug_sets_one_run_aside_and_the_others_go_on(world: World) -> No
     """A run on a broken invariant must stop; its history is what a repair needs."""
 
     def bug(data: Any) -> Any:
-        raise RuntimeError("a bug") if data == "bad" else None
+        if data == "bad":
+            raise RuntimeError("a bug")
+        return data
 
     plan = workflow("buggy", act("a"), act("b", arguments=bug))
     host = await world.open({"echo": Recorder()}, plan)
@@ -284,16 +287,9 @@ async def test_lists_are_paged_and_filtered(world: World) -> None:
     assert [r.id for page in (first, second, third) for r in page.items] == ids[::-1]
     assert third.next is None
     middle = (await host.run(ids[2])).started_at
-    kind = type(await _filter(host))
-    assert [r.id for r in (await host.runs(kind(started_from=middle))).items] == ids[:1:-1]
-    assert [r.id for r in (await host.runs(kind(started_to=middle))).items] == ids[1::-1]
-    assert (await host.runs(kind(status=["faulted"]))).items == []
-
-
-async def _filter(host: Any) -> Any:
-    from segue.store import RunFilter
-
-    return RunFilter()
+    assert [r.id for r in (await host.runs(RunFilter(started_from=middle))).items] == ids[:1:-1]
+    assert [r.id for r in (await host.runs(RunFilter(started_to=middle))).items] == ids[1::-1]
+    assert (await host.runs(RunFilter(status=["faulted"]))).items == []
 
 
 def test_the_suite_builds_programs_that_read_data() -> None:

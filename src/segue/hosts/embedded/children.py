@@ -2,19 +2,19 @@
 
 A child begins in the transaction of the event that asked for it, under an id that follows from its parent's, and its
 end answers the parent in the transaction of that end. Where the other run is parked, the event goes into its inbox
-in the same transaction, and the run is woken to take it out.
+in the same transaction, and the run is woken to take it out. So the store never holds one half of such a fact, and
+reading a run back only has to ask which children of it have not ended.
 """
 
 from __future__ import annotations
 
 import asyncio
-from functools import partial
 from typing import Any
 
-from segue.hosts.embedded.engine import WORKFLOW, Engine
+from segue.hosts.embedded.engine import Engine
 from segue.hosts.embedded.live import LiveRun
 from segue.hosts.embedded.plans import Plans
-from segue.store import RunRecord, Store, codec, records, runs
+from segue.store import codec, records
 from segue.types import (
     AttemptFailed,
     AttemptSucceeded,
@@ -36,9 +36,8 @@ CHILD_MARK = "~"
 class Children:
     """Starts, answers and cancels runs on behalf of other runs."""
 
-    def __init__(self, engine: Engine, store: Store, plans: Plans) -> None:
+    def __init__(self, engine: Engine, plans: Plans) -> None:
         self._engine = engine
-        self._store = store
         self._plans = plans
         self._delivered: set[int] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -69,7 +68,7 @@ class Children:
         digest = self._plans.resolve(wanted["namespace"], wanted["name"], wanted["version"])
         child = self._engine.begin(
             self._plans.plan(digest),
-            child_id(run, command),
+            f"{run.id}{CHILD_MARK}{command.id}",
             digest=digest,
             input=codec.settled(wanted.get("input")),
             cause={"kind": "run", "run": run.id, "task": command.pointer},
@@ -80,6 +79,7 @@ class Children:
             self._engine.answer(run, command.id, None)
         else:
             run.children[command.id] = child.seq
+            self._engine.parking.consider(run)
 
     def ended(self, child: LiveRun, command: EndRun) -> None:
         """Answer the parent of a run that ended."""
@@ -107,26 +107,6 @@ class Children:
         else:
             self._engine.apply(child, event)
 
-    def resume(self, run: LiveRun) -> None:
-        """Find the children of a run that was read from disk."""
-        for command in run.state.open.values():
-            if isinstance(command, Perform) and command.handler == WORKFLOW:
-                self._spawn(self._find(run, command))
-
-    async def _find(self, run: LiveRun, command: Perform) -> None:
-        record = await self._store.read(partial(runs.find_run, run_id=child_id(run, command)))
-        still_wanted = not run.gone and command.id in run.state.open
-        if record is None:
-            if still_wanted:
-                self.start(run, command)
-        elif record.is_closed:
-            if still_wanted:
-                self._give(run, self._answer_of(record, command.id))
-        elif still_wanted:
-            run.children[command.id] = record.seq
-        elif not run.gone:
-            self._cancel(run, record.seq)
-
     # -- inbox -------------------------------------------------------------------------------------
 
     def _post(self, seq: int, event: Event) -> None:
@@ -140,7 +120,7 @@ class Children:
         self._spawn(self._fetch(seq, number, event))
 
     async def _fetch(self, seq: int, number: int, event: Event) -> None:
-        run = await asyncio.shield(self._engine.parking.wake(seq))
+        run = await self._engine.parking.ensure(seq)
         if run is not None:
             self.deliver(run, number, event)
         else:
@@ -166,9 +146,6 @@ class Children:
 
     # -- answers -----------------------------------------------------------------------------------
 
-    def _answer_of(self, child: RunRecord, command_id: int) -> Event:
-        return self._answer(child.id, command_id, child.status, child.output, child.failure)
-
     def _answer(
         self, child: str, command_id: int, status: RunStatus, output: Any, reason: Failure | None
     ) -> AttemptSucceeded | AttemptFailed:
@@ -186,8 +163,3 @@ class Children:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def child_id(run: LiveRun, command: Perform) -> str:
-    """The id of the run that this command starts: the same on every replay."""
-    return f"{run.id}{CHILD_MARK}{command.id}"

@@ -107,7 +107,7 @@ class EmbeddedHost:
         engine.performer = Performer(engine, handlers, secrets, settings)
         engine.timekeeper = Timekeeper(engine, store)
         engine.postman = Postman(engine, store)
-        engine.children = Children(engine, store, source)
+        engine.children = Children(engine, source)
         engine.scheduler = Scheduler(engine, store, source)
         engine.parking = Parking(engine, store, source)
         host = cls(store, engine, source)
@@ -124,6 +124,8 @@ class EmbeddedHost:
         engine.next_seq = await self.store.read(runs.newest_seq) + 1
         engine.next_inbox = await self.store.read(records.newest_inbox) + 1
         await engine.postman.load()
+        # Before any run goes on: the end of one may be what a schedule waits for.
+        await engine.scheduler.open()
         newest = 0
         while seqs := await self.store.read(partial(runs.unfinished, after=newest, limit=_RECOVERED_AT_ONCE)):
             await engine.parking.load(seqs, recovering=True)
@@ -131,7 +133,6 @@ class EmbeddedHost:
         for number, seq, event in await self.store.read(records.read_inbox):
             engine.children.fetch(seq, number, event)
         await engine.timekeeper.open()
-        await engine.scheduler.open()
         await engine.parking.open()
         await engine.postman.offer_missed()
         if engine.settings.tune_gc:
@@ -263,7 +264,7 @@ class EmbeddedHost:
                 return False
             if record.residence == "quarantined":
                 return await self._end_quarantined(record, event)
-            run = await asyncio.shield(self._engine.parking.wake(record.seq))
+            run = await self._engine.parking.ensure(record.seq)
         if run is None or run.state.ended is not None:
             return False
         self._engine.apply(run, event)

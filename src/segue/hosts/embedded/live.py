@@ -27,6 +27,7 @@ class LiveRun:
             `after` this one and that are not in `skip`; `taken` are those it took.
         parked: The store holds timers and waits for it, from before it was woken.
         parking: A batch that parks it is on its way; any event before that calls it off.
+        woken_at: When it was last read from disk, in milliseconds since the epoch.
         gone: It is no longer in memory; what still refers to it is void.
     """
 
@@ -53,6 +54,7 @@ class LiveRun:
         "state",
         "status",
         "taken",
+        "woken_at",
         "workflow",
     )
 
@@ -93,4 +95,5 @@ class LiveRun:
         self.taken: list[int] = []
         self.parked = False
         self.parking = False
+        self.woken_at = 0
         self.gone = False

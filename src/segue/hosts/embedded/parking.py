@@ -27,6 +27,7 @@ _log = logging.getLogger("segue.hosts")
 SWEEP_SECONDS: Final = 0.5
 _READ_AT_ONCE: Final = 256
 _FOLDED_AT_ONCE: Final = 32
+_RETRY_MS: Final = 1000
 
 
 class Found:
@@ -43,6 +44,9 @@ class Found:
         self.inbox: dict[int, list[tuple[int, Event]]] = {}
         for number, run, event in records.read_inbox(c, chosen):
             self.inbox.setdefault(run, []).append((number, event))
+        self.children: dict[int, dict[int, int]] = {}
+        for parent, command, child in runs.open_children(c, chosen):
+            self.children.setdefault(parent, {})[command] = child
         self.taken = {r.seq: _taken(c, self.histories[r.seq]) for r in self.records if r.hidden}
         self.depths = {r.seq: _depth(c, r) for r in self.records if r.parent is not None}
 
@@ -96,7 +100,9 @@ class Parking:
     def _may_leave(self, run: LiveRun, now: int) -> bool:
         settings = self._engine.settings
         state = run.state
-        if run.acts or run.searching or run.parking or now - state.last_at < settings.park_after_ms:
+        if run.acts or run.searching or run.parking:
+            return False
+        if now - max(state.last_at, run.woken_at) < settings.park_after_ms:
             return False
         soonest = now + settings.park_timer_min_ms
         for command in state.open.values():
@@ -160,10 +166,13 @@ class Parking:
         self._wanted.append(seq)
         return future
 
-    async def wake_all(self, seqs: Sequence[int]) -> list[LiveRun]:
-        """Bring runs into memory, in the order asked for; those that cannot be are left out."""
-        found = [await asyncio.shield(future) for future in [self.wake(seq) for seq in seqs]]
-        return [run for run in found if run is not None]
+    async def ensure(self, seq: int) -> LiveRun | None:
+        """Bring a run into memory and use it at once: it stays there until the caller next waits for something."""
+        while True:
+            run = await asyncio.shield(self.wake(seq))
+            # It may have been parked again between the moment it was read and this one.
+            if run is None or not run.gone:
+                return run
 
     def _read_wanted(self) -> None:
         wanted, self._wanted = self._wanted, []
@@ -179,12 +188,21 @@ class Parking:
             for seq in seqs:
                 if not (future := self._waking[seq]).done():
                     future.set_exception(error)
-                    future.exception()  # Nobody may be listening; the timekeeper will ask again.
+                    future.exception()  # Nobody may be listening, so nobody would see it.
+                self._try_again(seq)
         finally:
             for seq in seqs:
                 future = self._waking.pop(seq)
                 if not future.done():
                     future.set_result(self._engine.runs.get(seq))
+
+    def _try_again(self, seq: int) -> None:
+        """A run could not be read; a timer may have come due in it, so it must not be forgotten."""
+        later = self._engine.clock.now_ms() + _RETRY_MS
+        self._engine.timekeeper.at(later, partial(self._wake_quietly, seq))
+
+    def _wake_quietly(self, seq: int) -> None:
+        self.wake(seq)
 
     async def load(self, seqs: Sequence[int], *, recovering: bool) -> None:
         """Read runs and resume them.
@@ -211,12 +229,13 @@ class Parking:
         except Exception as error:
             self._set_aside(record, error)
             return
+        run.woken_at = self._engine.clock.now_ms()
+        run.children = found.children.get(record.seq, {})
         run.taken = found.taken.get(record.seq, [])
         recovering = recovering and record.residence == "live"
         self._engine.resume(run, frozenset(found.intended.get(record.seq, ())), recovering=recovering)
         for number, event in found.inbox.get(record.seq, ()):
             self._engine.children.deliver(run, number, event)
-        self._engine.children.resume(run)
 
     def _set_aside(self, record: RunRecord, error: Exception) -> None:
         _log.error("run %s cannot be read back and is set aside", record.id, exc_info=error)

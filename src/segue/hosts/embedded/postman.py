@@ -240,9 +240,11 @@ class Postman:
                 self._worker = asyncio.get_running_loop().create_task(self._work())
 
     async def _offer_parked(self, event: StoredEvent, seqs: Sequence[int]) -> None:
-        for run in await self._engine.parking.wake_all(seqs):
-            ids = self._ids(run, event.envelope["type"])
-            if ids and not run.gone:
+        for seq in seqs:
+            self._engine.parking.wake(seq)  # Asked for together, they are read together.
+        for seq in seqs:
+            run = await self._engine.parking.ensure(seq)
+            if run is not None and (ids := self._ids(run, event.envelope["type"])):
                 self._offer(run, event, ids)
 
     def _offer_live(self, event: StoredEvent) -> None:

@@ -41,7 +41,7 @@ class Timekeeper:
         self._order = count()
         self._read_until = -1
         self._rebuild_at = 1024
-        self._sleeping: asyncio.Task[None] | None = None
+        self._sleeping: asyncio.Future[None] | None = None
         self._wake_at = 0
         self._task: asyncio.Task[None] | None = None
 
