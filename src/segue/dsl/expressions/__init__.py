@@ -1,0 +1,38 @@
+"""Expressions: the language of workflow documents, jq's syntax and meaning by our own compiler.
+
+A text becomes tokens (`tokens.py`), a tree (`parser.py`), and Python closures (`compiler.py`, `nodes_*.py`,
+`functions/`). Evaluation is pure: no clock, no environment, no I/O, nothing changed in place, and a budget that
+always ends it. Documents, tasks and the data flow between them do not belong here.
+Open `expression.py` first, then `codes.py`; `docs/expressions.md` is the reference for authors.
+"""
+
+from segue.dsl.expressions.errors import (
+    BudgetExceeded,
+    EvaluationError,
+    ExpressionError,
+    ExpressionRefused,
+    ExpressionSyntaxError,
+)
+from segue.dsl.expressions.expression import (
+    Expression,
+    compile_expression,
+    is_wrapped,
+    truthy,
+    unwrap,
+)
+from segue.dsl.expressions.meter import DEFAULT_BUDGET, Budget
+
+__all__ = [
+    "DEFAULT_BUDGET",
+    "Budget",
+    "BudgetExceeded",
+    "EvaluationError",
+    "Expression",
+    "ExpressionError",
+    "ExpressionRefused",
+    "ExpressionSyntaxError",
+    "compile_expression",
+    "is_wrapped",
+    "truthy",
+    "unwrap",
+]
