@@ -65,7 +65,7 @@ async def serving(*routes: Route) -> AsyncIterator[str]:
     config = uvicorn.Config(Starlette(routes=list(routes)), port=0, log_level="critical", lifespan="off", http="h11")
     server = uvicorn.Server(config)
     task = asyncio.create_task(server.serve())
-    while not server.started:
+    while not server.started:  # noqa: ASYNC110 - the server has no event for it
         await asyncio.sleep(0.001)
     try:
         yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"

@@ -17,11 +17,11 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from tests.integration.handlers_support import failure_of, perform, route, serving, word
 
 from segue.connectors import Outbound, OutboundPolicy, TokenCache
 from segue.handlers.http import HttpHandler
 from segue.types import SecretText
-from tests.integration.handlers_support import failure_of, perform, route, serving, word
 
 EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 
@@ -340,7 +340,7 @@ async def test_a_token_is_fetched_once_for_all_who_wait(handler: HttpHandler, au
     """A thousand tasks that start together must not ask for a thousand tokens."""
     authority.delay.clear()
     tasks = [asyncio.create_task(perform(handler, _to(authority, _oauth2(authority)))) for _ in range(20)]
-    while not authority.requests:
+    while not authority.requests:  # noqa: ASYNC110 - the server counts, it does not signal
         await asyncio.sleep(0.001)
     authority.delay.set()
     await asyncio.gather(*tasks)
@@ -427,7 +427,9 @@ async def test_a_refresh_token_is_used_and_the_grant_when_it_has_ended(
     assert [request["grant_type"] for request in authority.requests] == ["password", "refresh_token"]
 
 
-async def test_the_authoritys_refusal_is_an_authentication_failure(handler: HttpHandler, authority: Authority) -> None:
+async def test_the_authoritys_refusal_is_an_authentication_failure(
+    handler: HttpHandler, authority: Authority
+) -> None:
     """Its reason is shown; the credential it may quote is not."""
     authority.status = 400
     authority.reply = {"access_token": None, "error_description": "bad secret client-s3cret"}

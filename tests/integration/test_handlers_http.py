@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
+from tests.integration.handlers_support import command, failure_of, perform, route, serving, word
 
 from segue.connectors import Outbound, OutboundLimits, OutboundPolicy, TokenCache
 from segue.handlers.http import HttpHandler
 from segue.types import SecretText
-from tests.integration.handlers_support import command, failure_of, perform, route, serving, word
 
 OPEN = OutboundPolicy(allow_loopback=True)
 
@@ -38,7 +38,9 @@ async def _answer(request: Request) -> Response:
     """Answers as the query asks."""
     query = request.query_params
     headers = {"retry-after": query["wait"]} if "wait" in query else {}
-    return Response(query.get("body", "no"), int(query["status"]), headers=headers, media_type=query.get("type", "text/plain"))
+    return Response(
+        query.get("body", "no"), int(query["status"]), headers=headers, media_type=query.get("type", "text/plain")
+    )
 
 
 @pytest.fixture
@@ -89,7 +91,9 @@ async def test_a_content_type_in_any_case_decides_how_the_body_is_written(handle
     assert (seen["body"], seen["headers"]["content-type"]) == ("plain", "text/plain")
 
 
-@pytest.mark.parametrize(("status", "redirect", "passes"), [(201, False, True), (302, True, True), (302, False, False), (404, True, False)])
+@pytest.mark.parametrize(
+    ("status", "redirect", "passes"), [(201, False, True), (302, True, True), (302, False, False), (404, True, False)]
+)
 async def test_success_is_as_redirect_says(
     handler: HttpHandler, base: str, status: int, redirect: bool, passes: bool
 ) -> None:
@@ -310,7 +314,9 @@ async def _handler_with(policy: OutboundPolicy) -> HttpHandler:
     return HttpHandler(outbound, TokenCache(outbound))
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "2130706433", "0x7f.1", "127.1"])
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "2130706433", "0x7f.1", "127.1"]
+)
 async def test_no_way_of_writing_loopback_gets_past_the_guard(base: str, host: str) -> None:
     """The resolved address is what is checked, so spelling does not matter."""
     handler = await _handler_with(OutboundPolicy())
@@ -320,7 +326,9 @@ async def test_no_way_of_writing_loopback_gets_past_the_guard(base: str, host: s
     assert (word(failure), failure.status) == ("authorization", 403)
 
 
-async def test_the_address_that_was_checked_is_the_one_connected_to(base: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_address_that_was_checked_is_the_one_connected_to(
+    base: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """DNS rebinding: a name that is public when it is checked and private when it is connected to."""
     loop = asyncio.get_running_loop()
     asked: list[str] = []
@@ -342,7 +350,9 @@ async def test_the_address_that_was_checked_is_the_one_connected_to(base: str, m
     assert answer["headers"]["host"] == f"rebind.test:{port}"
 
 
-async def test_a_name_with_one_allowed_address_is_reached_there_only(base: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_name_with_one_allowed_address_is_reached_there_only(
+    base: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Mixed answers are a way to smuggle a private address past a check of the first one."""
     loop = asyncio.get_running_loop()
     port = int(base.rsplit(":", 1)[1])

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from tests.integration.handlers_support import command, context, failure_of, perform, route, serving, word
 
 from segue.connectors import Outbound, OutboundPolicy, TokenCache
 from segue.handlers.openapi import OpenApiHandler
 from segue.types import NOT_DONE, SecretText, TaskFailure
-from tests.integration.handlers_support import command, context, failure_of, perform, route, serving, word
 
 DESCRIPTION = """
 openapi: 3.0.3
@@ -49,7 +49,13 @@ SWAGGER = {
             "get": {
                 "operationId": "findPets",
                 "parameters": [
-                    {"name": "status", "in": "query", "type": "array", "items": {"type": "string"}, "collectionFormat": "multi"}
+                    {
+                        "name": "status",
+                        "in": "query",
+                        "type": "array",
+                        "items": {"type": "string"},
+                        "collectionFormat": "multi",
+                    }
                 ],
                 "responses": {},
             },

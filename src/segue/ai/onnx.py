@@ -18,7 +18,12 @@ _KINDS: Final = {
     "tensor(bool)": "bool",
     "tensor(string)": "object",
 }
-_JSON_KINDS: Final = {"object": "string", "bool": "boolean", "int64": "integer", "int32": "integer"}
+# Yes and no are 1 and 0 to a model.
+_NUMBER: Final[dict[str, Any]] = {"type": ["number", "boolean"]}
+_JSON_SCHEMAS: Final[dict[str, dict[str, Any]]] = {
+    "object": {"type": "string"},
+    "int64": {"type": ["integer", "boolean"]},
+}
 
 
 class OnnxRunner:
@@ -58,13 +63,12 @@ class OnnxRunner:
         """What the file itself says of its input, for a card that says nothing."""
         if self._is_wide:
             features = self._card.features
-            number = {"type": "number"}
-            vector = {"type": "array", "items": number}
+            vector = {"type": "array", "items": _NUMBER}
             if not features:
                 return vector
-            properties = dict.fromkeys(features, number)
+            properties = dict.fromkeys(features, _NUMBER)
             return {"anyOf": [vector, {"type": "object", "properties": properties, "required": list(features)}]}
-        properties = {name: {"type": _JSON_KINDS.get(kind, "number")} for name, kind, _ in self._inputs}
+        properties = {name: _JSON_SCHEMAS.get(kind, _NUMBER) for name, kind, _ in self._inputs}
         return {"type": "object", "properties": properties, "required": list(properties)}
 
     def run(self, given: Any) -> Prediction:

@@ -16,7 +16,7 @@ from email.errors import HeaderParseError
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import formatdate, parseaddr
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -33,6 +33,9 @@ from segue.governance import Redactor
 from segue.handlers.acting import act_with_secrets
 from segue.handlers.http import endpoint_of, header_texts
 from segue.types import NOT_DONE, EffectContext, Perform, Recovery, fail
+
+if TYPE_CHECKING:
+    import aiosmtplib
 
 
 class MailSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -232,20 +235,21 @@ async def _deliver(
     """Hand the message to the server; the recipients it refused, with its reasons."""
     import aiosmtplib
 
+    client = aiosmtplib.SMTP(
+        hostname=settings.host,
+        port=settings.port,
+        use_tls=settings.tls == "tls",
+        start_tls=False,
+        timeout=settings.timeout_ms / 1000,
+    )
+    sending = False
     try:
         async with asyncio.timeout(settings.timeout_ms / 1000):
-            refusals, _ = await aiosmtplib.send(
-                message,
-                sender=parseaddr(settings.sender)[1],
-                recipients=recipients,
-                hostname=settings.host,
-                port=settings.port,
-                use_tls=settings.tls == "tls",
-                start_tls=settings.tls == "starttls",
-                username=login.get("username"),
-                password=login.get("password"),
-                timeout=settings.timeout_ms / 1000,
-            )
+            await client.connect()
+            await _open(client, settings, login)
+            sending = True
+            sender = parseaddr(settings.sender)[1]
+            refusals, _ = await client.send_message(message, sender=sender, recipients=recipients)
     except aiosmtplib.SMTPAuthenticationError as error:
         raise fail("authentication", f"The mail server refuses the login: {error.code} {error.message}.") from None
     except aiosmtplib.SMTPRecipientsRefused as error:
@@ -256,13 +260,24 @@ async def _deliver(
         status = 503 if 400 <= error.code < 500 else 500
         detail = f"The mail server refuses the message: {error.code} {error.message}."
         raise fail("communication", detail, status=status) from None
-    except aiosmtplib.SMTPNotSupported as error:
-        raise fail("configuration", f"The mail server does not offer what the settings ask for: {error}.") from None
     except aiosmtplib.SMTPConnectError as error:
         raise fail("communication", f"The mail server cannot be reached: {error}.") from None
     except (aiosmtplib.SMTPException, OSError, TimeoutError) as error:
-        reason = str(error) or type(error).__name__
-        raise fail(
-            "communication", f"The mail server did not confirm the message: {reason}.", outcome_unknown=True
-        ) from None
+        reason = str(error) or f"no answer within {settings.timeout_ms} ms"
+        detail = f"The mail server did not confirm the message: {reason}."
+        raise fail("communication", detail, outcome_unknown=sending) from None
+    finally:
+        # Without waiting for a farewell: the server has answered for the message, and that answer stands.
+        client.close()
     return {address: f"{response.code} {response.message}" for address, response in refusals.items()}
+
+
+async def _open(client: aiosmtplib.SMTP, settings: MailSettings, login: dict[str, str]) -> None:
+    """Encrypt and sign in as the settings say; nothing is given up quietly."""
+    await client.ehlo()
+    if settings.tls == "starttls":
+        if not client.supports_extension("starttls"):
+            raise fail("configuration", "The mail server offers no STARTTLS: correct it, or the tls setting.")
+        await client.starttls()
+    if "username" in login:
+        await client.login(login["username"], login.get("password", ""))

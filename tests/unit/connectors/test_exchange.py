@@ -69,8 +69,20 @@ def test_json_that_is_none_is_a_communication_failure() -> None:
 
 def test_redirect_widens_success_to_399() -> None:
     """The key says what counts as success, not whether redirects are followed."""
-    assert [is_success(status, redirect=False) for status in (199, 200, 299, 300, 400)] == [False, True, True, False, False]
-    assert [is_success(status, redirect=True) for status in (199, 299, 300, 399, 400)] == [False, True, True, True, False]
+    assert [is_success(status, redirect=False) for status in (199, 200, 299, 300, 400)] == [
+        False,
+        True,
+        True,
+        False,
+        False,
+    ]
+    assert [is_success(status, redirect=True) for status in (199, 299, 300, 399, 400)] == [
+        False,
+        True,
+        True,
+        True,
+        False,
+    ]
 
 
 def test_a_refusal_carries_status_excerpt_and_wish_to_wait() -> None:

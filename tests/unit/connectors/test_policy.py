@@ -93,5 +93,5 @@ def test_names_of_metadata_services_are_refused() -> None:
 @pytest.mark.parametrize("field", ["allow_networks", "deny_networks"])
 def test_a_mistyped_network_is_an_error_at_once(field: str) -> None:
     """A rule that matches nothing would be an open door that looks closed."""
-    with pytest.raises(ValueError, match="10.0.0.0/33"):
+    with pytest.raises(ValueError, match=r"10\.0\.0\.0/33"):
         OutboundPolicy(**{field: ("10.0.0.0/33",)})

@@ -162,7 +162,9 @@ def _body(media: str, schema: Any = None, required: bool = True) -> dict[str, An
 
 def test_the_body_is_the_argument_body() -> None:
     """Ruling R24."""
-    operation = _operations(_body("application/json", {"type": "object", "required": ["a"]}), method="post").get("act")
+    operation = _operations(_body("application/json", {"type": "object", "required": ["a"]}), method="post").get(
+        "act"
+    )
 
     prepared = prepare(operation, {"body": {"a": 1}})
 

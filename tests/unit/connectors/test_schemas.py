@@ -27,7 +27,9 @@ def test_null_is_allowed_where_3_0_says_nullable() -> None:
 
 def test_exclusive_bounds_of_3_0_are_booleans() -> None:
     """Left as they are they would be an invalid schema, or no bound."""
-    check = _check({"type": "number", "minimum": 0, "exclusiveMinimum": True, "maximum": 9, "exclusiveMaximum": False})
+    check = _check(
+        {"type": "number", "minimum": 0, "exclusiveMinimum": True, "maximum": 9, "exclusiveMaximum": False}
+    )
 
     assert [check.fits(value) for value in (0, 1, 9, 10)] == [False, True, True, False]
     assert not _check({"type": "number", "exclusiveMinimum": 0}, "3.1.0").fits(0)
@@ -84,7 +86,9 @@ def test_a_finding_names_its_place() -> None:
     """`validation` must say where, or nobody finds it in a large body."""
     check = _check({"properties": {"items": {"type": "array", "items": {"type": "integer"}}}})
 
-    with pytest.raises(TaskFailure, match=r"The value does not fit its schema: at /items/1: \"x\" is not of type") as caught:
+    with pytest.raises(
+        TaskFailure, match=r"The value does not fit its schema: at /items/1: \"x\" is not of type"
+    ) as caught:
         check({"items": [1, "x"]})
 
     assert caught.value.failure.status == 400

@@ -22,7 +22,9 @@ async def test_a_secret_is_read_from_the_variable_named_after_it() -> None:
 
 async def test_a_json_object_makes_a_structured_secret() -> None:
     """User name and password belong together, and `$secrets.crm.password` must find its field."""
-    secrets = EnvironmentSecrets(environment={"SEGUE_SECRET_CRM": '{"password": "x"}', "SEGUE_SECRET_ODD": "{not json"})
+    secrets = EnvironmentSecrets(
+        environment={"SEGUE_SECRET_CRM": '{"password": "x"}', "SEGUE_SECRET_ODD": "{not json"}
+    )
 
     assert await secrets.read("crm") == {"password": "x"}
     assert await secrets.read("odd") == "{not json"

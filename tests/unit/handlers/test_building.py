@@ -5,9 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 
+from tests.integration.handlers_support import failure_of, word
+
 from segue.handlers import build_handlers
 from segue.types import Handler
-from tests.integration.handlers_support import failure_of, word
 
 
 async def test_every_handler_is_there_under_its_commands_name() -> None:

@@ -10,10 +10,10 @@ from enum import Enum
 from typing import Any
 
 import pytest
+from tests.integration.handlers_support import command, failure_of, perform, word
 
 from segue.handlers import FunctionHandler, FunctionRegistry
 from segue.types import EffectContext, SecretText, fail
-from tests.integration.handlers_support import command, failure_of, perform, word
 
 
 class Grade(Enum):
