@@ -59,7 +59,9 @@ class Finding(Exception):
 class World:
     """Everything that one seed decides."""
 
-    def __init__(self, seed: int, *, verbose: bool = False, engine: type[Engine] = Engine) -> None:
+    def __init__(
+        self, seed: int, *, verbose: bool = False, engine: type[Engine] = Engine, disk: type[Disk] = Disk
+    ) -> None:
         rng = self.rng = Random(seed)  # noqa: S311 - dice of a game, not of a lock
         self.seed = seed
         self.log: list[str] = []
@@ -73,7 +75,7 @@ class World:
         self._engine_type = engine
         self._runs: list[RunStarted] = []
         self.outside = Outside(self.time, rng, self.faults, self.auditor, self.say)
-        self.disk = Disk(self.time, rng, self.faults, self._written)
+        self.disk = disk(self.time, rng, self.faults, self._written)
         self.disk.crash = self.crash
         self.say(f"world    {self.faults}")
 
@@ -111,9 +113,11 @@ class World:
 
     def crash(self) -> None:
         """The process dies, and another one starts a little later."""
-        if self.engine is None or self.crashes >= _CRASHES_MAX:
+        if self.engine is None:
             return
         self.crashes += 1
+        if self.crashes == _CRASHES_MAX:
+            self.disk.crash = None
         self.say("crash")
         self.engine.stop()
         self.engine = None
@@ -150,7 +154,8 @@ class World:
         for _ in range(3):
             if rng.random() < faults.clock_jumps:
                 by_ms = rng.choice((-3_600_000, -50, 50, 3_600_000, 86_400_000))
-                self.time.after(rng.randint(0, span * 2 + 100), partial(self._jump, by_ms))
+                latest = rng.choice((100, span, 60_000, 3_600_000))
+                self.time.after(rng.randint(0, latest), partial(self._jump, by_ms))
 
     def _insist(self, delay_ms: int, ask: Callable[[Engine, Callable[[], None]], None]) -> None:
         """Ask the host, and again until it has said yes: whoever hears nothing asks once more."""
@@ -270,15 +275,15 @@ def _described(record: Record) -> str:
     return repr(record)
 
 
-def run_seed(seed: int, *, engine: type[Engine] = Engine) -> Report:
+def run_seed(seed: int, *, engine: type[Engine] = Engine, disk: type[Disk] = Disk) -> Report:
     """Run one world.
 
     Raises:
         Finding: Something happened that must not; its log tells what.
     """
     try:
-        return World(seed, engine=engine).run()
+        return World(seed, engine=engine, disk=disk).run()
     except Finding:
         # Once more with the log on: the same seed is the same world.
-        World(seed, verbose=True, engine=engine).run()
+        World(seed, verbose=True, engine=engine, disk=disk).run()
         raise
