@@ -46,7 +46,7 @@ def read_document(source: bytes | str, *, file: str = "<document>", size_bytes_m
         text.encode("utf-8")
     except UnicodeError:
         return _refused(file, "not-utf-8", "the document is not UTF-8 text", "save it as UTF-8")
-    text = text.removeprefix("\ufeff").replace("\r\n", "\n")
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     document = _read(text, file)
     if document.data is None and any(f.rule == "yaml-syntax" for f in document.findings):
         plain = _json_as_yaml(text)
@@ -56,15 +56,30 @@ def read_document(source: bytes | str, *, file: str = "<document>", size_bytes_m
 
 
 def _read(text: str, file: str) -> Document:
-    builder = _Builder(file)
+    masked, restore = _mask_breaks(text)
+    builder = _Builder(file, restore)
     try:
-        data = builder.build(text)
+        data = builder.build(masked)
     except _Stop:
         data = None
     except yaml.YAMLError as error:
         data = None
-        builder.add_syntax_error(error)
+        builder.add_syntax_error(error, text.split("\n"))
     return Document(data, file, text, builder.marks, tuple(in_document_order(builder.findings)))
+
+
+def _mask_breaks(text: str) -> tuple[str, dict[int, int]]:
+    """Hide what only YAML 1.1, and so libyaml, takes for line breaks; with the table that brings it back.
+
+    It would fold these characters into spaces, inside of quoted text too. Each is replaced by a character of the
+    private use area that the text does not hold.
+    """
+    found = [sign for sign in "\x85\u2028\u2029" if sign in text]
+    if not found:
+        return text, {}
+    unused = (code for code in range(0xE000, 0xF900) if chr(code) not in text)
+    table = {ord(sign): next(unused, 0xFFFD) for sign in found}
+    return text.translate(table), {new: old for old, new in table.items()}
 
 
 def _refused(file: str, rule: str, message: str, remedy: str = "split it into several workflows") -> Document:
@@ -110,6 +125,7 @@ class _Level:
 @dataclass(slots=True)
 class _Builder:
     file: str
+    restore: dict[int, int]
     marks: dict[str, Mark] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     levels: list[_Level] = field(default_factory=list)
@@ -168,7 +184,7 @@ class _Builder:
     def on_scalar(self, event: Any) -> None:
         self.refuse_tag(event)
         style = event.style or ""
-        value: Any = event.value
+        value: Any = event.value.translate(self.restore) if self.restore else event.value
         if event.implicit[0]:
             try:
                 value = resolve_plain(value)
@@ -274,8 +290,11 @@ class _Builder:
         self.add(rule, message, remedy, mark)
         raise _Stop
 
-    def add_syntax_error(self, error: yaml.YAMLError) -> None:
+    def add_syntax_error(self, error: yaml.YAMLError, lines: list[str]) -> None:
         mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+        if mark is not None and mark.line >= len(lines):
+            # libyaml takes the end of a file for the start of one more line.
+            mark = yaml.Mark("", 0, len(lines) - 1, len(lines[-1]), None, 0)
         parts = (getattr(error, "context", None), getattr(error, "problem", None) or getattr(error, "reason", None))
         said = ", ".join(part for part in parts if part) or "it cannot be read"
         remedy = "check the indentation, and write text that holds `: ` or ` #`, and every expression, in quotes"

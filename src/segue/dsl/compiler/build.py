@@ -155,7 +155,6 @@ class Build:
     Attributes:
         prefix: Put before the pointers of nodes: where a catalogue's function is called.
         kinds: How each kind of task is compiled.
-        expressions: Compiled expressions by text and variables.
     """
 
     document: Document
@@ -166,7 +165,6 @@ class Build:
     prefix: str = ""
     is_loose: bool = False
     findings: list[Finding] = field(default_factory=list)
-    expressions: dict[Any, Any] = field(default_factory=dict)
 
     @property
     def use(self) -> dict[str, Any]:

@@ -75,8 +75,10 @@ def task_list(entries: list[Entry], edges: list[Edge]) -> TaskList:
 
 def target_of(build: Build, word: Any, pointer: str, tasks: TaskList) -> int:
     """The directive, or the index of the named task; complains of names that lead nowhere."""
-    if not isinstance(word, str) or word in DIRECTIVES:
-        return DIRECTIVES.get(word or "continue", Flow.CONTINUE)
+    if not isinstance(word, str):
+        return Flow.CONTINUE
+    if word in DIRECTIVES:
+        return DIRECTIVES[word]
     if not tasks.is_sequence:
         message = f"{word!r} cannot be jumped to from here"
         build.error("unknown-then-target", pointer, message, "use `continue`, `exit` or `end`")

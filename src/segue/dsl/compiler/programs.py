@@ -8,19 +8,23 @@ Source: Open Workflow DSL 1.0.x, "Runtime expressions"; rulings R13 to R15.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
 from segue.core.plan import Evaluate, Program
-from segue.dsl.compiler.build import LANGUAGE, Build, Place, Scope, TaskList, below
+from segue.dsl.compiler.build import LANGUAGE, Build, Place, Scope, TaskList, as_list, below
 from segue.dsl.expressions import Expression, ExpressionError, compile_expression, is_wrapped, unwrap
-from segue.types import SecretText, TaskFailure, fail
+from segue.dsl.expressions.errors import RaisedError
+from segue.types import TaskFailure, fail
 
 Part = tuple[Any, Evaluate | None, frozenset[str]]
 """A piece of a template: its constant value, or its function with the variables it reads."""
 
 _NO_READS: Final[frozenset[str]] = frozenset()
+_VALUE: Final = re.compile(r' \(".*"\)| \((?:-?[0-9][^() ]*|true|false)\)| ".*"', re.DOTALL)
+"""Where an evaluation's message shows a value. From the first quote to the last: a value may hold quotes itself."""
 
 
 def constant(value: Any, text: str = "") -> Program:
@@ -195,38 +199,36 @@ def _reads(pieces: Iterable[Part]) -> frozenset[str]:
 
 
 def _run_of(build: Build, compiled: Expression, pointer: str) -> tuple[Evaluate, frozenset[str]]:
-    """The function of an expression, and what it reads of the run; secrets are references known beforehand."""
+    """The function of an expression, and what it reads of the run; secrets are constants of the expression."""
     evaluate = compiled.evaluate
     where = build.prefix + pointer
-    secrets = {name: SecretText.of(name) for name in compiled.secrets}
 
     def run(data: Any, variables: Mapping[str, Any], now_ms: int) -> Any:
         try:
             return evaluate(data, variables, now_ms=now_ms)
         except ExpressionError as error:
-            raise fail("expression", f"the expression at {where} failed: {error.message}") from None
+            raise fail("expression", f"the expression at {where}{_said(error)}") from None
 
-    def run_with_secrets(data: Any, variables: Mapping[str, Any], now_ms: int) -> Any:
-        return run(data, {**variables, "secrets": secrets}, now_ms)
+    return run, compiled.variables - {"secrets"}
 
-    reads = frozenset(compiled.variables) - {"secrets"}
-    return (run_with_secrets if secrets else run), reads
+
+def _said(error: ExpressionError) -> str:
+    """Why an expression failed, without the values: they belong to the run's data, and this ends up in logs.
+
+    What the document's author says by `error(...)` is said as it is.
+    """
+    place = "" if error.column is None else f", column {error.column},"
+    message = error.message if isinstance(error, RaisedError) else _VALUE.sub("", error.message)
+    return f"{place} failed: {message}"
 
 
 def _compile(build: Build, text: str, pointer: str, scope: Scope, place: Place) -> Expression | None:
     """Compile, and check that everything it reads is there to be read."""
-    names = LANGUAGE | set(scope.bound)
-    key = (text, names)
     inner = unwrap(text) if is_wrapped(text) else text
-    compiled: Expression | ExpressionError | None = build.expressions.get(key)
-    if compiled is None:
-        try:
-            compiled = compile_expression(inner, variables=names)
-        except ExpressionError as error:
-            compiled = error
-        build.expressions[key] = compiled
-    if isinstance(compiled, ExpressionError):
-        _refuse(build, compiled, text, inner, pointer)
+    try:
+        compiled = compile_expression(inner, variables=LANGUAGE | set(scope.bound))
+    except ExpressionError as error:
+        _refuse(build, error, text, inner, pointer)
         return None
     return compiled if _is_allowed(build, compiled, pointer, scope, place) else None
 
@@ -258,13 +260,8 @@ def _is_allowed(build: Build, compiled: Expression, pointer: str, scope: Scope, 
 
 
 def _secrets_are_declared(build: Build, compiled: Expression, pointer: str) -> bool:
-    named = _names_under(compiled, "$secrets")
-    if named is None:
-        message = "secrets are read by name: which one this reads is not known before it runs"
-        build.error("dynamic-secret", pointer, message, "write $secrets.NAME")
-        return False
-    declared = build.use.get("secrets")
-    missing = sorted(name for name in named if not isinstance(declared, list) or name not in declared)
+    declared = as_list(build.use.get("secrets"))
+    missing = sorted({path[0] for path in compiled.secrets} - {name for name in declared if isinstance(name, str)})
     for name in missing:
         message = f"the secret {name!r} is not declared"
         build.error("undeclared-secret", pointer, message, "add it to the list `use.secrets`")
@@ -272,7 +269,7 @@ def _secrets_are_declared(build: Build, compiled: Expression, pointer: str) -> b
 
 
 def _steps_are_known(build: Build, compiled: Expression, pointer: str, scope: Scope, *, quiet: bool = False) -> bool:
-    named = _names_under(compiled, "$steps")
+    named = _steps_of(compiled)
     if named is None:
         if not quiet:
             message = "tasks are read by name: which ones this reads is not known before it runs"
@@ -311,11 +308,11 @@ def _unknown_step(name: str, complaint: str, pointer: str, scope: Scope) -> tupl
     return "unknown-step", pointer, f"$steps: {complaint}", remedy
 
 
-def _names_under(compiled: Expression, root: str) -> set[str] | None:
-    """The names read directly below a variable, or None when they are computed."""
+def _steps_of(compiled: Expression) -> set[str] | None:
+    """The tasks that an expression reads by name, or None when the names are computed."""
     names: set[str] = set()
     for path in compiled.paths:
-        if path[0] == root:
+        if path[0] == "$steps":
             if len(path) < 2 or not isinstance(path[1], str):
                 return None
             names.add(path[1])

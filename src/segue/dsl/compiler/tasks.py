@@ -79,15 +79,17 @@ def compile_task(build: Build, entry: Entry, scope: Scope, section: str) -> Node
     wrappers = _extensions(build, kind, scope)
     common = common_arguments(build, entry.name, entry.task, entry.pointer, scope, section)
     common["then"] = _then(build, entry, scope, section)
-    outer = {key: common[key] for key in ("name", "pointer", "section", "condition", "then", "bound", "definition")}
+    # A wrapped task leaves its place to the wrapper: its condition, so that a skipped task skips its extensions
+    # too. Its `then` stays with it, where a case or a `catch.then` can replace it.
+    around = {key: common[key] for key in ("name", "pointer", "section", "condition", "bound", "definition")}
     if wrappers:
-        common |= {"section": "body", "condition": None, "then": Flow.CONTINUE}
+        common |= {"section": "body", "condition": None}
     if kind is None:
         return SetNode(value=NOTHING, **common)
     node = build.kinds[kind](build, entry.task, entry.pointer, scope, common)
     for place, (extension, pointer) in reversed(list(enumerate(wrappers))):
-        around = outer if place == 0 else outer | {"section": "body", "condition": None, "then": Flow.CONTINUE}
-        node = _extended(build, node, extension, pointer, scope, around)
+        own = around if place == 0 else around | {"section": "body", "condition": None}
+        node = _extended(build, node, extension, pointer, scope, own)
     return node
 
 
