@@ -208,8 +208,7 @@ async def test_a_published_schedule_starts_runs(service: Service) -> None:
     await service.workflows.publish(document(name="often", more="schedule: {every: {milliseconds: 20}}"))
 
     async with asyncio.timeout(5):
-        while not (await service.runs.page(RunFilter(workflow="demo/often"))).items:
-            await asyncio.sleep(0.01)
+        await anext(service.runs.follow_all())
 
     (run, *_) = (await service.runs.page(RunFilter(workflow="demo/often"))).items
     assert run.cause["kind"] == "schedule"

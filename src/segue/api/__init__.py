@@ -5,6 +5,6 @@ and the OpenAPI document are made from them. Only this room imports FastAPI, and
 Open `app.py` first, then `guard.py` for who may speak to the server.
 """
 
-from segue.api.app import create_app
+from segue.api.app import create_app, openapi_document
 
-__all__ = ["create_app"]
+__all__ = ["create_app", "openapi_document"]

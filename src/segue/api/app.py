@@ -25,6 +25,24 @@ def create_app(service: Service, *, token: str, settings: Settings) -> tuple[Asg
     Returns:
         The ASGI application, and an event to set before shutdown: open streams end when it is set.
     """
+    app = _routes()
+    app.state.service = service
+    app.state.stopping = stopping = asyncio.Event()
+    guard = Guard(
+        app,
+        token=token,
+        names=(*settings.allowed_hosts, *_own_name(settings)),
+        max_body_bytes=settings.max_body_bytes,
+    )
+    return guard, stopping
+
+
+def openapi_document() -> dict[str, Any]:
+    """The description of the API, for whoever generates a client; needs no server."""
+    return describe.openapi(_routes())
+
+
+def _routes() -> FastAPI:
     app = FastAPI(
         title="Segue",
         version=segue.__version__,
@@ -34,8 +52,6 @@ def create_app(service: Service, *, token: str, settings: Settings) -> tuple[Asg
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.state.service = service
-    app.state.stopping = stopping = asyncio.Event()
     api = APIRouter(prefix=PREFIX)
     for room in (workflows, runs, events, connections, streams, health):
         api.include_router(room.router)
@@ -46,13 +62,7 @@ def create_app(service: Service, *, token: str, settings: Settings) -> tuple[Asg
         return describe.openapi(app)
 
     app.openapi = openapi  # type: ignore[method-assign]
-    guard = Guard(
-        app,
-        token=token,
-        names=(*settings.allowed_hosts, *_own_name(settings)),
-        max_body_bytes=settings.max_body_bytes,
-    )
-    return guard, stopping
+    return app
 
 
 def _own_name(settings: Settings) -> tuple[str, ...]:

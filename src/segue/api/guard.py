@@ -22,10 +22,6 @@ LOOPBACK_NAMES: Final = frozenset({"127.0.0.1", "localhost", "[::1]"})
 OPEN_PATHS: Final = frozenset({"/api/v1/health", "/api/v1/ready"})
 
 
-class _TooLarge(Exception):
-    pass
-
-
 class Guard:
     """Lets a request through or answers it with a problem document.
 
@@ -53,7 +49,7 @@ class Guard:
         if refusal is not None:
             await problem_response(refusal, scope["path"])(scope, receive, send)
             return
-        await self._bounded(scope, receive, send)
+        await self._app(scope, self._counted(receive), send)
 
     def _refusal(self, path: str, headers: dict[bytes, bytes]) -> ServiceError | None:
         host = headers.get(b"host", b"").decode("latin-1").lower()
@@ -74,28 +70,19 @@ class Guard:
     def _too_large(self) -> ServiceError:
         return ServiceError("body-too-large", f"The server reads at most {self._limit} bytes of a body.")
 
-    async def _bounded(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def _counted(self, receive: Receive) -> Receive:
+        """The body as it comes, refused when it grows too large: one that is sent in chunks announces no length."""
         size = 0
-        begun = False
 
         async def counted() -> Message:
             nonlocal size
             message = await receive()
             size += len(message.get("body", b""))
             if size > self._limit:
-                raise _TooLarge
+                raise self._too_large()
             return message
 
-        async def watched(message: Message) -> None:
-            nonlocal begun
-            begun = True
-            await send(message)
-
-        try:
-            await self._app(scope, counted, watched)
-        except _TooLarge:
-            assert not begun, "bodies are read before an answer begins"
-            await problem_response(self._too_large(), scope["path"])(scope, receive, send)
+        return counted
 
 
 def _without_port(host: str) -> str:

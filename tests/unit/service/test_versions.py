@@ -31,7 +31,7 @@ class Thing:
 
 def test_the_order_is_that_of_the_standard() -> None:
     """`latest` must not be 1.9.0 when there is 1.10.0."""
-    assert sorted(ASCENDING[::-1], key=version_key) == ASCENDING
+    assert sorted(set(ASCENDING), key=version_key) == ASCENDING
 
 
 def test_build_metadata_does_not_count() -> None:

@@ -1,0 +1,47 @@
+"""A client of the API over a real data folder, in this process."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+from tests.integration.service_support import TOKEN
+
+from segue.api import create_app
+from segue.service import Service, Settings, open_service
+
+BASE = "http://127.0.0.1:8420"
+YAML = {"content-type": "application/yaml"}
+KNOWN = {"authorization": f"Bearer {TOKEN}"}
+
+
+@asynccontextmanager
+async def client_of(service: Service, settings: Settings | None = None) -> AsyncIterator[httpx.AsyncClient]:
+    """A client with the token."""
+    app, _ = create_app(service, token=TOKEN, settings=settings or Settings())
+    transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)  # type: ignore[arg-type]
+    async with httpx.AsyncClient(transport=transport, base_url=BASE, headers=KNOWN) as client:
+        yield client
+
+
+@asynccontextmanager
+async def api(folder: Path, settings: Settings | None = None) -> AsyncIterator[httpx.AsyncClient]:
+    """A client over a data folder."""
+    async with open_service(folder, settings or Settings()) as service, client_of(service, settings) as client:
+        yield client
+
+
+def problem(answer: httpx.Response, status: int, kind: str) -> dict[str, Any]:
+    """Assert that this is a problem document of this kind, and return it."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    body: dict[str, Any] = answer.json()
+    assert body["type"] == f"urn:segue:problem:{kind}", body
+    assert body["status"] == status
+    assert body["title"]
+    assert body["detail"]
+    assert body["remedy"]
+    return body
