@@ -14,7 +14,7 @@ from segue.hosts.simulated import World, run_seed
 SEEDS = int(os.environ.get("SEGUE_SEEDS", "2500"))
 PARTS = 10
 
-FOUND: dict[str, int] = {}
+FOUND = {"a disk that fell silent after the last crash": 956}
 """Seeds under which something was found, by what it was. They are added, never taken out."""
 
 

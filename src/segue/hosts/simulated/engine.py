@@ -82,8 +82,9 @@ class Watcher(Protocol):
 class Live:
     """A run in memory. `waits` are those that have been let out; `consumed` are messages it took."""
 
-    def __init__(self, run_id: str, plan: Plan) -> None:
-        self.id = run_id
+    def __init__(self, started: RunStarted, plan: Plan) -> None:
+        self.id = started.run_id
+        self.cause = started.cause
         self.plan = plan
         self.state: RunState = None  # type: ignore[assignment]
         self.events = 0
@@ -118,7 +119,7 @@ class Engine:
         if event.run_id in self.runs:
             self._write([], then)
             return
-        live = self.runs[event.run_id] = Live(event.run_id, self._plans[event.definition])
+        live = self.runs[event.run_id] = Live(event, self._plans[event.definition])
         self._apply(live, event, then)
 
     def control(self, run_id: str, event: Event, then: Callable[[], None]) -> bool:
@@ -307,7 +308,7 @@ class Engine:
     def _fold(self, record: EventRecord) -> None:
         event = decode_event(record.raw)
         if isinstance(event, RunStarted):
-            self.runs[record.run_id] = Live(record.run_id, self._plans[event.definition])
+            self.runs[record.run_id] = Live(event, self._plans[event.definition])
         live = self.runs[record.run_id]
         live.events += 1
         if isinstance(event, MessageConsumed):

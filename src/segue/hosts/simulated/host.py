@@ -1,7 +1,8 @@
 """`SimulatedHost`: the API of the embedded host, on virtual time and an in-memory disk.
 
 Time stands still while anything can go on, and then moves to the next thing that is due. A handler that waits for
-something outside gets `PATIENCE_SECONDS` of real time before the virtual clock moves on without it.
+something outside gets `PATIENCE_SECONDS` of real time before the virtual clock moves on without it. With
+`by_hand`, time moves only in `advance`.
 """
 
 from __future__ import annotations
@@ -14,13 +15,14 @@ from typing import Any, Final
 
 import msgspec
 
-from segue.hosts.contracts import PlanSource, RunOutcome, UnknownRun
+from segue.hosts.contracts import HostHealth, PlanSource, RunOutcome, UnknownRun
 from segue.hosts.simulated.disk import Disk
 from segue.hosts.simulated.engine import Engine, Reply
 from segue.hosts.simulated.faults import Faults
 from segue.hosts.simulated.records import EventRecord, decode_event, key_of
 from segue.hosts.simulated.time import Time
 from segue.types import (
+    CLOSED,
     NOT_DONE,
     EffectContext,
     EndRun,
@@ -61,6 +63,11 @@ class SimulatedRun(msgspec.Struct, frozen=True):
     output: Any = None
     failure: Failure | None = None
 
+    @property
+    def is_closed(self) -> bool:
+        """Nothing happens to it any more."""
+        return self.status in CLOSED
+
 
 class SimulatedHost:
     """Runs workflows on virtual time.
@@ -70,10 +77,18 @@ class SimulatedHost:
     """
 
     def __init__(
-        self, handlers: Mapping[str, Handler], plans: PlanSource, secrets: SecretSource, disk: Disk, time: Time
+        self,
+        handlers: Mapping[str, Handler],
+        plans: PlanSource,
+        secrets: SecretSource,
+        disk: Disk,
+        time: Time,
+        *,
+        by_hand: bool,
     ) -> None:
         self.disk = disk
         self.time = time
+        self._by_hand = by_hand
         self._plans = _Plans(plans)
         self._acts = _Acts(handlers, secrets, self._stir)
         self._stirred = asyncio.Event()
@@ -94,16 +109,18 @@ class SimulatedHost:
         faults: Faults | None = None,
         disk: Disk | None = None,
         time: Time | None = None,
+        by_hand: bool = False,
     ) -> _Opening:
-        """Open a host on this disk, or on an empty one.
+        """Open a host on this disk and clock, which belong together, or on new ones.
 
         Args:
             seed: Decides how long each write takes. faults: Of the disk; none unless given.
+            by_hand: Time moves only when `advance` is called.
         """
         clock = time or Time()
         rng = Random(seed)  # noqa: S311 - dice of a game, not of a lock
         opened = disk or Disk(clock, rng, faults or Faults())
-        return _Opening(lambda: cls(handlers, plans, secrets, opened, clock))
+        return _Opening(lambda: cls(handlers, plans, secrets, opened, clock, by_hand=by_hand))
 
     async def close(self) -> None:
         """Stop everything. The disk stays as it is and can be opened again."""
@@ -120,6 +137,22 @@ class SimulatedHost:
         await self._acts.stop()
         self._engine = self._boot()
         self._stir()
+
+    async def advance(self, ms: int) -> None:
+        """Let this much time pass, with everything that falls into it."""
+        until = self.time.now + ms
+        while True:
+            await self._quiet()
+            next_in_ms = self.time.next_in_ms
+            if next_in_ms is None or self.time.now + next_in_ms > until:
+                break
+            self.time.step()
+        self.time.now = until
+
+    def health(self) -> HostHealth:
+        """How much is under way."""
+        live = sum(not r.state.closed or bool(r.state.open) for r in self._engine.runs.values())
+        return HostHealth(self._engine.alive, None, live, self._acts.under_way, 0)
 
     # -- runs --------------------------------------------------------------------------------------
 
@@ -179,10 +212,9 @@ class SimulatedHost:
         if live is None:
             return None
         plan, state = live.plan, live.state
-        start = next(event for event in self._events(run_id) if isinstance(event, RunStarted))
         return SimulatedRun(
             run_id,
-            start.definition,
+            plan.digest,
             plan.namespace,
             plan.name,
             plan.version,
@@ -271,17 +303,23 @@ class SimulatedHost:
     async def _tick(self) -> None:
         """Let everything happen that is due, then wait for whoever is busy, then move the clock."""
         while True:
+            await self._quiet()
+            if self._by_hand or self.time.next_in_ms is None:
+                await self._stirred.wait()
+            elif not self._acts.under_way or not await self._acts.wait(PATIENCE_SECONDS):
+                self.time.step()
+
+    async def _quiet(self) -> None:
+        """Go on until everything waits for time, or for something real."""
+        while True:
             self._stirred.clear()
             while self.time.next_in_ms is not None and self.time.next_in_ms <= 0:
                 self.time.step()
             for _ in range(_TURNS):
                 await asyncio.sleep(0)
-            if self._stirred.is_set() or (self.time.next_in_ms is not None and self.time.next_in_ms <= 0):
-                continue
-            if self.time.next_in_ms is None:
-                await self._stirred.wait()
-            elif not self._acts.busy or not await self._acts.wait(PATIENCE_SECONDS):
-                self.time.step()
+            is_due = self.time.next_in_ms is not None and self.time.next_in_ms <= 0
+            if not is_due and not self._stirred.is_set():
+                return
 
 
 class _Acts:
@@ -295,9 +333,9 @@ class _Acts:
         self._tasks: dict[tuple[str, int], asyncio.Task[None]] = {}
 
     @property
-    def busy(self) -> bool:
-        """Some handler is at work."""
-        return bool(self._tasks)
+    def under_way(self) -> int:
+        """How many handlers are at work."""
+        return len(self._tasks)
 
     async def wait(self, seconds: float) -> bool:
         """Wait for one of them; False when none came to an end."""
@@ -375,7 +413,7 @@ class _Acts:
         live = self.engine.runs[run_id]
         plan = live.plan
         workflow = f"{plan.namespace}/{plan.name}:{plan.version}"
-        return EffectContext(run_id, workflow, key, self._secrets, recovering, None)
+        return EffectContext(run_id, workflow, key, self._secrets, recovering, live.cause)
 
 
 class _Plans(dict[str, Any]):

@@ -1,0 +1,160 @@
+"""Disk, time, dice and plans of the simulated world."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+
+from segue.core import advance
+from segue.hosts.simulated.__main__ import main
+from segue.hosts.simulated.auditor import RunAudit, Violation, inspect, same_state
+from segue.hosts.simulated.building import act, plan, wait
+from segue.hosts.simulated.disk import Disk
+from segue.hosts.simulated.faults import Faults
+from segue.hosts.simulated.generating import Generator, Taste, random_plan
+from segue.hosts.simulated.realistic import REALISTIC
+from segue.hosts.simulated.records import IntentRecord, Record
+from segue.hosts.simulated.time import Time
+from segue.types import AttemptSucceeded, Cancel, Perform, RunPaused, RunStarted, StartTimer
+
+
+class TestTime:
+    def test_calls_come_in_order_of_time_and_then_of_asking(self) -> None:
+        """Two calls of one moment never change places, or a seed would be no world."""
+        time, seen = Time(0), []
+        for name, delay in (("c", 5), ("a", 1), ("b", 1)):
+            time.after(delay, lambda name=name: seen.append((time.now, name)))  # type: ignore[misc]
+        while time.step():
+            pass
+        assert seen == [(1, "a"), (1, "b"), (5, "c")]
+
+    def test_the_wall_clock_jumps_without_time_passing(self) -> None:
+        """Who counts on the wall is told."""
+        time, told = Time(1_000), []
+        time.on_jump.append(lambda: told.append(time.wall()))
+        time.jump(-300)
+        assert (time.now, told) == (0, [700])
+
+
+def record(number: int) -> Record:
+    return IntentRecord("run", number)
+
+
+class TestDisk:
+    def test_writes_are_acknowledged_later_and_in_order(self) -> None:
+        """However long each of them takes."""
+        time, told = Time(), []
+        disk = Disk(time, Random(1), Faults(disk_ms=100))
+        for number in range(20):
+            disk.write([record(number)], lambda number=number: told.append(number))  # type: ignore[misc]
+        assert disk.durable == []
+        while time.step():
+            pass
+        assert told == list(range(20))
+        assert disk.durable == [record(n) for n in range(20)]
+
+    @pytest.mark.parametrize("seed", range(20))
+    def test_a_crash_keeps_what_was_acknowledged_and_a_first_part_of_the_rest(self, seed: int) -> None:
+        """The newest writes are lost first, and nobody hears of any of them."""
+        time, told = Time(), []
+        disk = Disk(time, Random(seed), Faults(disk_ms=100, torn=0.0))
+        for number in range(20):
+            disk.write([record(number)], lambda number=number: told.append(number))  # type: ignore[misc]
+        for _ in range(8):
+            time.step()
+        disk.power_off()
+        while time.step():
+            pass
+        assert told == list(range(8))
+        assert disk.durable == [record(n) for n in range(len(disk.durable))]
+        assert 8 <= len(disk.durable) <= 20
+
+    def test_a_torn_crash_keeps_only_what_was_acknowledged(self) -> None:
+        """The other extreme."""
+        disk = Disk(Time(), Random(1), Faults(torn=1.0))
+        disk.write([record(1)], lambda: None)
+        disk.power_off()
+        assert disk.durable == []
+
+
+class TestGenerating:
+    def test_plans_show_every_kind_of_task(self) -> None:
+        """A kind that is never drawn is never tested."""
+        kinds = {node.kind for seed in range(200) for node in random_plan(Random(seed)).nodes}
+        assert len(kinds) == 13
+
+    def test_a_taste_is_one_sided(self) -> None:
+        """Most worlds leave several kinds of tasks out."""
+        left_out = [sum(not w for w in Taste.drawn(Random(seed)).kinds.values()) for seed in range(100)]
+        assert sum(left_out) / 100 > 2
+
+    def test_the_dice_decide_alone(self) -> None:
+        """The same seed draws the same plan."""
+        first, again = (Generator(Random(3), Taste.drawn(Random(4))).plan("p") for _ in range(2))
+        assert [(n.kind, n.name, n.then) for n in first.nodes] == [(n.kind, n.name, n.then) for n in again.nodes]
+
+    def test_realistic_plans_compile(self) -> None:
+        """Hand-written ones stand beside the random ones."""
+        assert {made().name for made in REALISTIC} >= {"renewal-risk", "approval", "order-saga"}
+
+
+class TestRunAudit:
+    STARTED = RunStarted(0, "run", "digest")
+
+    def test_it_complains_about_a_command_after_the_end(self) -> None:
+        """Nothing leaves a closed run."""
+        made = plan()
+        state, commands = advance(made, None, self.STARTED)
+        audit = RunAudit()
+        audit.observe(self.STARTED, commands, state)
+        with pytest.raises(Violation, match="closed run"):
+            audit.observe(RunPaused(1), [Cancel(1)], state)
+
+    @pytest.mark.parametrize(
+        ("extra", "complaint"),
+        [
+            (Cancel(99), "not open"),
+            (StartTimer(2, 5), "given before"),
+            (StartTimer(50, -5), "due before"),
+            (Perform(60, "h", None, "a", "/", "1"), "under way twice"),
+        ],
+    )
+    def test_it_complains_about_odd_commands(self, extra: object, complaint: str) -> None:
+        """Each is a law of its own."""
+        state, commands = advance(plan(act("a")), None, self.STARTED)
+        with pytest.raises(Violation, match=complaint):
+            RunAudit().observe(self.STARTED, [*commands, extra], state)  # type: ignore[list-item]
+
+    def test_it_compares_what_is_open(self) -> None:
+        """The state must not forget what its commands gave."""
+        state, commands = advance(plan(act("a")), None, self.STARTED)
+        state.open.clear()
+        with pytest.raises(Violation, match="open"):
+            RunAudit().observe(self.STARTED, commands, state)
+
+    def test_a_task_that_waits_for_nothing_is_seen(self) -> None:
+        """The most silent of all bugs."""
+        state, _ = advance(plan(wait("w", 5)), None, self.STARTED)
+        inspect(state)
+        state.timers.clear()
+        with pytest.raises(Violation, match="waits for nothing"):
+            inspect(state)
+
+    def test_states_are_compared_by_what_they_hold(self) -> None:
+        """Two folds of one history are equal; one more event makes a difference."""
+        made = plan(act("a"), act("b"))
+        (one, _), (other, _) = (advance(made, None, self.STARTED) for _ in range(2))
+        assert same_state(one, other)
+        other, _ = advance(made, other, AttemptSucceeded(1, 2, "x"))
+        assert not same_state(one, other)
+
+
+def test_the_command_counts_and_repeats(capsys: pytest.CaptureFixture[str]) -> None:
+    """`python -m segue.hosts.simulated`: any number of seeds, or one with its log."""
+    assert main(["--seeds", "5"]) == 0
+    assert "5 worlds" in capsys.readouterr().out
+    assert main(["--seed", "3"]) == 0
+    said = capsys.readouterr().out
+    assert "RunStarted" in said
+    assert "nothing to complain of" in said
