@@ -166,23 +166,23 @@ def _leads_somewhere(value: Any, pointer: str) -> bool:
     return True
 
 
-@given(objects)
+# A common writer speaks YAML 1.1. Where 1.2 reads the same text otherwise (numbers such as 0E0, line breaks such
+# as U+2028), what it writes is not what it meant; so these are left out.
+plain_words = st.text(
+    st.characters(exclude_characters="0123456789\x85\u2028\u2029", exclude_categories=("Cs",)), max_size=8
+)
+plain_values = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(-(2**40), 2**40), plain_words),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(plain_words, inner, max_size=3)),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(plain_words, plain_values, max_size=4))
 def test_yaml_is_read_as_what_it_says(value: dict[str, Any]) -> None:
     """Block style, quoting and escapes as a common writer uses them."""
     text = yaml.safe_dump(value, allow_unicode=True)
-    document = read_document(text)
-    # The writer speaks YAML 1.1, which differs in floats without a dot before the exponent and in line breaks.
-    breaks = any(sign in json.dumps(value, ensure_ascii=False) for sign in "\x85\u2028\u2029")
-    if not breaks and not _holds_float(value):
-        assert document.data == value, text
-
-
-def _holds_float(value: Any) -> bool:
-    return any(isinstance(held, float) for holder in _holders(value) for held in _values(holder))
-
-
-def _values(holder: Any) -> Any:
-    return holder.values() if isinstance(holder, dict) else holder
+    assert read_document(text).data == value, text
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow])

@@ -51,13 +51,12 @@ class Compiled:
 
     plan: Plan | None
     findings: list[Finding]
-    digest: str
 
 
 def compile_document(document: Document, environment: Environment) -> Compiled:
     """Check and compile in one walk. Never raises for what the document says."""
     if document.data is None:
-        return Compiled(None, list(document.findings), "")
+        return Compiled(None, list(document.findings))
     structure = check_structure(document.data, ROOT)
     build = Build(document, environment, structure, _KINDS)
     build.findings.extend(document.findings)
@@ -71,7 +70,7 @@ def compile_document(document: Document, environment: Environment) -> Compiled:
         build.error("too-many-tasks", "/do", message, "split it into several workflows", key=True)
     findings = in_document_order(build.findings)
     failed = any(finding.is_error for finding in findings)
-    return Compiled(None if failed else plan, findings, _digest(build))
+    return Compiled(None if failed else plan, findings)
 
 
 def _digest(build: Build) -> str:
