@@ -68,8 +68,7 @@ class Appender:
 
 async def baseline(folder: Path, *, runs: int, steps: int = 10) -> float:
     """Steps per second of the bare loop with so many runs at once."""
-    folder.mkdir(parents=True, exist_ok=True)
-    appender = Appender(folder / f"bare-{runs}-{time.monotonic_ns()}.db")
+    appender = Appender(_new_file(folder, f"bare-{runs}"))
 
     async def one(run: int) -> None:
         for step in range(steps):
@@ -90,8 +89,7 @@ async def baseline(folder: Path, *, runs: int, steps: int = 10) -> float:
 
 def bare_commit_ms(folder: Path, *, commits: int = 200) -> float:
     """How long one small commit takes, alone, in milliseconds (median)."""
-    folder.mkdir(parents=True, exist_ok=True)
-    connection = sqlite3.connect(folder / f"single-{time.monotonic_ns()}.db", isolation_level=None)
+    connection = sqlite3.connect(_new_file(folder, "single"), isolation_level=None)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("CREATE TABLE step (id INTEGER PRIMARY KEY, data TEXT)")
@@ -102,3 +100,8 @@ def bare_commit_ms(folder: Path, *, commits: int = 200) -> float:
         times.append(time.perf_counter() - began)
     connection.close()
     return sorted(times)[len(times) // 2] * 1000
+
+
+def _new_file(folder: Path, name: str) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"{name}-{time.monotonic_ns()}.db"

@@ -20,6 +20,7 @@ from typing import Any
 
 from bench._baseline import bare_commit_ms, baseline
 from bench._plans import DIGEST, NoSecrets, Plans, Step, chain
+
 from segue.hosts import EmbeddedHost, HostSettings
 
 STEPS = 10
@@ -80,13 +81,13 @@ def main() -> None:
     if arguments.json:
         json.dump(results, sys.stdout, indent=2)
         return
-    for r in results[:-1]:
-        print(
-            f"W1 {r['runs']:>5} runs: {r['steps_per_s']:>9,.0f} steps/s, bare loop {r['bare']:>9,.0f}, {r['ratio']:.1%}"
-        )
-    r = results[-1]
+    *many, alone = results
+    for r in many:
+        rates = f"{r['steps_per_s']:>9,.0f} steps/s, bare loop {r['bare']:>9,.0f}, {r['ratio']:.1%}"
+        print(f"W1 {r['runs']:>5} runs: {rates}")
     print(
-        f"W1 alone: {r['ms']:.2f} ms for ten steps, ten bare commits {r['ten_bare_commits_ms']:.2f} ms, x{r['ratio']:.2f}"
+        f"W1 alone: {alone['ms']:.2f} ms for ten steps, ten bare commits {alone['ten_bare_commits_ms']:.2f} ms,"
+        f" x{alone['ratio']:.2f}"
     )
 
 

@@ -114,6 +114,8 @@ class GroupCommit:
                 error = raised
             try:
                 self._loop.call_soon_threadsafe(self._written, batch, error)
+                # While the thread waits for the next batch it must not keep this one, and all it refers to, alive.
+                del batch
             except RuntimeError:
                 return  # The loop is gone; whatever was written is on disk, nothing else matters.
 

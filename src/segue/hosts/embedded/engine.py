@@ -345,6 +345,7 @@ class Engine:
             elif isinstance(command, Cancel):
                 self.performer.cancel(run, command.id)
                 self.postman.close_wait(run, command.id)
+                self.timekeeper.abandon(1)
             elif isinstance(command, EndRun):
                 self.feed.closed(run, command)
                 if not still_open:

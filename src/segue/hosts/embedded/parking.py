@@ -139,10 +139,11 @@ class Parking:
 
     def _leave(self, run: LiveRun) -> None:
         self._candidates.pop(run, None)
-        for command in run.state.open.values():
-            if isinstance(command, StartTimer):
-                self._engine.timekeeper.expect(run.seq, command.due_ms)
+        timers = [c.due_ms for c in run.state.open.values() if isinstance(c, StartTimer)]
+        for due_ms in timers:
+            self._engine.timekeeper.expect(run.seq, due_ms)
         self._engine.forget(run)
+        self._engine.timekeeper.abandon(len(timers))
 
     # -- back into memory --------------------------------------------------------------------------
 

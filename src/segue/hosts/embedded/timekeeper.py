@@ -4,8 +4,7 @@ One heap holds the timers of runs in memory, those of parked runs that come due 
 host's own. One task sleeps until the first of them. It never sleeps longer than half a minute, so a clock that was
 set forward, or a machine that was suspended, is noticed.
 
-A timer that is cancelled stays in the heap until it would have come due; when too many such stay, the heap is
-built anew.
+A timer that nobody waits for any more stays in the heap until half of it are such; then the heap is built anew.
 """
 
 from __future__ import annotations
@@ -27,6 +26,7 @@ _log = logging.getLogger("segue.hosts")
 LOOK_AHEAD_MS: Final = 60_000
 _SLEEP_SECONDS_MAX: Final = 30.0
 _FIRED_AT_ONCE: Final = 256
+_ABANDONED_MIN: Final = 1000
 
 Target = LiveRun | int | Callable[[], None]
 
@@ -40,7 +40,7 @@ class Timekeeper:
         self._heap: list[tuple[int, int, Target, int]] = []
         self._order = count()
         self._read_until = -1
-        self._rebuild_at = 1024
+        self._abandoned = 0
         self._sleeping: asyncio.Future[None] | None = None
         self._wake_at = 0
         self._task: asyncio.Task[None] | None = None
@@ -58,6 +58,14 @@ class Timekeeper:
         if due_ms <= self._read_until:
             self._push(due_ms, seq, 0)
 
+    def abandon(self, timers: int) -> None:
+        """About so many timers are not waited for any more."""
+        self._abandoned += timers
+        if self._abandoned > _ABANDONED_MIN and self._abandoned > len(self._heap) // 2:
+            self._heap = [item for item in self._heap if _is_wanted(item[2], item[3])]
+            heapq.heapify(self._heap)
+            self._abandoned = 0
+
     async def open(self) -> None:
         """Begin to keep time."""
         await self._look_ahead()
@@ -72,10 +80,6 @@ class Timekeeper:
             await asyncio.gather(self._task, return_exceptions=True)
 
     def _push(self, due_ms: int, target: Target, command_id: int) -> None:
-        if len(self._heap) >= self._rebuild_at:
-            self._heap = [item for item in self._heap if _is_wanted(item[2], item[3])]
-            heapq.heapify(self._heap)
-            self._rebuild_at = max(1024, 2 * len(self._heap))
         heapq.heappush(self._heap, (due_ms, next(self._order), target, command_id))
         if due_ms < self._wake_at and self._sleeping is not None:
             self._wake_at = due_ms
