@@ -46,11 +46,13 @@ class RunFilter:
 
     Attributes:
         workflow: `namespace/name`.
+        parent: Only runs that this run started.
         since, until: Started at this time or later, and before this time. A time without a zone is UTC.
     """
 
     workflow: str | None = None
     status: RunStatusName | None = None
+    parent: str | None = None
     since: datetime | None = None
     until: datetime | None = None
 
@@ -111,21 +113,38 @@ class Runs:
             return await self._begin(workflow, version, input, run_id, told), True
 
     async def page(
-        self, wanted: RunFilter | None = None, *, limit: int = 50, after: str | None = None
+        self,
+        wanted: RunFilter | None = None,
+        *,
+        limit: int = 50,
+        after: str | None = None,
+        results: bool = False,
     ) -> Page[RunSummary]:
         """Runs, newest first.
 
         Args:
             limit: 1 to `PAGE_MAX`.
             after: `next` of the page before.
+            results: Also the output or error of each run.
 
         Raises:
-            ServiceError: `request-malformed` where `after` or the workflow is none.
+            ServiceError: `request-malformed` where `after` or the workflow is none; `run-unknown` where the parent
+                is none.
         """
-        chosen = _stored_filter(wanted or RunFilter())
+        wanted = wanted or RunFilter()
+        parent = None if wanted.parent is None else (await self._record(wanted.parent)).seq
+        chosen = _stored_filter(wanted, parent)
         page = await self._store.runs(chosen, limit=min(limit, PAGE_MAX), before=_place(after))
-        items = [_summary(record) for record in page.items]
+        items = [_summary(record, results=results) for record in page.items]
         return Page(items=items, next=None if page.next is None else str(page.next))
+
+    async def counts(self, parent: str | None = None) -> dict[str, int]:
+        """How many runs there are of each status; with `parent`, of those that this run started.
+
+        Raises:
+            ServiceError: `run-unknown` where the parent is none.
+        """
+        return await self._store.count_runs(None if parent is None else (await self._record(parent)).seq)
 
     async def get(self, run_id: str) -> RunDetail:
         """Everything to be said of a run.
@@ -139,7 +158,8 @@ class Runs:
         fields = {name: getattr(summary, name) for name in summary.__struct_fields__}
         # The record may be a moment older or newer than the history: one of them must count, and it is this one.
         fields["status"] = seen.state.status
-        return RunDetail(**fields, input=seen.state.input, **told(seen), open=seen.open_commands())
+        fields |= told(seen)
+        return RunDetail(**fields, input=seen.state.input, open=seen.open_commands())
 
     async def task(self, run_id: str, number: int) -> TaskDetail:
         """One task with its data.
@@ -347,8 +367,9 @@ def told(seen: Observation) -> dict[str, Any]:
     }
 
 
-def _summary(record: RunRecord) -> RunSummary:
+def _summary(record: RunRecord, *, results: bool = False) -> RunSummary:
     ended = record.ended_at
+    failed = record.failure if results else None
     return RunSummary(
         id=record.id,
         workflow=WorkflowRef(
@@ -359,15 +380,18 @@ def _summary(record: RunRecord) -> RunSummary:
         ended_at=None if ended is None else iso(ended),
         duration_ms=None if ended is None else ended - record.started_at,
         cause=record.cause or {},
+        output=record.output if results else None,
+        error=None if failed is None else failed.as_data(),
     )
 
 
-def _stored_filter(wanted: RunFilter) -> StoredFilter:
+def _stored_filter(wanted: RunFilter, parent: int | None) -> StoredFilter:
     namespace, name = (None, None) if wanted.workflow is None else parse_workflow(wanted.workflow)
     return StoredFilter(
         status=None if wanted.status is None else [wanted.status],
         namespace=namespace,
         name=name,
+        parent=parent,
         started_from=_ms(wanted.since),
         started_to=_ms(wanted.until),
     )

@@ -80,7 +80,10 @@ class Published(Shape, frozen=True, kw_only=True):
 
 
 class RunSummary(Shape, frozen=True, kw_only=True):
-    """One line of a list of runs. `cause` says who or what started it."""
+    """One line of a list of runs. `cause` says who or what started it.
+
+    `output` and `error` are filled where they were asked for, and in details.
+    """
 
     id: str
     workflow: WorkflowRef
@@ -89,6 +92,8 @@ class RunSummary(Shape, frozen=True, kw_only=True):
     ended_at: str | None = None
     duration_ms: int | None = None
     cause: dict[str, Any] = {}
+    output: Any = None
+    error: dict[str, Any] | None = None
 
 
 class TaskView(Shape, frozen=True, kw_only=True):
@@ -164,8 +169,6 @@ class RunDetail(RunSummary, frozen=True, kw_only=True):
     """Everything to be said of one run."""
 
     input: Any = None
-    output: Any = None
-    error: dict[str, Any] | None = None
     tasks: list[TaskView] = []
     skipped: list[SkippedTask] = []
     decisions: list[Decision] = []

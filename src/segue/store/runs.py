@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 import msgspec
 
@@ -15,6 +15,7 @@ from segue.types import Event, Failure, RunStatus
 Residence = Literal["live", "parked", "closed", "quarantined"]
 
 PAGE_MAX: Final = 1000
+_NEVER: Final = 2**62
 _COLUMNS: Final = (
     "seq, id, digest, namespace, name, version, status, residence, hidden, started_at, ended_at, parent,"
     " parent_command, cause, output, failure, reason"
@@ -30,7 +31,8 @@ class RunRecord(msgspec.Struct, frozen=True):
         residence: `live` in the host's memory, `parked` on disk only, `closed`, or `quarantined` by a bug.
         hidden: The host's own run, which waits for the events of a schedule.
         started_at, ended_at: Milliseconds since the epoch; None while it is not over.
-        parent: `seq` of the run that started it as a child, None for the others.
+        parent: `seq` of the run that started it, None for the others.
+        parent_command: The parent's command that waits for its end; None where nobody waits.
         reason: Why it is quarantined.
     """
 
@@ -64,7 +66,7 @@ class RunFilter:
 
     Attributes:
         started_from, started_to: Milliseconds since the epoch; the first is included, the second is not.
-        parent: Only children of this run (its `seq`).
+        parent: Only what this run (its `seq`) started.
         hidden: Also the host's own runs.
     """
 
@@ -101,12 +103,22 @@ def list_runs(
     conditions, parameters = _conditions(wanted)
     newest, oldest = _bounds(connection, wanted)
     if before is not None:
-        newest = min(newest, before - 1)
-    conditions += ["seq <= ?", "seq >= ?"]
-    sql = f"SELECT {_COLUMNS} FROM run WHERE {' AND '.join(conditions)} ORDER BY seq DESC LIMIT ?"  # noqa: S608
-    rows = connection.execute(sql, (*parameters, newest, oldest, limit + 1)).fetchall()
+        newest = before - 1 if newest is None else min(newest, before - 1)
+    for sign, bound in (("<=", newest), (">=", oldest)):
+        if bound is not None:
+            conditions.append(f"seq {sign} ?")
+            parameters.append(bound)
+    where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
+    sql = f"SELECT {_COLUMNS} FROM run {where} ORDER BY seq DESC LIMIT ?"  # noqa: S608
+    rows = connection.execute(sql, (*parameters, limit + 1)).fetchall()
     items = [_record(row) for row in rows[:limit]]
     return RunPage(items, items[-1].seq if len(rows) > limit else None)
+
+
+def count_started_by(connection: sqlite3.Connection, parent: int) -> dict[str, int]:
+    """How many runs of each status one run (its `seq`) has started."""
+    sql = "SELECT status, count(*) FROM run WHERE parent = ? GROUP BY status"
+    return dict(connection.execute(sql, (parent,)).fetchall())
 
 
 def count_runs(connection: sqlite3.Connection) -> dict[str, int]:
@@ -140,7 +152,7 @@ def open_children(connection: sqlite3.Connection, seqs: Sequence[int]) -> list[t
     """Children of these runs that have not ended: parent, the parent's command, child."""
     sql = (
         "SELECT parent, parent_command, seq FROM run"
-        " WHERE parent IN (SELECT value FROM json_each(?)) AND ended_at IS NULL"
+        " WHERE parent IN (SELECT value FROM json_each(?)) AND parent_command IS NOT NULL AND ended_at IS NULL"
     )
     return connection.execute(sql, (str(list(seqs)),)).fetchall()
 
@@ -178,7 +190,11 @@ def _conditions(wanted: RunFilter) -> tuple[list[str], list[Any]]:
     if wanted.status is not None:
         conditions.append(f"status IN ({', '.join('?' * len(wanted.status))})")
         parameters += wanted.status
-    for column in ("namespace", "name", "version", "digest", "residence", "parent"):
+    if wanted.residence is not None:
+        # Written out: SQLite uses a partial index only where it can see the value.
+        assert wanted.residence in get_args(Residence)
+        conditions.append(f"residence = '{wanted.residence}'")
+    for column in ("namespace", "name", "version", "digest", "parent"):
         value = getattr(wanted, column)
         if value is not None:
             conditions.append(f"{column} = ?")
@@ -191,17 +207,18 @@ def _conditions(wanted: RunFilter) -> tuple[list[str], list[Any]]:
     return conditions, parameters
 
 
-def _bounds(connection: sqlite3.Connection, wanted: RunFilter) -> tuple[int, int]:
+def _bounds(connection: sqlite3.Connection, wanted: RunFilter) -> tuple[int | None, int | None]:
     """The newest and the oldest `seq` that the times allow.
 
     Runs are listed by `seq`, which grows with time (the host sees to that), so two look-ups turn a filter by time
     into a range of it, and one index serves both the filter and the order.
     """
-    newest, oldest = 2**62, 0
+    newest: int | None = None
+    oldest: int | None = None
     if wanted.started_from is not None:
         sql = "SELECT seq FROM run WHERE started_at >= ? ORDER BY started_at, seq LIMIT 1"
         found = connection.execute(sql, (wanted.started_from,)).fetchone()
-        oldest = newest if found is None else found[0]
+        oldest = _NEVER if found is None else found[0]
     if wanted.started_to is not None:
         sql = "SELECT seq FROM run WHERE started_at < ? ORDER BY started_at DESC, seq DESC LIMIT 1"
         found = connection.execute(sql, (wanted.started_to,)).fetchone()

@@ -144,6 +144,6 @@ class Store:
         chosen = wanted or runs.RunFilter()
         return await self.read(lambda c: runs.list_runs(c, chosen, limit=limit, before=before))
 
-    async def count_runs(self) -> dict[str, int]:
-        """How many runs there are of each status."""
-        return await self.read(runs.count_runs)
+    async def count_runs(self, parent: int | None = None) -> dict[str, int]:
+        """How many runs there are of each status; with `parent` (a `seq`), of those that this run started."""
+        return await self.read(runs.count_runs if parent is None else lambda c: runs.count_started_by(c, parent))

@@ -74,6 +74,7 @@ class Children:
             cause={"kind": "run", "run": run.id, "task": command.pointer},
             parent=None if command.detached else run,
             parent_command=None if command.detached else command.id,
+            starter=run,
         )
         if command.detached:
             self._engine.answer(run, command.id, None)
