@@ -16,6 +16,7 @@ from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     response_schema_conformance,
     status_code_conformance,
+    unsupported_method,
 )
 from tests.integration.service_support import TOKEN, WAITS, document
 
@@ -79,5 +80,5 @@ def test_no_request_makes_the_server_fail_or_answer_what_it_does_not_describe(ca
     response = case.call(base_url=server, headers=HEADERS, timeout=20)
 
     assert response.status_code < 500, response.text
-    checks = [status_code_conformance, content_type_conformance, response_schema_conformance]
+    checks = [status_code_conformance, content_type_conformance, response_schema_conformance, unsupported_method]
     case.validate_response(response, checks=checks)

@@ -284,6 +284,7 @@ REFUSED: list[tuple[str, str, dict[str, Any], int, str]] = [
         "request-malformed",
     ),
     ("GET", "/runs?status=odd", {}, 400, "request-malformed"),
+    ("GET", "/runs?since=0.5", {}, 400, "request-malformed"),
     ("GET", "/runs?since=yesterday", {}, 400, "request-malformed"),
     ("GET", "/runs?after=x", {}, 400, "request-malformed"),
     ("GET", "/runs?workflow=x", {}, 400, "request-malformed"),
@@ -309,7 +310,7 @@ REFUSED: list[tuple[str, str, dict[str, Any], int, str]] = [
     ("POST", "/connections/none/test", {}, 404, "connection-unknown"),
     ("DELETE", "/connections/none", {}, 404, "connection-unknown"),
     ("POST", "/connections", {"json": {"name": "x"}}, 422, "connection-refused"),
-    ("POST", "/connections", {"json": {"name": "No", "document": "{}"}}, 422, "connection-refused"),
+    ("POST", "/connections", {"json": {"name": "No", "document": "{}"}}, 400, "request-malformed"),
     ("POST", "/connections", {"json": {"name": "x", "source": "file:///etc/passwd"}}, 422, "connection-refused"),
     ("POST", "/connections", {"json": {"name": "x", "source": "/etc/passwd"}}, 422, "connection-refused"),
     ("POST", "/connections", {"json": {"name": "x", "source": "http://127.0.0.1:9/"}}, 422, "connection-refused"),
@@ -333,6 +334,14 @@ async def test_what_is_wrong_gets_a_problem_document(
     told = problem(await client.request(method, V1 + path, **body), status, kind)
 
     assert told["instance"] == V1 + path.split("?")[0]
+
+
+async def test_a_wrong_method_is_told_the_right_ones(client: httpx.AsyncClient) -> None:
+    """All of the address's, in the header where clients look."""
+    answer = await client.put(f"{V1}/connections")
+
+    problem(answer, 405, "method-refused")
+    assert answer.headers["allow"] == "GET, POST"
 
 
 async def test_a_crash_is_a_problem_document_without_its_traceback(

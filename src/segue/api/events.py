@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request, Response
 from segue.api.bodies import decode, media_type
 from segue.api.common import Asked
 from segue.api.describe import json_answer, json_response, operation
-from segue.service import SentEvents, ServiceError
+from segue.service import BATCH_MAX, SentEvents, ServiceError
 
 router = APIRouter(tags=["events"])
 
@@ -40,7 +40,7 @@ _EVENT: Final = {
         problems=("event-refused", "media-type-refused", "body-too-large"),
         body={
             STRUCTURED: {"schema": _EVENT},
-            BATCH: {"schema": {"type": "array", "items": _EVENT}},
+            BATCH: {"schema": {"type": "array", "items": _EVENT, "minItems": 1, "maxItems": BATCH_MAX}},
         },
     ),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import uuid
 from typing import Any
 
@@ -56,12 +57,23 @@ async def _framework(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     path = request.url.path
     if error.status_code == 405:
-        refusal = ServiceError("method-refused", f"{request.method} is not a method of {path}.")
+        allowed = methods_of(request.app, path)
+        refusal = ServiceError("method-refused", f"{request.method} is not a method of {path}: {allowed}.")
+        return problem_response(refusal, path, {"Allow": allowed})
     elif error.status_code == 404:
         refusal = ServiceError("route-unknown", f"There is no route {path}.")
     else:
         refusal = ServiceError("request-malformed", str(error.detail))
     return problem_response(refusal, path, dict(error.headers or {}))
+
+
+def methods_of(app: FastAPI, path: str) -> str:
+    """Every method of this address; the framework names those of the first route only."""
+    found: set[str] = set()
+    for template, methods in app.openapi()["paths"].items():
+        if re.fullmatch(re.sub(r"\{[^}]*\}", "[^/]+", template), path):
+            found |= {method.upper() for method in methods}
+    return ", ".join(sorted(found))
 
 
 async def _crashed(request: Request, error: Exception) -> Response:

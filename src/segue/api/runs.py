@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from fastapi import APIRouter, Header, Path, Query, Request, Response
+from pydantic import BeforeValidator
 
 from segue.api.bodies import read_json, read_optional_json
 from segue.api.common import After, Asked, Limit, RunId
@@ -43,6 +44,16 @@ class Reason(msgspec.Struct, forbid_unknown_fields=True):
     """Why an operator acts; kept in the history of the run."""
 
     reason: Annotated[str, msgspec.Meta(max_length=1000)] = ""
+
+
+def _moment(text: object) -> datetime:
+    # Left to itself the framework reads `0.5` as half a second after 1970.
+    if not isinstance(text, str) or "T" not in text.upper():
+        raise ValueError("write it as 2026-01-31T12:00:00Z")
+    return datetime.fromisoformat(text.upper())
+
+
+Moment = Annotated[datetime, BeforeValidator(_moment)]
 
 
 @router.post(
@@ -85,6 +96,7 @@ async def start_run(
         "listRuns",
         "List runs, newest first",
         answers={200: json_answer(Page[RunSummary], "A page of runs.")},
+        problems=("run-unknown",),
     ),
 )
 async def list_runs(
@@ -95,12 +107,34 @@ async def list_runs(
         str | None, Query(description="Only `namespace/name`.", pattern="^[A-Za-z0-9-]+/[A-Za-z0-9-]+$")
     ] = None,
     status: Annotated[RunStatusName | None, Query(description="Only runs in this status.")] = None,
-    since: Annotated[datetime | None, Query(description="Only runs started at this time or later.")] = None,
-    until: Annotated[datetime | None, Query(description="Only runs started before this time.")] = None,
+    since: Annotated[Moment | None, Query(description="Only runs started at this time or later.")] = None,
+    until: Annotated[Moment | None, Query(description="Only runs started before this time.")] = None,
+    parent: Annotated[str | None, Query(description="Only runs that this run started.", max_length=200)] = None,
+    include: Annotated[Literal["output"] | None, Query(description="Also the output or error of each run.")] = None,
 ) -> Response:
     """All filters must hold."""
-    wanted = RunFilter(workflow=workflow, status=status, since=since, until=until)
-    return json_response(await service.runs.page(wanted, limit=limit, after=after))
+    wanted = RunFilter(workflow=workflow, status=status, since=since, until=until, parent=parent)
+    page = await service.runs.page(wanted, limit=limit, after=after, results=include == "output")
+    return json_response(page)
+
+
+@router.get(
+    "/runs/counts",
+    **operation(
+        "countRuns",
+        "Count runs by status",
+        answers={
+            200: json_answer(dict[str, int], "How many runs there are of each status; none where it is absent.")
+        },
+        problems=("run-unknown",),
+    ),
+)
+async def count_runs(
+    service: Asked,
+    parent: Annotated[str | None, Query(description="Only runs that this run started.", max_length=200)] = None,
+) -> Response:
+    """Cheap enough to ask every second."""
+    return json_response(await service.runs.counts(parent))
 
 
 @router.get(

@@ -26,6 +26,7 @@ from segue.service.errors import (
     as_refusal,
     error_of,
 )
+from segue.service.events import BATCH_MAX
 from segue.service.functions import load_functions, register
 from segue.service.lifecycle import LIFECYCLE_TYPES, Lifecycle, lifecycle_of
 from segue.service.observe import Observation, observe
@@ -62,6 +63,7 @@ from segue.service.workflows import parse_workflow
 from segue.store import HostError
 
 __all__ = [
+    "BATCH_MAX",
     "DEFAULT_FOLDER",
     "EXIT_CANCELLED",
     "EXIT_COMPLETED",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Final, Protocol
 
 import msgspec
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _NOT_SETTINGS: Final = frozenset({"name", "document", "authentication", "kind"})
 NAME: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+Name = Annotated[str, msgspec.Meta(pattern=f"^{NAME.pattern}$")]
 
 
 class NewConnection(msgspec.Struct, forbid_unknown_fields=True):
@@ -31,7 +32,7 @@ class NewConnection(msgspec.Struct, forbid_unknown_fields=True):
         settings: Further settings: base_url, limits, paging, lookups, probe …
     """
 
-    name: str
+    name: Name
     document: str | None = None
     source: str = ""
     auth: str = "none"
