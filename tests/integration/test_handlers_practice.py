@@ -88,7 +88,9 @@ class Office:
         self.handler = ConnectorHandler(calls, MemoryConnections(*connections))
         self.secrets: dict[str, Any] = {name: system.credentials for name, system in company.systems.items()}
 
-    async def call(self, use: str, operation: str, arguments: Any = None, *, key: str = "run-1/1", **more: Any) -> Any:
+    async def call(
+        self, use: str, operation: str, arguments: Any = None, *, key: str = "run-1/1", **more: Any
+    ) -> Any:
         call = {"use": use, "operation": operation, "arguments": arguments, **more}
         return await perform(self.handler, call, key=key, **self.secrets)
 

@@ -1,9 +1,9 @@
 """The one outbound HTTP client. Every request of every handler and connector leaves through here.
 
-It guards addresses (`policy.py`), reuses connections, bounds time and size, keeps no cookies, reads no proxy
-settings from the environment, and turns transport errors into task failures. The address check happens where
-the socket is opened: the resolved address is checked and then connected to by number, so no second resolution
-can slip another one in.
+It guards addresses (`policy.py`), reuses connections (`wire.py`), bounds time and size, keeps no cookies, reads no
+proxy settings from the environment, and turns transport errors into task failures. The address check happens where
+the socket is opened: the resolved address is checked and then connected to by number, so no second resolution can
+slip another one in.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import http.cookiejar
-import socket
-import ssl
-from collections.abc import AsyncIterator, Iterable, Mapping
+import logging
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-import httpcore
+import h11
 import httpx
 import msgspec
 
 from segue.connectors.policy import OutboundPolicy
+from segue.connectors.wire import AddressRefused, ConnectFailed, ConnectionBroken, GuardedTransport
 from segue.types import TaskFailure, fail
 
 USER_AGENT: Final = "segue"
@@ -29,6 +29,9 @@ SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 IDEMPOTENT_METHODS: Final = SAFE_METHODS | {"PUT", "DELETE"}
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _KEPT_ACROSS_ORIGINS: Final = frozenset({"accept", "accept-language", "content-type", "user-agent"})
+
+# At INFO it writes every URL with its query, where some systems want their keys.
+logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
 class OutboundLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -63,113 +66,6 @@ class Answer(msgspec.Struct, frozen=True):
     url: str
 
 
-class AddressRefused(Exception):
-    """The outbound policy does not let a request reach an address."""
-
-
-class _GuardedBackend(httpcore.AsyncNetworkBackend):
-    """Opens sockets only to addresses the policy allows, by number."""
-
-    def __init__(self, policy: OutboundPolicy) -> None:
-        self._policy = policy
-        self._inner = httpcore.AnyIOBackend()
-
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,  # noqa: ASYNC109 - the signature is httpcore's
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
-    ) -> httpcore.AsyncNetworkStream:
-        addresses = await self._allowed_addresses(host, port)
-        last: Exception | None = None
-        for address in addresses:
-            try:
-                return await self._inner.connect_tcp(address, port, timeout, local_address, socket_options)
-            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
-                last = error
-        assert last is not None
-        raise last
-
-    async def connect_unix_socket(
-        self,
-        path: str,
-        timeout: float | None = None,  # noqa: ASYNC109 - the signature is httpcore's
-        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
-    ) -> httpcore.AsyncNetworkStream:
-        raise AddressRefused("sockets of the file system cannot be reached")
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
-
-    async def _allowed_addresses(self, host: str, port: int) -> list[str]:
-        if refusal := self._policy.refuse_host(host):
-            raise AddressRefused(refusal)
-        try:
-            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError) as error:
-            raise httpcore.ConnectError(f"the name {host!r} cannot be resolved ({error})") from error
-        refusals: list[str] = []
-        allowed: list[str] = []
-        for entry in found:
-            address = str(entry[4][0])
-            refusal = self._policy.refuse_address(address)
-            if refusal:
-                refusals.append(refusal)
-            elif address not in allowed:
-                allowed.append(address)
-        if not allowed:
-            raise AddressRefused(f"{host}: {'; '.join(dict.fromkeys(refusals))}")
-        return allowed
-
-
-class _Body(httpx.AsyncByteStream):
-    def __init__(self, response: httpcore.Response) -> None:
-        self._response = response
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        async for chunk in self._response.aiter_stream():
-            yield chunk
-
-    async def aclose(self) -> None:
-        await self._response.aclose()
-
-
-class _GuardedTransport(httpx.AsyncBaseTransport):
-    """httpx over a connection pool whose sockets the guard opens.
-
-    httpx's own transport does not let the network backend be chosen.
-    """
-
-    def __init__(self, policy: OutboundPolicy, limits: OutboundLimits, tls: ssl.SSLContext) -> None:
-        self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=tls,
-            max_connections=limits.max_connections,
-            max_keepalive_connections=limits.max_connections,
-            keepalive_expiry=30.0,
-            network_backend=_GuardedBackend(policy),
-        )
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        url = request.url
-        answer = await self._pool.handle_async_request(
-            httpcore.Request(
-                method=request.method,
-                url=httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
-                headers=request.headers.raw,
-                content=request.stream,
-                extensions=request.extensions,
-            )
-        )
-        return httpx.Response(
-            answer.status, headers=answer.headers, stream=_Body(answer), extensions=answer.extensions
-        )
-
-    async def aclose(self) -> None:
-        await self._pool.aclose()
-
-
 class Outbound:
     """Sends requests under one policy and one set of limits. Belongs to one event loop; close it at the end.
 
@@ -194,12 +90,14 @@ class Outbound:
         # A jar that takes nothing: a cookie must not travel from one run to another.
         jar = http.cookiejar.CookieJar(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
         self._client = httpx.AsyncClient(
-            transport=_GuardedTransport(self.policy, self.limits, tls),
+            transport=GuardedTransport(
+                self.policy, tls, connect_ms=self.limits.connect_ms, idle_max=self.limits.max_connections
+            ),
             trust_env=False,
             follow_redirects=False,
             cookies=jar,
             headers={"user-agent": USER_AGENT, "accept": "*/*"},
-            timeout=httpx.Timeout(None, connect=self.limits.connect_ms / 1000),
+            timeout=None,  # noqa: S113 - every request has a time limit of its own, in `send`
         )
         # Waiting for a free connection is not part of a request's time, so it happens before the clock starts.
         self._slots = asyncio.Semaphore(self.limits.max_connections)
@@ -252,15 +150,12 @@ class Outbound:
                 f"The outbound policy does not let a request reach {_place(request.url)}: {refusal}. "
                 "An administrator can allow it in the settings.",
             ) from None
-        except (httpcore.ConnectError, httpcore.ConnectTimeout, httpcore.PoolTimeout) as error:
-            detail = f"{_place(request.url)} cannot be reached: {_reason(error)}."
-            raise fail("communication", detail) from None
-        except httpcore.UnsupportedProtocol:
-            raise fail("validation", f"{_place(request.url)} is not an http or https address.") from None
-        except httpcore.LocalProtocolError as error:
-            raise fail("validation", f"The request cannot be written: {_reason(error)}.") from None
-        except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException) as error:
-            raise _lost(request, _reason(error), unknown) from None
+        except ConnectFailed as error:
+            raise fail("communication", f"{_place(request.url)} cannot be reached: {error}.") from None
+        except ConnectionBroken as error:
+            raise _lost(request, str(error), unknown) from None
+        except h11.LocalProtocolError as error:
+            raise fail("validation", f"The request cannot be written: {error}.") from None
         except httpx.DecodingError as error:
             raise _lost(request, f"the answer cannot be decompressed ({error})", unknown) from None
 
@@ -283,9 +178,7 @@ class Outbound:
         try:
             content = await self._read(response)
         finally:
-            # A half-read answer must not go back to the pool when the task was cancelled.
-            with contextlib.suppress(httpcore.NetworkError, httpcore.ProtocolError):
-                await response.aclose()
+            await response.aclose()
         return Answer(
             status=response.status_code,
             headers=_plain_headers(response),
@@ -383,10 +276,6 @@ def _lost(request: httpx.Request, reason: str, unknown: bool) -> TaskFailure:
         f"{request.method} {_place(request.url)} was not answered: {reason}.",
         outcome_unknown=unknown,
     )
-
-
-def _reason(error: Exception) -> str:
-    return str(error) or type(error).__name__
 
 
 def same_origin(one: str, other: str) -> bool:
