@@ -43,7 +43,9 @@ CREATE INDEX run_by_status ON run (status, seq);
 CREATE INDEX run_hidden ON run (status) WHERE hidden = 1;
 CREATE INDEX run_by_start ON run (started_at, seq);
 CREATE INDEX run_by_parent ON run (parent, seq) WHERE parent IS NOT NULL;
-CREATE INDEX run_unfinished ON run (residence, seq) WHERE residence IN ('live', 'quarantined');
+-- SQLite uses a partial index only where a query holds the same condition literally.
+CREATE INDEX run_live ON run (seq) WHERE residence = 'live';
+CREATE INDEX run_quarantined ON run (seq) WHERE residence = 'quarantined';
 
 -- The only source of a run's state. Appended in the order in which events happened, all runs together: a commit
 -- then touches a few pages at the end of the table instead of one page for each run (decision 0010).
