@@ -14,6 +14,8 @@ from segue.cli.crash import crash
 if TYPE_CHECKING:
     from cyclopts import App
 
+STDIN: Final = "/dev/stdin"
+"""What `-` stands for."""
 EXIT_INTERRUPTED: Final = 130
 """The usual code of a process that Ctrl-C ended."""
 
@@ -118,7 +120,8 @@ def _dispatch(given: list[str]) -> int:
         _register(group, commands)
         app.command(group)
     try:
-        result = app(given)
+        # The parser takes a lone hyphen for an option.
+        result = app([STDIN if word == "-" else word for word in given])
     except (SystemExit, BrokenPipeError):
         raise
     except KeyboardInterrupt:

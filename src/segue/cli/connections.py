@@ -38,7 +38,7 @@ def add(
     json: AsJson = False,
 ) -> None:
     """Add a connection. Credentials are references; none is stored."""
-    settings: Any = read_json(setting, "--setting") or {}
+    settings: Any = {} if setting is None else read_json(setting, "--setting")
     if not isinstance(settings, dict):
         raise ServiceError(
             "command-refused", "--setting must be a JSON object.", remedy='For example \'{"probe": "list"}\'.'
@@ -51,7 +51,10 @@ def add(
     else:
         body["document"] = read_file(openapi).decode("utf-8", "replace")
 
-    wanted = msgspec.convert(body, NewConnection)
+    try:
+        wanted = msgspec.convert(body, NewConnection)
+    except msgspec.ValidationError as error:
+        raise ServiceError("connection-refused", f"{name!r}: {error}.") from None
     answer = ask(
         data,
         Request("POST", "/connections", body=body),

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
+from segue.cli.app import STDIN
 from segue.service import ServiceError
 
 BYTES_MAX: Final = 64 * 1024 * 1024
@@ -19,7 +20,7 @@ def read_file(path: Path | str) -> bytes:
     Raises:
         ServiceError: `file-unreadable`.
     """
-    if str(path) == "-":
+    if str(path) in ("-", STDIN):
         return sys.stdin.buffer.read(BYTES_MAX + 1)
     try:
         with open(path, "rb") as file:

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import msgspec
 from cyclopts import Parameter
 
+from segue.cli.app import STDIN
 from segue.cli.common import AsJson
 from segue.cli.inputs import read_file, read_json
 from segue.cli.output import note, print_json
@@ -43,7 +44,7 @@ def run(
     flags = {"allow_processes": allow_processes or None, "functions": function}
     # A person who runs a document at a terminal can reach this machine anyway.
     settings = load_settings(data, flags=flags, defaults={"outbound": {"allow_loopback": True}})
-    source: Path | bytes = read_file("-") if str(file) == "-" else file
+    source: Path | bytes = read_file(file) if str(file) == STDIN else file
     if isinstance(source, Path):
         read_file(source)
     running = run_document(
