@@ -13,7 +13,7 @@ CASES: Final = Path(__file__).parent / "cases"
 HEADER: Final = "document: {dsl: '1.0.3', namespace: conformance, name: case, version: 0.1.0}\n"
 _KEYS: Final = """
 name source document do root raw input functions http events control secrets allow environment children until_ms
-expect
+way expect
 """
 _EXPECTED: Final = """
 status output error refused refuses warned tasks skipped emitted emitted_ids_differ duration_ms calls called_at
