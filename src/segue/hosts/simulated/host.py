@@ -8,6 +8,7 @@ something outside gets `PATIENCE_SECONDS` of real time before the virtual clock 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from types import TracebackType
@@ -48,6 +49,8 @@ _TURNS: Final = 20
 """How often the event loop goes round before everything counts as waiting."""
 
 Control = RunPaused | RunResumed | RunCancelled
+
+_RUN_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,199}")
 
 
 class SimulatedRun(msgspec.Struct, frozen=True):
@@ -163,8 +166,10 @@ class SimulatedHost:
 
         Raises:
             LookupError: There is no such definition.
-            ValueError: The input is not JSON.
+            ValueError: The id or the input is not acceptable.
         """
+        if run_id is not None and not _RUN_ID.fullmatch(run_id):
+            raise ValueError(f"run id {run_id!r} is not acceptable: use letters, digits and ._:@-")
         self._plans[digest]
         self._count += 1
         chosen = run_id or f"run-{self._count}"
@@ -183,6 +188,7 @@ class SimulatedHost:
         while run_id not in self._closed:
             future = asyncio.get_running_loop().create_future()
             self._waiting.setdefault(run_id, []).append(future)
+            self._stir()
             await future
         end = self._closed[run_id]
         return RunOutcome(run_id, end.status, end.output, end.failure)

@@ -40,7 +40,8 @@ class Time:
         """Let the next call happen; False when there is none."""
         if not self._queue:
             return False
-        self.now, _, act = heapq.heappop(self._queue)
+        at, _, act = heapq.heappop(self._queue)
+        self.now = max(self.now, at)
         act()
         return True
 
