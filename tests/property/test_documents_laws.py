@@ -64,6 +64,7 @@ scalars = st.one_of(
     st.integers(-3, 2**40),
     st.floats(allow_nan=False, allow_infinity=False),
     st.text(max_size=8),
+    st.sampled_from(["${ .a | }", "${ $nope }", "${ $secrets.s }", "${ $steps.a }", "${ .a\n}"]),
     st.sampled_from(
         ["${ .a }", "${", ".a", "end", "a", "PT1S", "P1M", "https://x/{a}", "$context", "1.0.0", "e", "r"]
     ),

@@ -6,6 +6,8 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import segue
+from segue.core.plan import RUNTIME_NAME
 from segue.dsl.functions import FunctionDocument, default_function
 
 ResolveFunction = Callable[[str, "str | None", Any], "FunctionDocument | None"]
@@ -15,6 +17,10 @@ the catalogue's endpoint as the document writes it, or the absolute URI of a fun
 
 ResolveResource = Callable[[Any], bytes]
 """`(endpoint as written) -> content`. Raises `OSError` or `ValueError` with a message for the author."""
+
+
+def _runtime() -> dict[str, Any]:
+    return {"name": RUNTIME_NAME, "version": segue.__version__, "metadata": {}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +49,7 @@ class Environment:
         allow_remote_functions: Functions may be called by absolute URI (ruling R25: off by default).
         connections: Names of the known connections. None: not known, so not checked.
         workflows: `(namespace, name)` of the published workflows. None: not checked.
-        runtime: What `$runtime` shows.
+        runtime: What `$runtime` shows: name, version and metadata.
     """
 
     functions: Mapping[str, PythonFunction] = field(default_factory=dict)
@@ -53,4 +59,4 @@ class Environment:
     allow_remote_functions: bool = False
     connections: Collection[str] | None = None
     workflows: Collection[tuple[str, str]] | None = None
-    runtime: Mapping[str, Any] | None = None
+    runtime: Mapping[str, Any] = field(default_factory=_runtime)

@@ -26,6 +26,7 @@ _TASK = "- a: {set: {x: 1}}\n"
 
 STRUCTURE: list[Row] = [
     ("unknown-key", "/do/0/a/foo", "- a:\n    set: {x: 1}\n    foo: 1 #<\n", ""),
+    ("unknown-key", "/do/0/a/wait/weeks", "- a: {wait: {weeks: 1}} #<\n", ""),
     ("unknown-key", "/extra", _TASK, "extra: 1 #<\n"),
     ("unknown-key", "/do/0/a/with/metod", "- a:\n    call: http\n    with:\n      metod: get #<\n      endpoint: x\n", ""),
     ("unknown-key", "/do/0/a/needs", "- a:\n    set: {x: 1}\n    needs: [b] #<\n", ""),
@@ -120,6 +121,7 @@ EXPRESSIONS: list[Row] = [
     ("variable-not-available", "/do/0/a/if", "- a: {set: {x: 1}, if: $output} #<\n", ""),
     ("variable-not-available", "/do/0/a/input/from", "- a: {set: {x: 1}, input: {from: $input}} #<\n", ""),
     ("variable-not-available", "/do/0/a/output/as", "- a: {set: {x: 1}, output: {as: $output}} #<\n", ""),
+    ("variable-not-available", "/do/0/a/export/as", "- a: {set: {x: 1}, export: {as: $authorization}} #<\n", ""),
     ("variable-not-available", "/input/from", _TASK, "input: {from: $context} #<\n"),
     ("variable-not-available", "/output/as", _TASK, "output: {as: $input} #<\n"),
     ("secret-not-allowed", "/do/0/a/set/x", "- a: {set: {x: '${ $secrets.s }'}} #<\n", "use: {secrets: [s]}\n"),
@@ -135,7 +137,7 @@ EXPRESSIONS: list[Row] = [
     ("unknown-step", "/do/0/a/fork/branches/1/c/set/x", "- a: {fork: {branches: [{b: {set: {x: 1}}}, {c: {set: {x: '${ $steps.b }'}}}]}} #<\n", ""),
     ("expression-in-text", "/do/0/a/set/x", "- a: {set: {x: 'Hello ${ .name }'}} #<\n", ""),
     ("expression-in-filter", "/do/0/a/listen/to/one/with/data", "- a: {listen: {to: {one: {with: {data: {x: '${ .y }'}}}}}} #<\n", ""),
-    ("multi-line-expression", "/do/0/a/wait", "- a:\n    wait: | #<\n      ${ .a\n       | .b }\n", ""),
+    ("wrong-form", "/do/0/a/wait", "- a:\n    wait: | #<\n      ${ .a\n       | .b }\n", ""),
     ("shadowed-variable", "/do/0/a/for/each", "- a: {for: {in: ., each: context}, do: []} #<\n", ""),
     ("shadowed-variable", "/do/0/a/catch/as", "- a: {try: [], catch: {as: secrets}} #<\n", ""),
     ("same-variable", "/do/0/a/for", "- a: {for: {in: ., each: x, at: x}, do: []} #<\n", ""),
@@ -198,7 +200,6 @@ WARNINGS = frozenset(
         "inline-secret",
         "invalid-pattern",
         "listen-to-anything",
-        "multi-line-expression",
         "newer-dsl-version",
         "unknown-connection",
         "unknown-workflow",

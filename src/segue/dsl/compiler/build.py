@@ -50,7 +50,7 @@ CONDITION: Final = Place("`if`", _BEFORE)
 INPUT_FROM: Final = Place("`input.from`", _BEFORE | {"secrets"})
 DEFINITION: Final = Place("the task's definition", _BEFORE | {"input", "authorization"})
 OUTPUT_AS: Final = Place("`output.as`", _BEFORE | {"input", "authorization"})
-EXPORT_AS: Final = Place("`export.as`", _BEFORE | {"input", "output", "authorization"})
+EXPORT_AS: Final = Place("`export.as`", _BEFORE | {"input", "output"})
 
 
 @dataclass(slots=True)

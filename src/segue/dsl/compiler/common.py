@@ -22,7 +22,7 @@ from segue.dsl.compiler.build import (
 )
 from segue.dsl.compiler.checks import SchemaRefused, schema_check
 from segue.dsl.compiler.programs import NOTHING, combine, constant, expression, mapped, template, transform
-from segue.dsl.durations import duration_ms
+from segue.dsl.durations import UNIT_MS, duration_ms
 from segue.dsl.expressions import is_wrapped
 from segue.dsl.reading import read_document
 from segue.types import fail
@@ -100,10 +100,10 @@ def _schema_from_elsewhere(build: Build, resource: dict[str, Any], pointer: str)
 
 
 def portable(build: Build, value: Any, pointer: str) -> None:
-    """Warn of an expression over several lines where the language's own schema wants it on one."""
+    """Refuse an expression over several lines where the language's own schema wants it on one."""
     if isinstance(value, str) and is_wrapped(value) and "\n" in value.strip():
-        message = "an expression of several lines is refused here by other runtimes"
-        build.warn("multi-line-expression", pointer, message, "write it on one line, or use a folded text `>-`")
+        message = "an expression stands on one line here"
+        build.error("wrong-form", pointer, message, "write it on one line, or use a folded text `>-`")
 
 
 # -- durations and timeouts ------------------------------------------------------------------------
@@ -137,7 +137,7 @@ def duration(build: Build, value: Any, pointer: str, scope: Scope, place: Place 
 
 def constant_duration_ms(build: Build, value: Any, pointer: str) -> int | None:
     """The milliseconds of a duration without expressions; None after a finding."""
-    if not build.is_sound(pointer):
+    if not build.is_sound(pointer) or not UNIT_MS.keys() >= as_object(value).keys():
         return None
     try:
         return duration_ms(value)

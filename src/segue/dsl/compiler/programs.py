@@ -93,7 +93,9 @@ def mapped(program: Program, function: Callable[[Any], Any]) -> Program:
     """A program whose value passes through a pure function, which may raise `TaskFailure`."""
     inner = program.run
     if program.constant:
-        return constant(function(inner(None, {}, 0)), program.text)
+        value = inner(None, {}, 0)
+        # Null stands for what could not be compiled; there is a finding about it already.
+        return NOTHING if value is None else constant(function(value), program.text)
 
     def run(data: Any, variables: Mapping[str, Any], now_ms: int) -> Any:
         return function(inner(data, variables, now_ms))

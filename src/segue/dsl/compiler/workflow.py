@@ -88,20 +88,18 @@ def _compile(build: Build) -> Plan:
     schedule = _schedule(build, data.get("schedule"), identity)
     requires = tuple(sorted(build.tally.requires))
     _lint_unused(build)
-    plan = Plan(
+    return Plan(
         namespace=str(identity.get("namespace")),
         name=str(identity.get("name")),
         version=str(identity.get("version")),
         digest=_digest(build),
         root=root,
         definition=data,
+        runtime=build.environment.runtime,
         secrets=tuple(name for name in as_list(build.use.get("secrets")) if isinstance(name, str)),
         schedule=schedule,
         requires=requires,
     )
-    if build.environment.runtime is not None:
-        plan.runtime = build.environment.runtime
-    return plan
 
 
 def _root(build: Build, data: dict[str, Any]) -> DoNode:
