@@ -111,7 +111,7 @@ CREATE TABLE effect (
     PRIMARY KEY (run, command)
 ) WITHOUT ROWID;
 CREATE INDEX effect_by_key ON effect (key);
-CREATE INDEX effect_unsettled ON effect (state, intended_at) WHERE state IN ('intent', 'unknown');
+CREATE INDEX effect_by_state ON effect (state, intended_at);
 
 -- One row for each workflow that starts by itself. kind: every, cron, after, on.
 CREATE TABLE schedule (
