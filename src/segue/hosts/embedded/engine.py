@@ -103,6 +103,7 @@ class Engine:
         cause: dict[str, Any],
         parent: LiveRun | None = None,
         parent_command: int | None = None,
+        starter: LiveRun | None = None,
         hidden: bool = False,
     ) -> LiveRun:
         """A run comes into being. Its id must be new, its input settled (`codec.settled`)."""
@@ -130,7 +131,7 @@ class Engine:
             version=plan.version,
             started_at=now,
             hidden=hidden,
-            parent=run.parent,
+            parent=starter.seq if starter is not None else run.parent,
             parent_command=parent_command,
             cause=cause,
         )

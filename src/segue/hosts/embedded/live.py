@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from segue.core import Plan, RunState
 from segue.types import RunStatus
 
 if TYPE_CHECKING:
     from segue.hosts.embedded.performer import Act
+
+
+class Effort(NamedTuple):
+    """How an attempt at an act ended: `intent` (nothing recorded), `unknown`, `failed`, or `done` with a receipt."""
+
+    state: str
+    receipt: Any = None
 
 
 class LiveRun:
@@ -27,6 +34,7 @@ class LiveRun:
             `after` this one and that are not in `skip`; `taken` are those it took.
         parked: The store holds timers and waits for it, from before it was woken.
         parking: A batch that parks it is on its way; any event before that calls it off.
+        efforts: How the last attempt at each act that must not simply be repeated ended, by the act's name.
         woken_at: When it was last read from disk, in milliseconds since the epoch.
         gone: It is no longer in memory; what still refers to it is void.
     """
@@ -39,6 +47,7 @@ class LiveRun:
         "consumed",
         "depth",
         "digest",
+        "efforts",
         "events",
         "gone",
         "hidden",
@@ -87,6 +96,7 @@ class LiveRun:
         self.status: RunStatus = "running"
         self.events = 0
         self.acts: dict[int, Act] = {}
+        self.efforts: dict[str, Effort] = {}
         self.children: dict[int, int] = {}
         self.searching = 0
         self.consumed: set[tuple[str, str]] = set()

@@ -17,10 +17,10 @@ from typing import Final
 
 from segue.core import Plan, RunState, replay
 from segue.hosts.embedded.engine import WORKFLOW, Engine
-from segue.hosts.embedded.live import LiveRun
+from segue.hosts.embedded.live import Effort, LiveRun
 from segue.hosts.embedded.plans import Plans
 from segue.store import HostError, RunRecord, Store, records, runs
-from segue.types import AwaitMessages, Event, MessageConsumed, Perform, RunStarted, StartTimer
+from segue.types import AttemptSucceeded, AwaitMessages, Event, MessageConsumed, Perform, RunStarted, StartTimer
 
 _log = logging.getLogger("segue.hosts")
 
@@ -38,7 +38,9 @@ class Found:
         chosen = [r.seq for r in self.records]
         self.histories = runs.read_histories(c, chosen)
         self.intended: dict[int, set[int]] = {}
+        self.effects: dict[int, list[records.EffectRecord]] = {}
         for effect in records.effects_of(c, chosen):
+            self.effects.setdefault(effect.run, []).append(effect)
             if effect.state == "intent":
                 self.intended.setdefault(effect.run, set()).add(effect.command)
         self.inbox: dict[int, list[tuple[int, Event]]] = {}
@@ -48,7 +50,7 @@ class Found:
         for parent, command, child in runs.open_children(c, chosen):
             self.children.setdefault(parent, {})[command] = child
         self.taken = {r.seq: _taken(c, self.histories[r.seq]) for r in self.records if r.hidden}
-        self.depths = {r.seq: _depth(c, r) for r in self.records if r.parent is not None}
+        self.depths = {r.seq: _depth(c, r) for r in self.records if r.parent_command is not None}
 
 
 class Parking:
@@ -231,6 +233,7 @@ class Parking:
             self._set_aside(record, error)
             return
         run.woken_at = self._engine.clock.now_ms()
+        run.efforts = _efforts(run.id, found.effects.get(record.seq, ()), history)
         run.children = found.children.get(record.seq, {})
         run.taken = found.taken.get(record.seq, [])
         recovering = recovering and record.residence == "live"
@@ -252,7 +255,7 @@ def _unfold(record: RunRecord, plan: Plan, history: Sequence[Event], depth: int)
         plan,
         record.digest,
         cause=record.cause or {},
-        parent=record.parent,
+        parent=None if record.parent_command is None else record.parent,
         parent_command=record.parent_command,
         depth=depth,
         hidden=record.hidden,
@@ -262,6 +265,15 @@ def _unfold(record: RunRecord, plan: Plan, history: Sequence[Event], depth: int)
     run.parked = record.residence == "parked"
     run.consumed = {(e.event["source"], e.event["id"]) for e in history if isinstance(e, MessageConsumed)}
     return run
+
+
+def _efforts(run_id: str, effects: Sequence[records.EffectRecord], history: Sequence[Event]) -> dict[str, Effort]:
+    """How the last attempt at each act of the ledger ended; the receipts stand in history."""
+    if not effects:
+        return {}
+    answers = {event.id: event.output for event in history if isinstance(event, AttemptSucceeded)}
+    latest = sorted(effects, key=lambda effect: (effect.intended_at, effect.command))
+    return {e.key.removeprefix(f"{run_id}:"): Effort(e.state, answers.get(e.command)) for e in latest}
 
 
 def _fold(plan: Plan, history: Sequence[Event]) -> RunState:
@@ -280,9 +292,9 @@ def _taken(c: sqlite3.Connection, history: Sequence[Event]) -> list[int]:
 
 
 def _depth(c: sqlite3.Connection, record: RunRecord) -> int:
-    depth, parent = 0, record.parent
-    while parent is not None:
-        above = runs.find_runs(c, [parent])
-        parent = above[0].parent if above else None
+    """How many runs wait for this one, each for the one below it; nobody waits for a detached one."""
+    depth, above = 0, [record]
+    while above and above[0].parent is not None and above[0].parent_command is not None:
+        above = runs.find_runs(c, [above[0].parent])
         depth += 1
     return depth

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from segue.hosts.contracts import HostSettings
 from segue.hosts.embedded.engine import Engine
-from segue.hosts.embedded.live import LiveRun
+from segue.hosts.embedded.live import Effort, LiveRun
 from segue.types import (
     NOT_DONE,
     EffectContext,
@@ -206,7 +206,7 @@ class Performer:
             self._settle(act, "failed")
             self._answer(act, _unexpected(command, error))
         else:
-            self._settle(act, "done")
+            self._settle(act, "done", output)
             run.acts.pop(command.id, None)
             self._engine.answer(run, command.id, output)
 
@@ -218,14 +218,13 @@ class Performer:
         """Perform an act that must not happen twice."""
         run, command = act.run, act.command
         context = self._context(run, command, act.recovering and act.intended)
-        if act.intended:
-            # The process died between the intent and the outcome: it may have happened.
-            if act.handler.recovery(command) == "ask":
-                raise TaskFailure(_unknown(command))
-            found = await act.handler.verify(command, context)
+        # An earlier attempt under the same key counts, whether this process made it or one that died.
+        earlier = Effort("intent") if act.intended else run.efforts.get(command.effect)
+        if earlier is not None:
+            found = await self._look_back(act, earlier, context)
             if found is not NOT_DONE:
                 return found
-        else:
+        if not act.intended:
             self._engine.commit.pending.intend(
                 run.seq,
                 command.id,
@@ -236,13 +235,29 @@ class Performer:
                 at=self._engine.clock.now_ms(),
             )
             act.intended = True
+            run.efforts[command.effect] = Effort("intent")
             await self._engine.wait_committed()
         act.begun = True
         return await act.handler.perform(command, context)
 
-    def _settle(self, act: Act, state: str) -> None:
+    async def _look_back(self, act: Act, earlier: Effort, context: EffectContext) -> Any:
+        """What an earlier attempt at this act left outside: its result, or `NOT_DONE`.
+
+        Raises:
+            TaskFailure: Nobody but a person can know.
+        """
+        if earlier.state == "done":
+            return earlier.receipt
+        if act.handler.recovery(act.command) == "verify":
+            return await act.handler.verify(act.command, context)
+        if earlier.state == "failed":
+            return NOT_DONE
+        raise TaskFailure(_unknown(act.command))
+
+    def _settle(self, act: Act, state: str, receipt: Any = None) -> None:
         """The outcome, in the batch of the event that tells the run."""
         if act.intended:
+            act.run.efforts[act.command.effect] = Effort(state, receipt)
             now = self._engine.clock.now_ms()
             self._engine.commit.pending.settle(act.run.seq, act.command.id, state, now)
             self._engine.wake()
@@ -258,7 +273,7 @@ def _missing(name: str) -> Failure:
 
 def _unknown(command: Perform) -> Failure:
     detail = (
-        f"the process stopped while {command.name!r} was acting, and the system cannot be asked whether it happened:"
+        f"an attempt at {command.name!r} ended without an answer, and the system cannot be asked whether it happened:"
         " look there, then go on by hand"
     )
     return failure("runtime", detail, outcome_unknown=True)
