@@ -8,6 +8,7 @@ from datetime import date
 from typing import Any
 
 import pytest
+from tests.integration.handlers_support import command, context, failure_of, perform
 
 from segue.connectors import (
     Calls,
@@ -23,7 +24,6 @@ from segue.governance import Redactor
 from segue.handlers.connector import ConnectorHandler
 from segue.sandbox import PracticeCompany
 from segue.types import NOT_DONE
-from tests.integration.handlers_support import command, context, failure_of, perform
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "crm": {

@@ -16,10 +16,10 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
+from tests.integration.handlers_support import word
 
 from segue.connectors import Outbound, OutboundPolicy
 from segue.types import Failure, TaskFailure
-from tests.integration.handlers_support import word
 
 Serving = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 OPEN = OutboundPolicy(allow_loopback=True)

@@ -7,6 +7,7 @@ import inspect
 import logging
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from concurrent.futures import Executor
 from pathlib import Path
@@ -251,7 +252,9 @@ def _prediction(answer: Any) -> Prediction:
 
 
 def _broken(card: ModelCard, error: Exception) -> TaskFailure:
-    _log.warning("the model %r raised %s", card.name, type(error).__name__, exc_info=error)
+    # Places in the code only: messages of exceptions may quote secrets.
+    places = "".join(traceback.format_tb(error.__traceback__))
+    _log.warning("the model %r raised %s at\n%s", card.name, type(error).__name__, places)
     return fail("runtime", f"The model {card.name!r} raised {type(error).__name__}: {error}")
 
 

@@ -30,7 +30,7 @@ from segue.connectors.connections import (
     new_connection,
     parse_auth,
 )
-from segue.connectors.policy import OutboundPolicy
+from segue.connectors.policy import OutboundLimits, OutboundPolicy
 
 if TYPE_CHECKING:
     from segue.connectors.authentication import authenticator
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from segue.connectors.documents import Document, parse_document
     from segue.connectors.exchange import Output, is_success, read_output, refused, retry_after_ms, shape
     from segue.connectors.operations import Operation, Operations, OperationsCache
-    from segue.connectors.outbound import IDEMPOTENT_METHODS, Answer, Outbound, OutboundLimits
+    from segue.connectors.outbound import IDEMPOTENT_METHODS, Answer, Outbound
     from segue.connectors.paging import ITEMS_MAX, collect
     from segue.connectors.requests import Prepared, prepare
     from segue.connectors.tokens import TokenCache
@@ -53,7 +53,7 @@ _LATER = {
     "documents": ("Document", "parse_document"),
     "exchange": ("Output", "is_success", "read_output", "refused", "retry_after_ms", "shape"),
     "operations": ("Operation", "Operations", "OperationsCache"),
-    "outbound": ("IDEMPOTENT_METHODS", "Answer", "Outbound", "OutboundLimits"),
+    "outbound": ("IDEMPOTENT_METHODS", "Answer", "Outbound"),
     "paging": ("ITEMS_MAX", "collect"),
     "requests": ("Prepared", "prepare"),
     "tokens": ("TokenCache",),

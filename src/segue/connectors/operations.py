@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, Final, Literal
 
@@ -93,6 +94,9 @@ class Operation:
         ]
         self.body = _body_2(document, merged, raw) if document.flavour == "2.0" else _body_3(document, raw)
         self.security: list[dict[str, Any]] = raw.get("security", document.data.get("security") or [])
+        self._answers = {str(key): document.follow(answer) for key, answer in (raw.get("responses") or {}).items()}
+        self.accept = "application/json, */*;q=0.5" if any(map(is_json, self._answer_media())) else "*/*"
+        """The Accept header: JSON first where the operation answers JSON."""
         self._checks: dict[str, Check | None] = {}
 
     @cached_property
@@ -103,26 +107,18 @@ class Operation:
                 return parameter.name
         return None
 
-    @cached_property
-    def accept(self) -> str:
-        """The Accept header: JSON first where the operation answers JSON."""
-        return "application/json, */*;q=0.5" if any(map(is_json, self._answer_media())) else "*/*"
-
     def response_check(self, status: int) -> Check | None:
         """The check of a JSON answer with this status, or None where the document promises nothing."""
-        responses = self._raw.get("responses") or {}
         for key in (str(status), f"{status // 100}XX", f"{status // 100}xx", "default"):
-            if key in responses:
-                if key not in self._checks:
-                    self._checks[key] = self._compile_response(responses[key])
-                return self._checks[key]
+            if key in self._answers:
+                return self._check_of(key)
         return None
 
     def result_schema(self) -> dict[str, Any] | None:
         """The schema of a successful JSON answer, if the document has one."""
-        for key in sorted(self._raw.get("responses") or {}):
+        for key in sorted(self._answers):
             if key.startswith("2"):
-                check = self.response_check(200 if key.upper() == "2XX" else int(key))
+                check = self._check_of(key)
                 if check is not None:
                     return check.schema
         return None
@@ -144,16 +140,29 @@ class Operation:
     def _answer_media(self) -> list[str]:
         if self._document.flavour == "2.0":
             return list(self._raw.get("produces") or self._document.data.get("produces") or ["application/json"])
-        answers = (self._raw.get("responses") or {}).values()
-        return [media.lower() for answer in answers for media in (self._document.follow(answer).get("content") or {})]
+        return [media.lower() for answer in self._answers.values() for media in (answer.get("content") or {})]
 
-    def _compile_response(self, raw: Any) -> Check | None:
-        answer = self._document.follow(raw)
-        schema = answer.get("schema") if self._document.flavour == "2.0" else _json_schema_of(answer.get("content"))
-        if schema is None:
-            return None
-        contained = self_contained(self._document, schema, "response")
-        return Check(contained, f"the answer of {self.id!r}")
+    def _check_of(self, key: str) -> Check | None:
+        if key not in self._checks:
+            with _well_formed(f"the answers of {self.id!r}"):
+                answer = self._answers[key]
+                old = self._document.flavour == "2.0"
+                schema = answer.get("schema") if old else _json_schema_of(answer.get("content"))
+            contained = None if schema is None else self_contained(self._document, schema, "response")
+            self._checks[key] = None if contained is None else Check(contained, f"the answer of {self.id!r}")
+        return self._checks[key]
+
+
+@contextmanager
+def _well_formed(where: str) -> Iterator[None]:
+    """Explain a document that has something else where the format wants an object or a list.
+
+    Checking each place would bury what the code is about; the place that matters to people is the operation.
+    """
+    try:
+        yield
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise fail("configuration", f"The API description is malformed in {where}: correct it there.") from error
 
 
 class Operations:
@@ -163,8 +172,9 @@ class Operations:
         self.document = document
         self._places: dict[str, tuple[str, str, dict[str, Any], dict[str, Any]]] = {}
         self._read: dict[str, Operation] = {}
-        for path, method, item, raw in document.operations():
-            self._places.setdefault(operation_id(method, path, raw), (path, method, item, raw))
+        with _well_formed("paths"):
+            for path, method, item, raw in document.operations():
+                self._places.setdefault(operation_id(method, path, raw), (path, method, item, raw))
 
     def get(self, name: str) -> Operation:
         """The operation of this id.
@@ -179,7 +189,8 @@ class Operations:
                 known = ", ".join(sorted(self._places)[:20]) or "none"
                 raise fail("configuration", f"The API description has no operation {name!r}; it has: {known}.")
             path, method, item, raw = place
-            found = self._read[name] = Operation(self.document, path, method, item, raw)
+            with _well_formed(f"the operation {name!r}"):
+                found = self._read[name] = Operation(self.document, path, method, item, raw)
         return found
 
     def names(self) -> list[str]:

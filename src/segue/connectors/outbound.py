@@ -20,7 +20,7 @@ import h11
 import httpx
 import msgspec
 
-from segue.connectors.policy import OutboundPolicy
+from segue.connectors.policy import OutboundLimits, OutboundPolicy
 from segue.connectors.wire import AddressRefused, ConnectFailed, ConnectionBroken, GuardedTransport
 from segue.types import TaskFailure, fail
 
@@ -32,22 +32,6 @@ _KEPT_ACROSS_ORIGINS: Final = frozenset({"accept", "accept-language", "content-t
 
 # At INFO it writes every URL with its query, where some systems want their keys.
 logging.getLogger("httpx").setLevel(logging.WARNING)
-
-
-class OutboundLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Bounds of one request.
-
-    Attributes:
-        connect_ms: To open a connection, name resolution included.
-        total_ms: From the first byte sent to the last received.
-        max_response_bytes: Of a decoded response body.
-        max_connections: Open connections to all hosts together.
-    """
-
-    connect_ms: int = 10_000
-    total_ms: int = 60_000
-    max_response_bytes: int = 32 * 1024 * 1024
-    max_connections: int = 100
 
 
 class Answer(msgspec.Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""Which addresses the outbound client may reach.
+"""Which addresses the outbound client may reach, and how far a request may go.
 
 A document chooses where requests go, so an unguarded client would let its author read the metadata service
 of a cloud machine or the administration port of a neighbour. The policy is asked twice: for the name before it is
@@ -67,6 +67,22 @@ class OutboundPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def refuse_address(self, address: str) -> str | None:
         """Why this resolved address may not be connected to, or None when it may."""
         return _refuse_address(self, address)
+
+
+class OutboundLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Bounds of one request.
+
+    Attributes:
+        connect_ms: To open a connection, name resolution included.
+        total_ms: From the first byte sent to the last received.
+        max_response_bytes: Of a decoded response body.
+        max_connections: Open connections to all hosts together.
+    """
+
+    connect_ms: int = 10_000
+    total_ms: int = 60_000
+    max_response_bytes: int = 32 * 1024 * 1024
+    max_connections: int = 100
 
 
 def _matches(name: str, patterns: Iterable[str]) -> bool:

@@ -67,7 +67,9 @@ class GuardedTransport(httpx.AsyncBaseTransport):
             h11.LocalProtocolError: The request cannot be written.
         """
         url = request.url
-        origin = (url.scheme, url.host, url.port or (443 if url.scheme == "https" else 80))
+        # The encoded form of an international name, which is the one in certificates.
+        host = url.raw_host.decode("ascii")
+        origin = (url.scheme, host, url.port or (443 if url.scheme == "https" else 80))
         kept = self._take(origin)
         if kept is not None:
             try:

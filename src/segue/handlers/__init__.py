@@ -6,30 +6,10 @@ Importing this room is quick: what is heavy is imported by `build_handlers` or a
 Open `building.py` first, then `http.py`.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
-
 from segue.handlers.building import HandlerSet, build_handlers
 from segue.handlers.functions import Function, FunctionHandler, FunctionRegistry
-
-if TYPE_CHECKING:
-    from segue.handlers.notify import MailSettings
-    from segue.handlers.processes import ProcessSettings
-
-
-def __getattr__(name: str) -> Any:
-    # Their modules import the HTTP client.
-    if name == "MailSettings":
-        from segue.handlers.notify import MailSettings
-
-        return MailSettings
-    if name == "ProcessSettings":
-        from segue.handlers.processes import ProcessSettings
-
-        return ProcessSettings
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
+from segue.handlers.model import ModelHandler
+from segue.handlers.settings import MailSettings, ProcessSettings
 
 __all__ = [
     "Function",
@@ -37,6 +17,7 @@ __all__ = [
     "FunctionRegistry",
     "HandlerSet",
     "MailSettings",
+    "ModelHandler",
     "ProcessSettings",
     "build_handlers",
 ]

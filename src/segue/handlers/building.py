@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from segue.connectors import ConnectionStore, MemoryConnections, OutboundPolicy
+from segue.connectors import ConnectionStore, MemoryConnections, OutboundLimits, OutboundPolicy
 from segue.handlers.functions import FunctionHandler, FunctionRegistry
+from segue.handlers.settings import MailSettings, ProcessSettings
 from segue.types import Handler
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from segue.ai import ModelRegistry
-    from segue.connectors import Calls, Outbound, OutboundLimits
-    from segue.handlers.notify import MailSettings
-    from segue.handlers.processes import ProcessSettings
+    from segue.connectors import Calls, Outbound
 
 
 class HandlerSet(dict[str, Handler]):
@@ -68,7 +67,7 @@ def build_handlers(
     from segue.handlers.model import ModelHandler
     from segue.handlers.notify import NotifyHandler
     from segue.handlers.openapi import OpenApiHandler
-    from segue.handlers.processes import ProcessSettings, ScriptHandler, ShellHandler
+    from segue.handlers.processes import ScriptHandler, ShellHandler
 
     outbound = Outbound(policy, limits, ca_file=ca_file)
     tokens = TokenCache(outbound)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+import traceback
 import typing
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
@@ -179,8 +180,9 @@ def _json(result: Any) -> Any:
 
 
 def _broken(function: Function, error: Exception) -> Failure:
-    # The traceback goes to the log only: it shows code and values to whoever may read the run.
-    _log.warning("the function %r raised %s", function.name, type(error).__name__, exc_info=error)
+    # The traceback goes to the log only, and as places in the code: messages of exceptions may quote secrets.
+    places = "".join(traceback.format_tb(error.__traceback__))
+    _log.warning("the function %r raised %s at\n%s", function.name, type(error).__name__, places)
     message = str(error)
     text = f"{type(error).__name__}: {message}" if message else type(error).__name__
     return failure("runtime", f"The function {function.name!r} raised {text}")

@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from segue.connectors import (
-    Credential,
     Outbound,
     TokenCache,
     authenticator,
@@ -32,36 +31,11 @@ from segue.connectors import (
 from segue.governance import Redactor
 from segue.handlers.acting import act_with_secrets
 from segue.handlers.http import endpoint_of, header_texts
+from segue.handlers.settings import MailSettings
 from segue.types import NOT_DONE, EffectContext, Perform, Recovery, fail
 
 if TYPE_CHECKING:
     import aiosmtplib
-
-
-class MailSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The mail server that notices leave through; chosen by the administrator, so the outbound policy does not apply.
-
-    Attributes:
-        sender: Address in From; a document may not choose another.
-        tls: `starttls` (required once chosen), `tls` from the first byte, or `none` for a server on this machine.
-        timeout_ms: For the whole delivery.
-        recovery: `repeat` sends again after a crash under the same Message-ID; `ask` leaves it to a person.
-    """
-
-    host: str
-    sender: str
-    port: int = 587
-    tls: str = "starttls"
-    username: Credential | None = None
-    password: Credential | None = None
-    timeout_ms: int = 30_000
-    recovery: Recovery = "repeat"
-
-    def __post_init__(self) -> None:
-        if self.recovery == "verify":
-            raise ValueError("an e-mail cannot be looked up: recovery is 'repeat' or 'ask'")
-        if self.tls not in ("starttls", "tls", "none"):
-            raise ValueError(f"tls must be 'starttls', 'tls' or 'none', got {self.tls!r}")
 
 
 class NotifyHandler:

@@ -24,10 +24,10 @@ from segue.connectors import Outbound, TokenCache, authenticator, is_success, re
 from segue.governance import Redactor
 from segue.handlers.acting import act_with_secrets
 from segue.handlers.http import endpoint_of
+from segue.handlers.settings import ProcessSettings
 from segue.types import NOT_DONE, EffectContext, Perform, Recovery, fail
 
 _SUPERVISOR: Final = str(Path(__file__).with_name("_supervisor.py"))
-_PATH: Final = "/usr/local/bin:/usr/bin:/bin"
 _RETURNS: Final = ("stdout", "stderr", "code", "all", "none")
 _CHUNK_BYTES: Final = 65_536
 _SHOWN_CHARACTERS: Final = 400
@@ -46,31 +46,6 @@ globalThis.require = createRequire(import.meta.url);
 Object.assign(globalThis, JSON.parse(readFileSync(variables, "utf8")));
 await import("./script.mjs");
 """
-
-
-class ProcessSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What an administrator allows.
-
-    Attributes:
-        allow_scripts: `run.script` may start Python and JavaScript.
-        allow_shell: `run.shell` may start commands.
-        time_limit_ms: A program that runs longer is killed and its task fails with a timeout.
-        output_limit_bytes: Of stdout and stderr together; a program that writes more is killed.
-        concurrency: Programs running at the same time.
-        recovery: What may follow a crash of the service in the middle of a program. `ask`, because nobody can
-            tell from outside what a program has already done; `repeat`, where all of them may run twice.
-        path: Where programs are looked up.
-        node: The JavaScript interpreter; looked up in `path` when left out.
-    """
-
-    allow_scripts: bool = False
-    allow_shell: bool = False
-    time_limit_ms: int = 60_000
-    output_limit_bytes: int = 4 * 1024 * 1024
-    concurrency: int = 8
-    recovery: Recovery = "ask"
-    path: str = _PATH
-    node: str | None = None
 
 
 class Outcome(msgspec.Struct, frozen=True):

@@ -113,7 +113,7 @@ async def test_an_exception_is_a_runtime_failure_without_traceback(caplog: pytes
 
     assert (word(failure), failure.status) == ("runtime", 500)
     assert failure.detail == "The function 'act' raised ZeroDivisionError: division by zero"
-    assert caplog.records[-1].exc_info is not None
+    assert "return a / 0" in caplog.text
 
 
 async def test_a_task_failure_of_the_function_passes_as_it_is() -> None:
@@ -134,7 +134,9 @@ async def test_a_result_without_json_form_is_a_runtime_failure() -> None:
     assert word(failure) == "runtime"
 
 
-async def test_secrets_are_revealed_to_the_function_and_masked_in_what_it_leaves() -> None:
+async def test_secrets_are_revealed_to_the_function_and_masked_in_what_it_leaves(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     """Ruling R13 lets function arguments mention secrets; history must not hold them."""
 
     async def echo(token: str) -> str:
@@ -147,6 +149,7 @@ async def test_secrets_are_revealed_to_the_function_and_masked_in_what_it_leaves
     assert await perform(handler, _call(token=SecretText.of("t")), t="plain-secret") == "got [secret]"
     failure = await failure_of(handler, _call(token=SecretText.of("t")), t="boom-secret")
     assert failure.detail == "The function 'act' raised ValueError: [secret]"
+    assert "boom-secret" not in caplog.text
 
 
 async def test_a_function_may_ask_for_the_effect_context() -> None:
