@@ -7,12 +7,12 @@ publishes tomorrow does not change what a workflow does today.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any, Literal, Protocol
 
 import msgspec
 
-from segue.connectors.documents import digest_of, parse_document
 from segue.types import fail
 
 
@@ -227,6 +227,11 @@ class MemoryConnections:
         return [self._connections[name] for name in sorted(self._connections)]
 
 
+def digest_of(data: dict[str, Any]) -> str:
+    """The digest that pins a document: the same for every order of keys."""
+    return "sha256:" + hashlib.sha256(msgspec.json.encode(data, order="sorted")).hexdigest()
+
+
 def connection_from_json(data: Any) -> Connection:
     """A connection as it was stored.
 
@@ -268,6 +273,10 @@ def new_connection(
     Raises:
         TaskFailure: `validation` or `configuration`, naming what is wrong.
     """
+    from segue.connectors.documents import (
+        parse_document,  # loads the YAML library, which stored connections never need
+    )
+
     text = document if isinstance(document, (str, bytes)) else msgspec.json.encode(document)
     content = parse_document(text)
     auth = parse_auth(authentication) if isinstance(authentication, str) else dict(authentication)

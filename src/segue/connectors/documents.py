@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from typing import Any, Final, Literal
 from urllib.parse import unquote, urljoin
@@ -147,11 +146,6 @@ class Document:
         schemes = self.data.get("schemes") or [self.source.split(":", 1)[0] or "https"]
         scheme = "https" if "https" in schemes else schemes[0]
         return f"{scheme}://{host}{path}"
-
-
-def digest_of(data: dict[str, Any]) -> str:
-    """The digest that pins a document: the same for every order of keys."""
-    return "sha256:" + hashlib.sha256(msgspec.json.encode(data, order="sorted")).hexdigest()
 
 
 def _server_url(server: Any) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from segue.connectors import Document, parse_document
-from segue.connectors.documents import digest_of
+from segue.connectors.connections import digest_of
 from segue.types import TaskFailure
 
 
