@@ -8,9 +8,9 @@ import os
 import secrets
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -67,8 +67,8 @@ async def serve(
 
     from segue.api import create_app
 
-    listener = _bind(settings)
-    with contextlib.closing(listener):
+    signals = _Signals()
+    with signals, contextlib.closing(_bind(settings)) as listener:
         async with open_service(folder, settings) as service:
             token, fresh = _token(folder)
             app, stopping = create_app(service, token=token, settings=settings)
@@ -80,7 +80,18 @@ async def serve(
                 server_header=False,
                 timeout_graceful_shutdown=_DRAIN_SECONDS,
             )
-            server = _server(config, stopping.set)
+            server = uvicorn.Server(config)
+            # uvicorn raises the signal again when it is done, which would kill the process before the service is
+            # closed. So it gets to see none.
+            server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign, assignment]
+
+            def stop() -> None:
+                # A second signal is a wish not to wait.
+                server.force_exit = server.should_exit
+                server.should_exit = True
+                stopping.set()
+
+            signals.then(stop)
             place = ServerFile(url=_url(settings, listener), token=token, pid=os.getpid())
             _write_private(folder / SERVER_FILE, msgspec.json.encode(place))
             try:
@@ -90,32 +101,31 @@ async def serve(
                 (folder / SERVER_FILE).unlink(missing_ok=True)
 
 
-def _server(config: Any, on_stop: Callable[[], None]) -> Any:
-    """A uvicorn server that SIGTERM and SIGINT end, and that tells open streams before it waits for them.
+class _Signals:
+    """SIGINT and SIGTERM from the first moment on; what comes before `then` is told to it."""
 
-    uvicorn's own signal handling raises the signal again when it is done, which would kill the process before the
-    service is closed.
-    """
-    import uvicorn
+    def __init__(self) -> None:
+        self._early = False
+        self._act: Callable[[], None] | None = None
 
-    class Server(uvicorn.Server):
-        @contextlib.contextmanager
-        def capture_signals(self) -> Iterator[None]:
-            loop = asyncio.get_running_loop()
-            for number in (signal.SIGINT, signal.SIGTERM):
-                loop.add_signal_handler(number, self.stop, number)
-            try:
-                yield
-            finally:
-                for number in (signal.SIGINT, signal.SIGTERM):
-                    loop.remove_signal_handler(number)
+    def then(self, act: Callable[[], None]) -> None:
+        """What to do at each signal."""
+        self._act = act
+        if self._early:
+            act()
 
-        def stop(self, number: int) -> None:
-            on_stop()
-            self.handle_exit(number, None)
-            self._captured_signals.clear()
+    def __enter__(self) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, self._came)
 
-    return Server(config)
+    def __exit__(self, *_: object) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().remove_signal_handler(number)
+
+    def _came(self) -> None:
+        self._early = True
+        if self._act is not None:
+            self._act()
 
 
 def _bind(settings: Settings) -> socket.socket:
@@ -124,6 +134,8 @@ def _bind(settings: Settings) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((settings.host, settings.port))
+        # From here on clients wait for an answer instead of being refused.
+        listener.listen(2048)
     except OSError as error:
         listener.close()
         raise ServiceError(

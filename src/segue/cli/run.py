@@ -17,7 +17,7 @@ from segue.cli.inputs import read_file, read_json
 from segue.cli.output import note, print_json
 from segue.cli.runs import show_ending, show_tasks
 from segue.cli.tail import show_event
-from segue.service import EXIT_OF_STATUS, RunReport, Service, load_settings, run_document
+from segue.service import EXIT_CANCELLED, EXIT_OF_STATUS, RunReport, Service, load_settings, run_document
 
 
 def run(
@@ -56,7 +56,10 @@ def run(
         data=data,
         on_started=_progress if not json and sys.stderr.isatty() else None,
     )
-    report = asyncio.run(_until_ended(running))
+    try:
+        report = asyncio.run(_until_ended(running))
+    except asyncio.CancelledError:
+        return _cancelled_early(json)
     if json:
         print_json(report)
     else:
@@ -71,6 +74,14 @@ async def _until_ended(running: Any) -> RunReport:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, task.cancel)
     return await task
+
+
+def _cancelled_early(json: bool) -> int:
+    """The signal came before there was a run."""
+    if json:
+        print_json({"status": "cancelled", "output": None, "error": None, "events": [], "tasks": []})
+    note("cancelled before the run began")
+    return EXIT_CANCELLED
 
 
 def _progress(service: Service, run_id: str) -> None:

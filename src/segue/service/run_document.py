@@ -72,19 +72,27 @@ async def run_document(
                 await service.workflows.publish(other)
             published = (await service.workflows.publish(source, file=file)).workflow
             name = f"{published.namespace}/{published.name}"
-            run, _ = await service.runs.start(name, published.version, input, cause={"kind": "person"})
-            if on_started is not None:
-                on_started(service, run.id)
-            return await _to_its_end(service, run, events)
+            starting = service.runs.start(name, published.version, input, cause={"kind": "person"})
+            return await _to_its_end(service, asyncio.ensure_future(starting), events, on_started)
 
 
-async def _to_its_end(service: Service, run: RunSummary, events: Sequence[dict[str, Any]]) -> RunReport:
+async def _to_its_end(
+    service: Service,
+    starting: asyncio.Future[tuple[RunSummary, bool]],
+    events: Sequence[dict[str, Any]],
+    on_started: Callable[[Service, str], Any] | None,
+) -> RunReport:
     try:
+        # Shielded: a run that is about to be on disk must be known here, or nobody could cancel it.
+        run, _ = await asyncio.shield(starting)
+        if on_started is not None:
+            on_started(service, run.id)
         if events:
             await service.events.send(list(events))
         ended = await service.runs.wait(run.id)
     except asyncio.CancelledError:
         # One cancellation asks for the run's end, and the report of it is the answer. A second one is obeyed.
+        run, _ = await starting
         await service.runs.cancel_if_open(run.id)
         ended = await service.runs.wait(run.id)
     return await service.runs.report(ended)
