@@ -12,7 +12,7 @@ that never started is cancelled.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from segue.core.environment import evaluate, is_true
 from segue.core.machines import MACHINES
@@ -35,7 +35,10 @@ from segue.types import (
 TASKS_PER_EVENT_MAX = 250_000
 """A document that starts more tasks than this without waiting for anything is taken to loop for ever."""
 
-_UNWIND = Flow.END - 1
+# Plain numbers: looking a member up in its enumeration costs as much as the rest of a comparison ten times over.
+_CONTINUE: Final = int(Flow.CONTINUE)
+_END: Final = int(Flow.END)
+_UNWIND: Final = _END - 1
 """`end`, on its way up: unlike the directive of a task itself, nothing on the way may ignore it."""
 
 _LEAVES = frozenset({"set", "switch", "raise", "emit", "wait", "act"})
@@ -96,7 +99,7 @@ class Turn:
         """Start the workflow itself."""
         root = self.plan.root
         frame = Frame(self._next_id(), root, None, Thread(None), self.state.input, self.now)
-        self.agenda.append((self._enter, frame, None, None, None))
+        self.agenda.append((self._enter_root, frame, None, None, None))
 
     def complete(self, frame: Frame, raw_output: Any, then: int | None = None) -> None:
         """End a task with this raw output; `then` overrides the task's own directive.
@@ -208,7 +211,7 @@ class Turn:
             frame.closed = True
             if self.trace is not None:
                 self.observe("skipped", frame, raw)
-            self.agenda.append((self._child_done, parent, node, raw, Flow.CONTINUE))
+            self.agenda.append((self._child_done, parent, node, raw, _CONTINUE))
             return
         self.fuel -= 1
         if self.fuel < 0:
@@ -217,10 +220,21 @@ class Turn:
                 f"the workflow started {TASKS_PER_EVENT_MAX} tasks without waiting for anything;"
                 " a backward jump probably never ends: give it a condition or a wait",
             )
-        self._enter(frame, None, None, None)
+        self._enter(frame)
 
-    def _enter(self, frame: Frame, *_: Any) -> None:
-        node = self._prepare(frame)
+    def _enter_root(self, frame: Frame, *_: Any) -> None:
+        self._enter(frame)
+
+    def _enter(self, frame: Frame) -> None:
+        """Check and transform the input, then let the machine begin."""
+        self.current = frame
+        node = frame.node
+        raw = frame.raw
+        if node.input_check is not None:
+            _require(node.input_check(raw), "input")
+        frame.input = raw if node.input_from is None else evaluate(self, node.input_from, raw, frame)
+        if frame.parent is None:
+            frame.thread.context = frame.input  # ruling R11
         if self.trace is not None:
             self.observe("started", frame, frame.input)
         kind = node.kind
@@ -231,37 +245,26 @@ class Turn:
                 frame.timer = self.start_timer(frame, "timeout", wait_ms)
         MACHINES[kind].start(self, frame)
 
-    def _prepare(self, frame: Frame) -> Node:
-        """Check and transform the input."""
-        self.current = frame
-        node = frame.node
-        raw = frame.raw
-        if node.input_check is not None:
-            _require(node.input_check(raw), "input")
-        frame.input = raw if node.input_from is None else evaluate(self, node.input_from, raw, frame)
-        if frame.parent is None:
-            frame.thread.context = frame.input  # ruling R11
-        return node
-
     def _child_done(self, parent: Frame, child: Node, output: Any, then: int) -> None:
         if parent.closed:
             return
         self.current = parent
-        machine = MACHINES[parent.node.kind]
-        if then == _UNWIND or (then == Flow.END and child.section != "body"):
+        section = child.section
+        if then == _UNWIND or (then == _END and section != "body"):
             self.close_below(parent)
-            machine.unwind(self, parent, child)
+            MACHINES[parent.node.kind].unwind(self, parent, child)
             self.complete(parent, output, _UNWIND)
-        elif child.section in ("branch", "body"):
-            machine.child_done(self, parent, child, output, then)
+        elif section == "branch" or section == "body":
+            MACHINES[parent.node.kind].child_done(self, parent, child, output, then)
         else:
-            place = child.position + 1 if then == Flow.CONTINUE else then
+            place = child.position + 1 if then == _CONTINUE else then
             if 0 <= place < len(child.siblings):
                 if place <= child.position:
                     parent.laps += 1
-                self.begin(child.siblings[place], parent, output)
+                # Not by way of the agenda: it would be taken off again at once.
+                self._begin(child.siblings[place], parent, output, parent.thread)
             else:
-                machine.list_done(self, parent, child.section, output, then)
+                MACHINES[parent.node.kind].list_done(self, parent, section, output, then)
 
     def _child_failed(self, parent: Frame, child: Node, reason: Failure, _: Any) -> None:
         if parent.closed:
