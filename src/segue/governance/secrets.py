@@ -128,12 +128,13 @@ class Redactor:
     form-encoded and base64.
     """
 
-    __slots__ = ("_forms", "_pattern", "_whole")
+    __slots__ = ("_forms", "_needles", "_pattern", "_whole")
 
     def __init__(self) -> None:
         self._forms: set[str] = set()
         self._whole: set[str] = set()
         self._pattern: re.Pattern[str] | None = None
+        self._needles: set[bytes] | None = None
 
     async def reveal(self, value: Any, secrets: SecretSource) -> Any:
         """The same value with every `SecretText` in it replaced by what it stands for.
@@ -163,12 +164,28 @@ class Redactor:
         """The same JSON value with every remembered secret replaced by `[secret]`; keys included."""
         if not self._whole:
             return value
+        if isinstance(value, (dict, list)) and not self._mentions(value):
+            return value
+        return self._masked(value)
+
+    def _mentions(self, value: Any) -> bool:
+        """Whether a remembered secret may stand in a value: a search through its bytes.
+
+        Most answers hold none, and a walk over a list of thousands of records would hold up the event loop.
+        """
+        written = msgspec.json.encode(value)
+        if self._needles is None:
+            inside = {msgspec.json.encode(form)[1:-1] for form in self._forms}
+            self._needles = inside | {msgspec.json.encode(text) for text in self._whole}
+        return any(needle in written for needle in self._needles)
+
+    def _masked(self, value: Any) -> Any:
         if isinstance(value, str):
             return self._mask_text(value)
         if isinstance(value, dict):
-            return {self._mask_text(key): self.mask(item) for key, item in value.items()}
+            return {self._mask_text(key): self._masked(item) for key, item in value.items()}
         if isinstance(value, list):
-            return [self.mask(item) for item in value]
+            return [self._masked(item) for item in value]
         # A secret that looks like a number comes back as one from peers that parse it.
         if isinstance(value, (int, float)) and not isinstance(value, bool) and str(value) in self._forms:
             return MASK
@@ -199,6 +216,7 @@ class Redactor:
         if not text or text in self._whole:
             return
         self._whole.add(text)
+        self._needles = None
         if len(text) >= _SHORTEST_INSIDE_TEXT:
             encoded = base64.b64encode(text.encode()).decode()
             self._forms |= {text, quote(text, safe=""), quote_plus(text), encoded, encoded.rstrip("=")}

@@ -154,6 +154,24 @@ async def test_failures_are_masked_in_all_their_texts() -> None:
     assert masked.status == 401
 
 
+@pytest.mark.parametrize("secret", ['qu"ote', "back\\slash", "tab\tnl\n", "häßlich", "9876543210", "ab"])
+@pytest.mark.parametrize("place", ["value", "key", "inside", "number"])
+def test_the_quick_search_overlooks_nothing(secret: str, place: str) -> None:
+    """Values are first searched as bytes; what JSON writes differently must be found there too."""
+    redactor = Redactor()
+    redactor.note(secret)
+    values: dict[str, Any] = {"value": [{"a": secret}], "key": {secret: 1}, "inside": {"a": [f"<{secret}>"]}}
+    values["number"] = {"n": int(secret)} if secret.isdigit() else {"n": secret}
+
+    masked = redactor.mask(values[place])
+
+    if place == "inside" and len(secret) < 4:
+        assert masked == values[place]
+    else:
+        assert masked != values[place]
+        assert secret not in str(masked)
+
+
 def test_a_redactor_that_revealed_nothing_hands_values_through() -> None:
     """Most acts use no secret and must not pay for a walk over their results."""
     value = {"large": [1, 2, 3]}

@@ -44,7 +44,7 @@ def test_importing_the_room_loads_nothing_heavy() -> None:
     """The command line imports it at every start."""
     program = (
         "import sys, segue.handlers, segue.connectors, segue.ai;"
-        "heavy = {'httpx', 'yaml', 'onnxruntime', 'sklearn', 'numpy', 'fastapi', 'aiosmtplib', 'jwt', 'cryptography'};"
+        "heavy = {'httpx', 'yaml', 'onnxruntime', 'sklearn', 'numpy', 'fastapi', 'aiosmtplib', 'jwt'};"
         "print(sorted(heavy & set(sys.modules)))"
     )
 
