@@ -1,8 +1,9 @@
 """The story of `make run`.
 
 Part one runs the renewal job over every customer whose renewal nears and counts, at the systems themselves, what
-came of it. Part two runs it again with systems that are slow, fail and lose answers, kills Segue with SIGKILL in
-the middle, starts it again, and counts again: every action exists exactly once.
+came of it. Then a small job meets stale data, and refuses to score. Part two runs the whole job again with systems
+that fail and lose answers, kills Segue with SIGKILL in the middle, starts it again, and counts again: every action
+exists exactly once.
 """
 
 from __future__ import annotations
@@ -78,6 +79,7 @@ def main() -> int:
         server = Server(folder, credentials_of(practice.systems), port=options.port)
         _prepare(practice, server)
         good = _first_job(practice, server, options.days)
+        good &= _stale_job(practice, server)
         good &= _second_job(practice, server, options.days)
         _closing(server, good)
         if good and not options.no_wait:
@@ -127,6 +129,18 @@ def _first_job(practice: Practice, server: Server, days: int) -> bool:
     seconds = time.monotonic() - started
     outcomes = _outcomes(server, job)
     return _account(practice, outcomes, _customers(server, job), seconds, "What came of it")
+
+
+def _stale_job(practice: Practice, server: Server) -> bool:
+    heading("A small job while the usage system shows an old state")
+    practice.reset()
+    practice.turn("usage", stale_as_of="2026-01-31T00:00:00Z")
+    started = time.monotonic()
+    job = _start_job(server, 2)
+    _follow(server, job)
+    practice.turn("usage", stale_as_of=None)
+    seconds = time.monotonic() - started
+    return _account(practice, _outcomes(server, job), _customers(server, job), seconds, "What came of it")
 
 
 def _second_job(practice: Practice, server: Server, days: int) -> bool:

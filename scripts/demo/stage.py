@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -124,6 +125,7 @@ class Server:
 
     def __init__(self, folder: Path, credentials: dict[str, str], *, port: int) -> None:
         self.folder = folder / "segue"
+        port = free_port(port)
         self.url = f"http://127.0.0.1:{port}"
         settings = {"SEGUE_OUTBOUND_ALLOW_LOOPBACK": "true", **credentials}
         command = [sys.executable, "-m", "segue", "serve", "--data", str(self.folder), "--port", str(port)]
@@ -170,6 +172,17 @@ class Server:
 
     def _token(self) -> str:
         return (self.folder / "token").read_text().strip()
+
+
+def free_port(wanted: int) -> int:
+    """This port if nothing listens on it, otherwise any free one; 0 wants any."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", wanted))
+        except OSError:
+            probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def credentials_of(systems: dict[str, dict[str, Any]]) -> dict[str, str]:
