@@ -131,11 +131,16 @@ class Turn:
             parent.steps[node.name] = output
         self.agenda.append((self._child_done, parent, node, output, node.then if then is None else then))
 
-    def fault(self, frame: Frame, reason: Failure) -> None:
-        """End a task, and everything below it, with a failure that its parent may handle."""
+    def fault(self, frame: Frame, reason: Failure, *, alone: bool = False) -> None:
+        """End a task, and everything below it, with a failure that its parent may handle.
+
+        Args:
+            alone: Nothing is below it, so nothing needs to be looked for.
+        """
         reason = reason.at(frame.node.pointer)
         self.raw_output = self.output = None
-        self.close_below(frame)
+        if not alone:
+            self.close_below(frame)
         self._close_one(frame)
         if self.trace is not None:
             self.observe("faulted", frame, reason)
@@ -251,7 +256,6 @@ class Turn:
         self.current = parent
         section = child.section
         if then == _UNWIND or (then == _END and section != "body"):
-            self.close_below(parent)
             MACHINES[parent.node.kind].unwind(self, parent, child)
             self.complete(parent, output, _UNWIND)
         elif section == "branch" or section == "body":

@@ -52,7 +52,7 @@ class Try(Machine):
     def child_failed(self, turn: Turn, frame: Frame, child: Node, reason: Failure) -> None:
         if child.section == "catch":
             self._leave(frame)
-            turn.fault(frame, reason)
+            turn.fault(frame, reason, alone=True)
         else:
             self._failed(turn, frame, reason)
 
@@ -89,7 +89,7 @@ class Try(Machine):
         frame.vars = {**(frame.vars or {}), node.catch_as: reason.as_data()}
         if not self._catches(turn, frame, node, reason):
             self._leave(frame)
-            turn.fault(frame, reason)
+            turn.fault(frame, reason, alone=True)
             return
         pause_ms = None if node.retry is None else self._pause_ms(turn, frame, node.retry, reason)
         if pause_ms is not None:
@@ -100,7 +100,7 @@ class Try(Machine):
             turn.begin(node.catch_tasks[0], frame, frame.input)
         elif node.retry is not None and node.catch_tasks is None:
             self._leave(frame)
-            turn.fault(frame, reason)
+            turn.fault(frame, reason, alone=True)
         else:
             self._leave(frame)
             turn.complete(frame, frame.input, node.catch_then)

@@ -28,11 +28,11 @@ class Machine:
         raise AssertionError(f"{type(self).__name__} has no single children")
 
     def unwind(self, turn: Turn, frame: Frame, child: Node) -> None:
-        """`end` came up from this child and the frame is about to complete: leave what stands around children."""
+        """`end` came up from this child, and the frame is about to complete: close and forget what is below it."""
 
     def child_failed(self, turn: Turn, frame: Frame, child: Node, reason: Failure) -> None:
-        """A child failed and nothing below handled it."""
-        turn.fault(frame, reason)
+        """A child failed and nothing below handled it; unless said otherwise it was the only one."""
+        turn.fault(frame, reason, alone=True)
 
     def timer(self, turn: Turn, frame: Frame, purpose: str) -> None:
         """A timer of this frame fired; its time-out is not among them."""

@@ -53,7 +53,6 @@ class Fork(Machine):
         assert isinstance(node, ForkNode)
         assert isinstance(join, Join)
         if node.compete:
-            turn.close_below(frame)
             self.unwind(turn, frame, child)
             turn.complete(frame, output)
             return
@@ -65,7 +64,8 @@ class Fork(Machine):
             self._release(turn, frame, node, join, child.position)
 
     def unwind(self, turn: Turn, frame: Frame, child: Node) -> None:
-        """Only what this branch exported counts."""
+        """The other branches are cancelled, and only what this one exported counts."""
+        turn.close_below(frame)
         frame.thread.context = frame.data.threads[child.position].context
 
     def child_failed(self, turn: Turn, frame: Frame, child: Node, reason: Failure) -> None:
