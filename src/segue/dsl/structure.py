@@ -19,6 +19,9 @@ from segue.dsl.document import escape
 from segue.dsl.schema import DEFS
 from segue.dsl.schema.build import LABEL_PATTERN, SEMVER_PATTERN, VARIABLE_PATTERN, Schema
 
+COMPLAINTS_MAX: Final = 1_001
+"""One more than anybody wants to see, so that it shows that there were too many."""
+
 _TYPES: Final[dict[str, Callable[[Any], bool]]] = {
     "object": lambda value: isinstance(value, dict),
     "array": lambda value: isinstance(value, list),
@@ -56,6 +59,10 @@ class Complaint:
     at_key: bool = False
 
 
+class _Enough(Exception):
+    """The walk stops."""
+
+
 @dataclass(slots=True)
 class Structure:
     """What the walk over one document found.
@@ -71,6 +78,8 @@ class Structure:
     def add(self, complaint: Complaint) -> None:
         """Note a complaint. A key too many spoils nothing, everything else spoils its value."""
         self.complaints.append(complaint)
+        if len(self.complaints) >= COMPLAINTS_MAX:
+            raise _Enough
         if complaint.rule != "unknown-key":
             pointer = complaint.pointer
             while pointer not in self.tainted:
@@ -85,7 +94,10 @@ def check_structure(value: Any, schema: Schema, pointer: str = "") -> Structure:
         pointer: Where the value stands in its document.
     """
     found = Structure()
-    _walk(found, schema, value, pointer, _label_of(pointer))
+    try:
+        _walk(found, schema, value, pointer, _label_of(pointer))
+    except _Enough:
+        pass  # the findings are cut off at the same number, and nothing is compiled
     return found
 
 

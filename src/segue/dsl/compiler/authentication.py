@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from segue.core.plan import Program
-from segue.dsl.compiler.build import DEFINITION, Build, Scope, as_list, as_object, below
+from segue.dsl.compiler.build import DEFINITION, Build, Scope, as_object, below, listed
 from segue.dsl.compiler.programs import NOTHING, combine, constant, template
 from segue.dsl.expressions import is_wrapped
 from segue.dsl.schema.authentication import SCHEMES
@@ -23,28 +23,33 @@ _SENSITIVE: Final = ("password", "token", "client.secret", "client.assertion", "
 
 def authentication(build: Build, value: Any, pointer: str, scope: Scope) -> tuple[Program, str | None]:
     """Compile a policy, written here or named; and the scheme that it puts into the header."""
-    if value is None or not isinstance(value, dict) or not build.is_sound(pointer):
+    if not isinstance(value, dict) or not build.is_sound(pointer):
         return constant(None), None
-    if "use" in value:
-        name = value["use"]
-        named = build.component("authentications", name)
-        if not isinstance(named, dict):
-            known = ", ".join(sorted(as_object(build.use.get("authentications")))) or "none is defined"
-            message = f"there is no {name!r} in `use.authentications`"
-            build.error("unknown-component", below(pointer, "use"), message, f"define it there; known: {known}")
-            return NOTHING, None
-        value, pointer = named, below("/use/authentications", name)
-        if not build.is_sound(pointer):
-            return NOTHING, None
+    if "use" not in value:
+        return policy(build, value, pointer, scope)
+    name = value["use"]
+    named = build.component("authentications", name)
+    if not isinstance(named, dict):
+        known = listed(sorted(as_object(build.use.get("authentications"))))
+        message = f"there is no {name!r} in `use.authentications`"
+        build.error("unknown-component", below(pointer, "use"), message, f"define it there; known: {known}")
+        return NOTHING, None
+    return policy(build, named, below("/use/authentications", name), scope)
+
+
+def policy(build: Build, value: dict[str, Any], pointer: str, scope: Scope) -> tuple[Program, str | None]:
+    """Compile a policy that is written at this pointer; and the scheme that it puts into the header."""
+    if not build.is_sound(pointer):
+        return NOTHING, None
     scheme = next(scheme for scheme in SCHEMES if scheme in value)
-    policy = _policy(build, value[scheme], below(pointer, scheme), scope)
-    return combine({scheme: policy}), _SHOWN[scheme]
+    fields = _fields(build, value[scheme], below(pointer, scheme), scope)
+    return combine({scheme: fields}), _SHOWN[scheme]
 
 
-def _policy(build: Build, fields: dict[str, Any], pointer: str, scope: Scope) -> Program:
+def _fields(build: Build, fields: dict[str, Any], pointer: str, scope: Scope) -> Program:
     if "use" in fields:
         name = fields["use"]
-        if name not in as_list(build.use.get("secrets")):
+        if not isinstance(name, str) or name not in build.secrets:
             message = f"the secret {name!r} is not declared"
             build.error("undeclared-secret", below(pointer, "use"), message, "add it to the list `use.secrets`")
             return NOTHING

@@ -6,7 +6,7 @@ walk goes on; so all findings come at once, and a document without error finding
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -19,11 +19,23 @@ from segue.dsl.structure import Structure
 NODES_MAX: Final = 20_000
 """Functions and extensions are copied to where they are used, so a short document can ask for a huge plan."""
 
+DEPTH_MAX: Final = 60
+"""Tasks inside of tasks, functions counted where they are called: a chain of calls must not fill the stack."""
+
+FINDINGS_MAX: Final = 1_000
+"""Nobody reads more, and a hostile document should not cost more."""
+
+_NAMES_SHOWN: Final = 20
+
 DIRECTIVES: Final[Mapping[str, int]] = {"continue": Flow.CONTINUE, "exit": Flow.EXIT, "end": Flow.END}
 
 
 class TooManyTasks(Exception):
     """The plan would be too large; compiling stops."""
+
+
+class TooManyFindings(Exception):
+    """Enough is known about the document; compiling stops."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +72,15 @@ class TaskList:
     Attributes:
         order: Name to index.
         is_sequence: False for branches of a fork and for the body of a function: nothing there can be jumped to.
-        jumps: Backward jumps, from index to index; what lies between may have run before.
-        needs: For branches: the branches that are surely done when this one starts.
+        again: For each index, the last task of a backward jump that leads over it: what stands up to there may
+            have run before it.
+        needs: For branches: the branches that are surely done when this one starts, as bits by index.
     """
 
     order: dict[str, int]
     is_sequence: bool = True
-    jumps: list[tuple[int, int]] = field(default_factory=list)
-    needs: list[set[int]] | None = None
+    again: list[int] = field(default_factory=list)
+    needs: list[int] | None = None
     used: set[str] = field(default_factory=set)
     nodes: tuple[Node, ...] = ()
 
@@ -75,8 +88,8 @@ class TaskList:
         """Can the task of this name have run when the one at this index runs?"""
         place = self.order[name]
         if self.needs is not None:
-            return at < len(self.needs) and place in self.needs[at]
-        return place < at or any(start <= at and place <= end for end, start in self.jumps)
+            return at < len(self.needs) and bool(self.needs[at] >> place & 1)
+        return place < at or (at < len(self.again) and place <= self.again[at])
 
     def use(self, name: str) -> None:
         """Some expression reads this task's output by name."""
@@ -105,6 +118,7 @@ class Scope:
         calls: Functions being expanded, outermost first.
         extends: Extensions apply here.
         is_loop: Some enclosing task repeats this one.
+        depth: How many tasks are around, callers of functions included.
     """
 
     bound: tuple[str, ...] = ()
@@ -112,6 +126,7 @@ class Scope:
     calls: tuple[str, ...] = ()
     extends: bool = True
     is_loop: bool = False
+    depth: int = 0
 
     def binding(self, *names: str, loop: bool = False) -> Scope:
         """The same scope with more variables."""
@@ -120,11 +135,15 @@ class Scope:
 
     def within(self, tasks: TaskList, at: int) -> Scope:
         """The scope of the task at this index of a list that stands here."""
-        return replace(self, around=((tasks, at), *self.around))
+        return replace(self, around=((tasks, at), *self.around), depth=self.depth + 1)
 
     def function(self, name: str) -> Scope:
         """The scope of a function's body: it sees its arguments and nothing of its caller."""
-        return Scope(calls=(*self.calls, name), extends=self.extends)
+        return Scope(calls=(*self.calls, name), extends=self.extends, depth=self.depth)
+
+    def apart(self) -> Scope:
+        """The scope of what is put in from elsewhere: extensions, and bodies of a catalogue's functions."""
+        return Scope(calls=self.calls, extends=False, depth=self.depth)
 
 
 @dataclass(slots=True)
@@ -132,13 +151,11 @@ class Tally:
     """Counts and collections shared by everything that becomes one plan.
 
     Attributes:
-        extended: Some task is wrapped by an extension.
         seen: Pointers of the components under `use` that were compiled for some task.
         requires, pins: Become the plan's requirements and a part of its digest.
     """
 
     nodes: int = 0
-    extended: bool = False
     seen: set[str] = field(default_factory=set)
     requires: set[str] = field(default_factory=set)
     pins: dict[str, str] = field(default_factory=dict)
@@ -155,6 +172,10 @@ class Build:
     Attributes:
         prefix: Put before the pointers of nodes: where a catalogue's function is called.
         kinds: How each kind of task is compiled.
+        findings: Each once, in the order in which they were made.
+        secrets: Declared ones.
+        extensions: What each extends, itself, and its pointer.
+        extending: The same by kind of task, filled when a task of the kind is met.
     """
 
     document: Document
@@ -164,16 +185,27 @@ class Build:
     tally: Tally = field(default_factory=Tally)
     prefix: str = ""
     is_loose: bool = False
-    findings: list[Finding] = field(default_factory=list)
+    findings: dict[Finding, None] = field(default_factory=dict)
+    secrets: frozenset[str] = frozenset()
+    extensions: list[tuple[str, dict[str, Any], str]] = field(default_factory=list)
+    extending: dict[str, list[tuple[dict[str, Any], str]]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.secrets = frozenset(name for name in as_list(self.use.get("secrets")) if isinstance(name, str))
+        for place, item in enumerate(as_list(self.use.get("extensions"))):
+            for name, extension in as_object(item).items():
+                found = as_object(extension)
+                pointer = below("/use/extensions", place, name)
+                self.extensions.append((str(found.get("extend")), found, pointer))
 
     @property
     def use(self) -> dict[str, Any]:
         """`use` of the document."""
         return as_object(as_object(self.document.data).get("use"))
 
-    def component(self, section: str, name: str) -> Any:
+    def component(self, section: str, name: Any) -> Any:
         """The component of this name under `use`, or None."""
-        return as_object(self.use.get(section)).get(name)
+        return as_object(self.use.get(section)).get(name) if isinstance(name, str) else None
 
     def is_sound(self, pointer: str) -> bool:
         """True when the value there has the form that the schema describes."""
@@ -181,11 +213,21 @@ class Build:
 
     def error(self, rule: str, pointer: str, message: str, remedy: str = "", *, key: bool = False) -> None:
         """Note an error at this pointer's value, or at its key."""
-        self.findings.append(self.document.finding(rule, "error", message, remedy, pointer=pointer, key=key))
+        self.add(self.document.finding(rule, "error", message, remedy, pointer=pointer, key=key))
 
     def warn(self, rule: str, pointer: str, message: str, remedy: str = "", *, key: bool = False) -> None:
         """Note a warning at this pointer's value, or at its key."""
-        self.findings.append(self.document.finding(rule, "warning", message, remedy, pointer=pointer, key=key))
+        self.add(self.document.finding(rule, "warning", message, remedy, pointer=pointer, key=key))
+
+    def add(self, finding: Finding) -> None:
+        """Note a finding.
+
+        Raises:
+            TooManyFindings: There are enough.
+        """
+        self.findings[finding] = None
+        if len(self.findings) > FINDINGS_MAX:
+            raise TooManyFindings
 
     def count(self) -> None:
         """One more node.
@@ -216,3 +258,10 @@ def as_text(value: Any) -> str | None:
 def below(pointer: str, *keys: str | int) -> str:
     """A pointer to something inside."""
     return "/".join((pointer, *(escape(str(key)) for key in keys)))
+
+
+def listed(names: Iterable[str], otherwise: str = "none") -> str:
+    """Names for a message: all of a few, the first of many."""
+    found = list(names)
+    more = f", and {len(found) - _NAMES_SHOWN:,} more" if len(found) > _NAMES_SHOWN else ""
+    return ", ".join(found[:_NAMES_SHOWN]) + more if found else otherwise

@@ -9,7 +9,7 @@ from typing import Any
 
 from segue.core.plan import ActNode, FunctionNode, Node, SetNode
 from segue.dsl.compiler.arguments import arguments_of, check_arguments, checker, handler_arguments
-from segue.dsl.compiler.build import Build, CompileKind, Scope, TaskList, as_object, below
+from segue.dsl.compiler.build import Build, CompileKind, Scope, TaskList, as_object, below, listed
 from segue.dsl.compiler.flow import Entry
 from segue.dsl.compiler.mapping import map_node
 from segue.dsl.compiler.programs import NOTHING, combine
@@ -128,9 +128,8 @@ def _lint_connection(build: Build, written: dict[str, Any], pointer: str) -> Non
     known = build.environment.connections
     name = written.get("use")
     if known is not None and isinstance(name, str) and not is_wrapped(name) and name not in known:
-        listed = ", ".join(sorted(known)) or "none"
         message = f"there is no connection {name!r} here"
-        build.warn("unknown-connection", below(pointer, "with", "use"), message, f"known: {listed}")
+        build.warn("unknown-connection", below(pointer, "with", "use"), message, f"known: {listed(sorted(known))}")
 
 
 def _call_foreign(
@@ -143,23 +142,23 @@ def _call_foreign(
     if _is_recursive(build, identity, pointer, scope):
         return _stand_in(common)
     body = dict(function.body or {})
-    inner = Build(
-        Document(body, identity),
-        build.environment,
-        check_structure(body, DEFS["task"]),
-        build.kinds,
-        build.tally,
-        build.prefix + below(pointer, "call"),
-    )
+    structure = check_structure(body, DEFS["task"])
+    if structure.complaints:
+        _unusable(build, identity, pointer, [complaint.message for complaint in structure.complaints])
+        return _stand_in(common)
+    prefix = build.prefix + below(pointer, "call")
+    inner = Build(Document(body, identity), build.environment, structure, build.kinds, build.tally, prefix)
     alone = TaskList({function.name: 0}, is_sequence=False)
     entry = Entry(function.name, body, "")
-    node = compile_task(inner, entry, Scope(calls=(*scope.calls, identity), extends=False).within(alone, 0), "body")
-    said = [complaint.message for complaint in inner.structure.complaints]
-    said += [finding.message for finding in inner.findings if finding.is_error]
-    if said:
-        message = f"the function {identity} cannot be used: {'; '.join(said[:3])}"
-        build.error("invalid-function", below(pointer, "call"), message, "use another version of it")
+    node = compile_task(inner, entry, scope.apart().function(identity).within(alone, 0), "body")
+    _unusable(build, identity, pointer, [finding.message for finding in inner.findings if finding.is_error])
     return FunctionNode(arguments=arguments, body=node, **common)
+
+
+def _unusable(build: Build, identity: str, pointer: str, reasons: list[str]) -> None:
+    if reasons:
+        message = f"the function {identity} cannot be used: {'; '.join(reasons[:3])}"
+        build.error("invalid-function", below(pointer, "call"), message, "use another version of it")
 
 
 KINDS: dict[str, CompileKind] = {"call": _call}

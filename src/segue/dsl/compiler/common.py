@@ -19,6 +19,7 @@ from segue.dsl.compiler.build import (
     Scope,
     as_object,
     below,
+    listed,
 )
 from segue.dsl.compiler.checks import SchemaRefused, schema_check
 from segue.dsl.compiler.programs import NOTHING, combine, constant, expression, mapped, template, transform
@@ -155,7 +156,7 @@ def _evaluated_duration_ms(value: Any) -> int:
 
 def unknown_component(build: Build, section: str, name: str, pointer: str) -> None:
     """Report a name that leads nowhere."""
-    known = ", ".join(sorted(as_object(build.use.get(section)))) or "none is defined"
+    known = listed(sorted(as_object(build.use.get(section))))
     message = f"there is no {name!r} in `use.{section}`"
     build.error("unknown-component", pointer, message, f"define it there; known: {known}")
 

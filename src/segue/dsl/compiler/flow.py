@@ -10,11 +10,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from segue.core.plan import Flow
-from segue.dsl.compiler.build import DIRECTIVES, Build, TaskList, as_list, as_object, below
+from segue.dsl.compiler.build import DIRECTIVES, Build, TaskList, as_list, as_object, below, listed
 from segue.dsl.schema import TASK_KINDS
 
 OUT: Final = -1
 """As a target: the list is left."""
+
+_JUMPS_LINTED: Final = 100
+"""Backward jumps of one list that are looked at: each look takes time with what it leads over."""
 
 _LISTS: Final = (("do",), ("try",), ("catch", "do"), ("fork", "branches"), ("foreach", "do"))
 
@@ -68,9 +71,13 @@ def edges_of(entries: list[Entry], order: dict[str, int]) -> list[Edge]:
 
 def task_list(entries: list[Entry], edges: list[Edge]) -> TaskList:
     """What `then` and `$steps` can name in a sequence."""
-    order = {entry.name: place for place, entry in enumerate(entries)}
-    return TaskList(order, jumps=[(e.source, e.target) for e in edges if e.target not in (OUT, e.source + 1)
-                                  and e.target <= e.source])  # fmt: skip
+    again = [-1] * len(entries)
+    for edge in edges:
+        if OUT < edge.target <= edge.source:
+            again[edge.target] = max(again[edge.target], edge.source)
+    for place in range(1, len(again)):
+        again[place] = max(again[place], again[place - 1])
+    return TaskList({entry.name: place for place, entry in enumerate(entries)}, again=again)
 
 
 def target_of(build: Build, word: Any, pointer: str, tasks: TaskList) -> int:
@@ -83,9 +90,8 @@ def target_of(build: Build, word: Any, pointer: str, tasks: TaskList) -> int:
         message = f"{word!r} cannot be jumped to from here"
         build.error("unknown-then-target", pointer, message, "use `continue`, `exit` or `end`")
     elif word not in tasks.order:
-        known = ", ".join(tasks.order)
         message = f"there is no task {word!r} in this list"
-        remedy = f"a jump stays in its list: {known}; or use `continue`, `exit`, `end`"
+        remedy = f"a jump stays in its list: {listed(tasks.order)}; or use `continue`, `exit`, `end`"
         build.error("unknown-then-target", pointer, message, remedy)
     return tasks.order.get(word, Flow.CONTINUE)
 
@@ -105,8 +111,9 @@ def lint_flow(build: Build, entries: list[Entry], edges: list[Edge]) -> None:
         if place not in reached:
             message = f"task {entry.name!r} is never reached"
             build.warn("unreachable-task", entry.pointer, message, "remove it, or let a `then` lead to it", key=True)
-    for edge in edges:
-        if edge.target != OUT and edge.target <= edge.source and not _can_end(entries, following, edge):
+    jumps = [edge for edge in edges if OUT < edge.target <= edge.source]
+    for edge in jumps[:_JUMPS_LINTED]:
+        if not _can_end(entries, following, edge):
             message = f"this jump back to {entries[edge.target].name!r} repeats for ever, without a pause"
             remedy = "add a `wait`, or a `switch` with a case that leads out"
             build.warn("endless-loop", edge.pointer, message, remedy)

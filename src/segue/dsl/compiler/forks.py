@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from segue.core.plan import ForkNode, Node
-from segue.dsl.compiler.build import Build, CompileKind, Scope, TaskList, as_list, as_object, below
+from segue.dsl.compiler.build import Build, CompileKind, Scope, TaskList, as_list, as_object, below, listed
 from segue.dsl.compiler.flow import Entry, children_of, entries_of
 from segue.dsl.compiler.tasks import compile_task
 
@@ -17,9 +17,9 @@ def _fork(build: Build, task: dict[str, Any], pointer: str, scope: Scope, common
     fork = as_object(task["fork"])
     at = below(pointer, "fork", "branches")
     entries = entries_of(build, fork.get("branches"), at)
-    needs = _needs(build, entries)
     order = {entry.name: place for place, entry in enumerate(entries)}
-    tasks = TaskList(order, is_sequence=False, needs=[_closure(place, needs) for place in range(len(entries))])
+    needs, done = _without_circles(build, entries, _wanted(build, entries, order))
+    tasks = TaskList(order, is_sequence=False, needs=done)
     branches = tasks.close(
         tuple(compile_task(build, entry, scope.within(tasks, place), "branch") for place, entry in enumerate(entries))
     )
@@ -36,35 +36,60 @@ def _fork(build: Build, task: dict[str, Any], pointer: str, scope: Scope, common
     )
 
 
-def _needs(build: Build, entries: list[Entry]) -> list[set[int]]:
-    """Which branches each branch waits for; what closes a circle is reported and left out."""
-    order = {entry.name: place for place, entry in enumerate(entries)}
-    found: list[set[int]] = [set() for _ in entries]
+Need = tuple[int, str]
+"""Which branch is needed, and where the document says so."""
+
+
+def _wanted(build: Build, entries: list[Entry], order: dict[str, int]) -> list[list[Need]]:
+    """What each branch says it needs, names that lead nowhere left out."""
+    found: list[list[Need]] = [[] for _ in entries]
     for place, entry in enumerate(entries):
         for number, name in enumerate(as_list(entry.task.get("needs"))):
             at = below(entry.pointer, "needs", number)
-            target = order.get(name) if isinstance(name, str) else None
-            if target is None:
-                message = f"there is no branch {name!r} in this fork"
-                build.error("unknown-need", at, message, f"its branches: {', '.join(order)}")
-            elif target == place or place in _closure(target, found):
-                message = f"{entry.name!r} and {name!r} wait for each other, so neither would ever start"
-                build.error("circular-needs", at, message, "remove one of the needs of this circle")
+            if isinstance(name, str) and name in order:
+                found[place].append((order[name], at))
             else:
-                found[place].add(target)
+                message = f"there is no branch {name!r} in this fork"
+                build.error("unknown-need", at, message, f"its branches: {listed(order)}")
     return found
 
 
-def _closure(place: int, needs: list[set[int]]) -> set[int]:
-    """All branches that are done when this one starts."""
-    found: set[int] = set()
-    pending = list(needs[place])
-    while pending:
-        other = pending.pop()
-        if other not in found:
-            found.add(other)
-            pending.extend(needs[other])
-    return found
+def _without_circles(
+    build: Build, entries: list[Entry], wanted: list[list[Need]]
+) -> tuple[list[set[int]], list[int]]:
+    """What each branch waits for, and all branches that are done when it starts, as bits.
+
+    A walk in depth; a need that leads back to a branch on the way closes a circle, is reported and left out.
+    """
+    needs: list[set[int]] = [set() for _ in entries]
+    done = [0] * len(entries)
+    seen: set[int] = set()
+    for root in range(len(entries)):
+        if root in seen:
+            continue
+        seen.add(root)
+        way = [(root, iter(wanted[root]))]
+        on_way = {root}
+        while way:
+            place, left = way[-1]
+            for target, at in left:
+                if target in on_way:
+                    message = f"{entries[place].name!r} and {entries[target].name!r} wait for each other for ever"
+                    build.error("circular-needs", at, message, "remove one of the needs of this circle")
+                    continue
+                needs[place].add(target)
+                if target not in seen:
+                    seen.add(target)
+                    on_way.add(target)
+                    way.append((target, iter(wanted[target])))
+                    break
+                done[place] |= done[target] | 1 << target
+            else:
+                way.pop()
+                on_way.discard(place)
+                if way:
+                    done[way[-1][0]] |= done[place] | 1 << place
+    return needs, done
 
 
 def _refuse_needs(build: Build, entries: list[Entry], needs: list[set[int]]) -> None:

@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from segue.core.plan import Evaluate, Program
-from segue.dsl.compiler.build import LANGUAGE, Build, Place, Scope, TaskList, as_list, below
+from segue.dsl.compiler.build import LANGUAGE, Build, Place, Scope, TaskList, below, listed
 from segue.dsl.expressions import Expression, ExpressionError, compile_expression, is_wrapped, unwrap
 from segue.dsl.expressions.errors import RaisedError
 from segue.types import TaskFailure, fail
@@ -239,7 +239,7 @@ def _refuse(build: Build, error: ExpressionError, text: str, inner: str, pointer
     offset = text.find(inner) + (error.column or 1) - 1
     line, column = build.document.position_in(pointer, text, offset)
     finding = build.document.finding("invalid-expression", "error", error.message, error.hint, pointer=pointer)
-    build.findings.append(replace(finding, line=line, column=column))
+    build.add(replace(finding, line=line, column=column))
 
 
 def _is_allowed(build: Build, compiled: Expression, pointer: str, scope: Scope, place: Place) -> bool:
@@ -262,8 +262,7 @@ def _is_allowed(build: Build, compiled: Expression, pointer: str, scope: Scope, 
 
 
 def _secrets_are_declared(build: Build, compiled: Expression, pointer: str) -> bool:
-    declared = as_list(build.use.get("secrets"))
-    missing = sorted({path[0] for path in compiled.secrets} - {name for name in declared if isinstance(name, str)})
+    missing = sorted({path[0] for path in compiled.secrets} - build.secrets)
     for name in missing:
         message = f"the secret {name!r} is not declared"
         build.error("undeclared-secret", pointer, message, "add it to the list `use.secrets`")
@@ -303,11 +302,9 @@ def _use_step(name: str, around: tuple[tuple[TaskList, int], ...]) -> str:
 
 
 def _unknown_step(name: str, complaint: str, pointer: str, scope: Scope) -> tuple[str, str, str, str]:
-    known = sorted({other for tasks, at in scope.around for other in tasks.order if tasks.is_done(other, at)})
-    remedy = "$steps reads tasks that ran before in the same list or in one around it"
-    if known:
-        remedy = f"readable here: {', '.join(known[:20])}"
-    return "unknown-step", pointer, f"$steps: {complaint}", remedy
+    known = {other for tasks, at in scope.around for other in tasks.order if tasks.is_done(other, at)}
+    rule = "$steps reads tasks that ran before in the same list or in one around it"
+    return "unknown-step", pointer, f"$steps: {complaint}", f"{rule}; readable here: {listed(sorted(known))}"
 
 
 def _steps_of(compiled: Expression) -> set[str] | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from segue.dsl.compiler.build import Build, as_object
+from segue.dsl.compiler.build import Build, as_object, listed
 from segue.dsl.environment import PythonFunction
 from segue.dsl.functions import FunctionDocument
 
@@ -29,12 +29,12 @@ def find_function(build: Build, called: str, pointer: str) -> FunctionDocument |
         return None
     where: Any = None
     if catalog and catalog != "default":
-        listed = build.component("catalogs", catalog)
-        if not isinstance(listed, dict):
+        known = build.component("catalogs", catalog)
+        if not isinstance(known, dict):
             message = f"there is no catalogue {catalog!r} in `use.catalogs`"
             build.error("unknown-component", pointer, message, "define it there, or use `default`")
             return None
-        where = listed.get("endpoint")
+        where = known.get("endpoint")
     found = environment.resolve_function(name, version or None, where)
     if found is None and not rest:
         registered = environment.functions.get(name)
@@ -61,6 +61,6 @@ def _unresolved(build: Build, called: str, name: str, where: Any, pointer: str) 
         message = f"the function {name!r} of the default catalogue is not supported yet"
         build.error("not-yet-supported", pointer, message, "it will come; until then define it in `use.functions`")
         return
-    known = ", ".join(sorted({*as_object(build.use.get("functions")), *build.environment.functions}))
-    remedy = f"known here: {known}" if known else "define it in `use.functions`"
+    known = sorted({*as_object(build.use.get("functions")), *build.environment.functions})
+    remedy = f"known here: {listed(known)}" if known else "define it in `use.functions`"
     build.error("unresolved-function", pointer, f"there is no function {called!r}", remedy)

@@ -27,6 +27,7 @@ from segue.core.plan import (
 from segue.dsl.compiler.build import (
     CONDITION,
     DEFINITION,
+    DEPTH_MAX,
     EXPORT_AS,
     LANGUAGE,
     OUTPUT_AS,
@@ -76,6 +77,10 @@ def compile_task(build: Build, entry: Entry, scope: Scope, section: str) -> Node
     """Compile one task that stands at `scope.around[0]`."""
     build.count()
     kind = kind_of(entry.task)
+    if scope.depth > DEPTH_MAX:
+        message = f"tasks and calls of functions are nested more than {DEPTH_MAX} deep here"
+        build.error("tasks-too-deep", entry.pointer, message, "split the workflow, or call another one with `run`")
+        return SetNode(value=NOTHING, name=entry.name, pointer=build.prefix + entry.pointer, section=section)
     wrappers = _extensions(build, kind, scope)
     common = common_arguments(build, entry.name, entry.task, entry.pointer, scope, section)
     common["then"] = _then(build, entry, scope, section)
@@ -106,27 +111,24 @@ def _extensions(build: Build, kind: str | None, scope: Scope) -> list[tuple[dict
     """The extensions that apply to this kind of task, outermost first (ruling R29)."""
     if not scope.extends or kind is None:
         return []
-    found = []
-    for place, item in enumerate(as_list(build.use.get("extensions"))):
-        for name, extension in as_object(item).items():
-            extended = as_object(extension).get("extend")
-            if extended in (kind, "all") or (extended == "composite" and kind in _COMPOSITE):
-                found.append((extension, below("/use/extensions", place, name)))
-    return found
+    if kind not in build.extending:
+        words = {kind, "all", "composite"} if kind in _COMPOSITE else {kind, "all"}
+        build.extending[kind] = [(found, pointer) for word, found, pointer in build.extensions if word in words]
+    return build.extending[kind]
 
 
 def _extended(
     build: Build, inner: Node, extension: dict[str, Any], pointer: str, scope: Scope, around: dict[str, Any]
 ) -> Node:
     build.count()
-    build.tally.extended = True
+    build.tally.seen.add(pointer)
     when, before, after = compile_extension(build, extension, pointer, scope)
     return ExtendedNode(inner=inner, before=before, after=after, when=when, **around)
 
 
 def compile_extension(build: Build, extension: dict[str, Any], pointer: str, scope: Scope) -> Any:
     """Compile an extension's `when`, `before` and `after`. They see nothing of the task but its data."""
-    inside = Scope(calls=scope.calls, extends=False)
+    inside = scope.apart()
     when = expression(build, extension.get("when"), below(pointer, "when"), inside, CONDITION)
     before, known = compile_known_list(build, extension.get("before"), below(pointer, "before"), inside, "before")
     seen = inside.within(known, len(before))

@@ -13,8 +13,9 @@ from cronsim import CronSim, CronSimError
 
 from segue.core.plan import DoNode, Flow, Plan, Schedule
 from segue.dsl.compiler import calls, forks, runs, tasks
-from segue.dsl.compiler.authentication import authentication
+from segue.dsl.compiler.authentication import policy
 from segue.dsl.compiler.build import (
+    FINDINGS_MAX,
     NODES_MAX,
     SCHEDULE,
     WORKFLOW_INPUT,
@@ -22,6 +23,7 @@ from segue.dsl.compiler.build import (
     WORKFLOW_TIMEOUT,
     Build,
     Scope,
+    TooManyFindings,
     TooManyTasks,
     as_list,
     as_object,
@@ -35,7 +37,7 @@ from segue.dsl.environment import Environment
 from segue.dsl.findings import Finding, in_document_order
 from segue.dsl.functions import content_digest
 from segue.dsl.schema import ROOT
-from segue.dsl.structure import check_structure
+from segue.dsl.structure import COMPLAINTS_MAX, check_structure
 
 _KINDS: Final = {**tasks.KINDS, **forks.KINDS, **calls.KINDS, **runs.KINDS}
 _DSL: Final = re.compile(r"1\.0\.(\d+)(?:[-+].*)?")
@@ -59,12 +61,18 @@ def compile_document(document: Document, environment: Environment) -> Compiled:
         return Compiled(None, list(document.findings))
     structure = check_structure(document.data, ROOT)
     build = Build(document, environment, structure, _KINDS)
-    build.findings.extend(document.findings)
-    for complaint in structure.complaints:
-        build.error(complaint.rule, complaint.pointer, complaint.message, complaint.remedy, key=complaint.at_key)
     plan = None
     try:
+        for finding in document.findings:
+            build.add(finding)
+        for complaint in structure.complaints:
+            build.error(complaint.rule, complaint.pointer, complaint.message, complaint.remedy, key=complaint.at_key)
+        if len(structure.complaints) >= COMPLAINTS_MAX:
+            raise TooManyFindings
         plan = _compile(build)
+    except TooManyFindings:
+        message = f"there are more than {FINDINGS_MAX:,} findings; the rest is left out"
+        build.findings[document.finding("too-many-findings", "error", message, "correct these first")] = None
     except TooManyTasks:
         message = f"functions and extensions make this more than {NODES_MAX:,} tasks"
         build.error("too-many-tasks", "/do", message, "split it into several workflows", key=True)
@@ -159,7 +167,7 @@ def _lint_unused(build: Build) -> None:
     """Look at every component under `use`, whether a task uses it or not; used ones were seen already."""
     scope = Scope(bound=("error",), extends=False)
     for name, value in as_object(build.use.get("authentications")).items():
-        authentication(build, as_object(value), below("/use/authentications", name), scope)
+        policy(build, as_object(value), below("/use/authentications", name), scope)
     for name, value in as_object(build.use.get("errors")).items():
         tasks.error_template(build, value, below("/use/errors", name), Scope())
     for name, value in as_object(build.use.get("timeouts")).items():
@@ -172,11 +180,9 @@ def _lint_unused(build: Build) -> None:
     for name, value in as_object(build.use.get("functions")).items():
         if below("/use/functions", name) not in build.tally.seen and isinstance(value, dict):
             calls.function_body(build, name, value, Scope())
-    if not build.tally.extended:
-        for place, item in enumerate(as_list(build.use.get("extensions"))):
-            for name, value in as_object(item).items():
-                at = below("/use/extensions", place, name)
-                tasks.compile_extension(build, as_object(value), at, Scope())
+    for _, extension, at in build.extensions:
+        if at not in build.tally.seen:
+            tasks.compile_extension(build, extension, at, Scope())
 
 
 # -- schedule --------------------------------------------------------------------------------------
