@@ -34,6 +34,8 @@ from segue.store import Conflict, Definition, Store
 from segue.store.records import list_definitions, put_meta, read_meta
 
 _PLANS_MAX: Final = 512
+_PYTHON: Final = "function:"
+"""How a plan's requirements mark Python functions."""
 
 FetchFunction = Callable[[str, "str | None", Any], "FunctionDocument | None"]
 FetchResource = Callable[[Any], bytes]
@@ -154,7 +156,9 @@ class Definitions:
             plan = compile_plan(document, environment)
         except DefinitionError as error:
             return Checked(document, [_finding(f) for f in error.findings], None, recorder.pins)
-        recorder.pins.python = sorted(functions.keys() & set(plan.requires))
+        recorder.pins.python = sorted(
+            name.removeprefix(_PYTHON) for name in plan.requires if name.startswith(_PYTHON)
+        )
         return Checked(document, findings, plan, recorder.pins)
 
     def load(self, store: Store, reader: sqlite3.Connection) -> None:
@@ -256,9 +260,9 @@ class Definitions:
         recorder = _Recorder(None, None, pins)
 
         def function(name: str, version: str | None, endpoint: Any) -> FunctionDocument | None:
-            return recorder.function(
-                name, version or (pins.catalogue.get(name) if endpoint is None else None), endpoint
-            )
+            if version is None and endpoint is None:
+                version = pins.catalogue.get(name)
+            return recorder.function(name, version, endpoint)
 
         # Nothing is forbidden here: it was allowed when it was published, and runs that have begun must go on. What
         # an administrator has forbidden since is refused by the handlers when it is about to happen.
