@@ -23,18 +23,18 @@ KEYS: Final = frozenset(_KEYS.split())
 EXPECTED: Final = frozenset(_EXPECTED.split())
 
 
-class _Loader(yaml.CSafeLoader):
+class Loader(yaml.CSafeLoader):
     """YAML 1.2's idea of plain scalars: `yes`, `on` and dates are text."""
 
 
-_Loader.yaml_implicit_resolvers = {}
+Loader.yaml_implicit_resolvers = {}
 for _tag, _pattern, _starts in (
     ("bool", r"true|false", "tf"),
     ("null", r"null|~|", "n~" + "\0"),
     ("int", r"-?(?:0|[1-9][0-9]*)", "-0123456789"),
     ("float", r"-?(?:0|[1-9][0-9]*)\.[0-9]+", "-0123456789"),
 ):
-    _Loader.add_implicit_resolver(
+    Loader.add_implicit_resolver(
         f"tag:yaml.org,2002:{_tag}", re.compile(rf"(?:{_pattern})\Z"), ["" if s == "\0" else s for s in _starts]
     )
 
@@ -61,7 +61,7 @@ class Case:
 
 def load(path: Path) -> list[Case]:
     """All cases of one file. Asserts what a slip of the pen would break silently: unknown keys, doubled names."""
-    found = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+    found = yaml.load(path.read_text(encoding="utf-8"), Loader)
     cases: list[Case] = []
     for entry in found:
         unknown = set(entry) - KEYS | set(entry["expect"]) - EXPECTED
