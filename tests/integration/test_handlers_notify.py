@@ -119,6 +119,7 @@ async def test_a_mail_arrives_as_it_was_written(outbound: Outbound, sink: Sink) 
     assert [part.get_content().strip() for part in message.iter_parts()] == ["Hello", "<b>Hello</b>"]
     assert record["accepted"] == ["ann@example.org", "bob@example.org", "cy@example.org"]
     assert record["id"] == message["Message-ID"]
+    assert type(record["id"]) is str  # history holds JSON
 
 
 async def test_the_same_act_has_the_same_message_id(outbound: Outbound, sink: Sink) -> None:

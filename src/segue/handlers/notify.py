@@ -100,7 +100,7 @@ class NotifyHandler:
         refused_recipients = await _deliver(message, recipients, settings, login)
         return {
             "channel": "email",
-            "id": message["Message-ID"],
+            "id": str(message["Message-ID"]),
             "accepted": [address for address in recipients if address not in refused_recipients],
             "refused": refused_recipients,
         }
