@@ -203,6 +203,23 @@ async def test_lists_are_paged(client: httpx.AsyncClient) -> None:
     assert [r["id"] for r in first["items"] + second["items"]] == ids[::-1]
 
 
+async def test_what_a_run_started_is_listed_and_counted(client: httpx.AsyncClient) -> None:
+    """A job over thousands of customers is one run that started thousands."""
+    child = "{run: {workflow: {namespace: demo, name: flow, version: '1.0.0'}}}"
+    await published(client, document(), document(f"- a: {child}\n- b: {child}", name="parent"))
+    run = await started(client, "demo/parent")
+    async with client.stream("GET", f"{V1}/runs/{run}/stream") as stream:
+        await stream.aread()
+
+    listed = (await client.get(f"{V1}/runs", params={"parent": run, "include": "output"})).json()["items"]
+    counted = await client.get(f"{V1}/runs/counts", params={"parent": run})
+
+    assert [(r["cause"]["kind"], r["output"]) for r in listed] == [("run", {"a": 1})] * 2
+    assert counted.json() == {"completed": 2}
+    problem(await client.get(f"{V1}/runs", params={"parent": "none"}), 404, "run-unknown")
+    problem(await client.get(f"{V1}/runs/counts", params={"parent": "none"}), 404, "run-unknown")
+
+
 # -- who may speak ---------------------------------------------------------------------------------
 
 

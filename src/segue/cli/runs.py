@@ -52,6 +52,7 @@ def list_(
     *,
     workflow: Annotated[str | None, Parameter(help="Only runs of namespace/name.")] = None,
     status: Annotated[RunStatusName | None, Parameter(help="Only runs in this status.")] = None,
+    parent: Annotated[str | None, Parameter(help="Only runs that this run started.")] = None,
     since: Annotated[datetime | None, Parameter(help="Only runs started at this time or later.")] = None,
     until: Annotated[datetime | None, Parameter(help="Only runs started before this time.")] = None,
     limit: Limit = 50,
@@ -60,10 +61,11 @@ def list_(
     json: AsJson = False,
 ) -> None:
     """List runs, newest first."""
-    wanted = RunFilter(workflow=workflow, status=status, since=since, until=until)
+    wanted = RunFilter(workflow=workflow, status=status, parent=parent, since=since, until=until)
     query = {
         "workflow": workflow,
         "status": status,
+        "parent": parent,
         "since": since and since.isoformat(),
         "until": until and until.isoformat(),
         "limit": limit,
