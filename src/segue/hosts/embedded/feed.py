@@ -100,8 +100,11 @@ class Feed:
         for subscription in (*self._everything, *self._single.get(run.id, ())):
             subscription.tell(change)
 
-    async def wait_closed(self, run_id: str) -> RunOutcome:
+    async def wait_closed(self, run_id: str, run: LiveRun | None) -> RunOutcome:
         """Wait until the run has ended.
+
+        Args:
+            run: It, where it is in memory.
 
         Raises:
             UnknownRun: There is none with this id.
@@ -112,9 +115,10 @@ class Feed:
         waiting = self._closers.setdefault(run_id, [])
         waiting.append(future)
         try:
-            record = await self._store.read(partial(runs.find_run, run_id=run_id))
-            if not future.done():
-                _settle(future, run_id, record)
+            if run is None or run.state.ended is not None:
+                record = await self._store.read(partial(runs.find_run, run_id=run_id))
+                if not future.done():
+                    _settle(future, run_id, record)
             return await future
         finally:
             if future in waiting:

@@ -238,7 +238,7 @@ class EmbeddedHost:
             UnknownRun: There is none with this id.
             HostError: A bug stopped it, or the host closes.
         """
-        return await self._engine.feed.wait_closed(run_id)
+        return await self._engine.feed.wait_closed(run_id, self._engine.by_id.get(run_id))
 
     async def control(self, run_id: str, event: Control) -> bool:
         """Pause, resume or cancel a run; returns when that is on disk.
