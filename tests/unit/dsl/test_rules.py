@@ -153,6 +153,7 @@ VALUES: list[Row] = [
     ("bare-expression", "/do/0/a/with/endpoint", "- a: {call: http, with: {method: get, endpoint: .url}} #<\n", ""),
     ("invalid-uri", "/do/0/a/with/endpoint", "- a: {call: http, with: {method: get, endpoint: 'https://x/${ .id }'}} #<\n", ""),
     ("invalid-uri", "/do/0/a/with/endpoint/uri", "- a: {call: http, with: {method: get, endpoint: {uri: 'https://x/a b'}}} #<\n", ""),
+    ("invalid-uri", "/do/0/a/raise/error/type", "- a: {raise: {error: {type: not a uri, status: 400}}} #<\n", ""),
     ("invalid-schema", "/do/0/a/input/schema/document", "- a: {set: {x: 1}, input: {schema: {document: {type: strin}}}} #<\n", ""),
     ("invalid-schema", "/input/schema/document", _TASK, "input: {schema: {document: {$ref: 'http://127.0.0.1:9/x'}}} #<\n"),
     ("unknown-schema-format", "/input/schema/format", _TASK, "input: {schema: {format: avro, document: {}}} #<\n"),

@@ -188,12 +188,13 @@ def uri(build: Build, value: Any, pointer: str, scope: Scope) -> Program:
         return mapped(template(build, value, pointer, scope, DEFINITION), _evaluated_uri)
     if build.is_loose and "{" not in value and "://" not in value:
         return mapped(template(build, value, pointer, scope, DEFINITION), _evaluated_uri)
-    if not _is_uri(build, value, pointer):
+    if not is_uri(build, value, pointer):
         return NOTHING
     return _uri_template(build, value, pointer) if "{" in value else constant(value)
 
 
-def _is_uri(build: Build, value: str, pointer: str) -> bool:
+def is_uri(build: Build, value: str, pointer: str) -> bool:
+    """Whether the text can be a URI reference or a template of one; complains if not."""
     if value.startswith("."):
         message = f"{value!r} looks like an expression, but would be taken as an address"
         build.error("bare-expression", pointer, message, f"write ${{ {value} }}")

@@ -39,7 +39,7 @@ from segue.dsl.compiler.build import (
     as_object,
     below,
 )
-from segue.dsl.compiler.common import common_arguments, duration, portable, schema, unknown_component
+from segue.dsl.compiler.common import common_arguments, duration, is_uri, portable, schema, unknown_component
 from segue.dsl.compiler.events import strategy
 from segue.dsl.compiler.flow import (
     Entry,
@@ -51,6 +51,7 @@ from segue.dsl.compiler.flow import (
     task_list,
 )
 from segue.dsl.compiler.programs import NOTHING, combine, expression, template, transform
+from segue.dsl.expressions import is_wrapped
 from segue.types import canonical_type
 
 _COMPOSITE = frozenset({"do", "fork"})
@@ -225,6 +226,8 @@ def error_template(build: Build, error: Any, pointer: str, scope: Scope) -> Any:
     """Compile an error's definition; `instance` is left to the core."""
     if not isinstance(error, dict) or not build.is_sound(pointer):
         return NOTHING
+    if not is_wrapped(error["type"]) and not build.is_loose:
+        is_uri(build, error["type"], below(pointer, "type"))
     for key in ("type", "title", "detail"):
         portable(build, error.get(key), below(pointer, key))
     parts: dict[str, Any] = {
