@@ -214,6 +214,10 @@ BAD: list[tuple[list[str], str]] = [
     (["connections", "test", "none"], "none"),
     (["connections", "describe", "none"], "none"),
     (["connections", "remove", "none"], "none"),
+    (["workflows", "list", "--limit", "0"], "--limit"),
+    (["runs", "list", "--limit", "501"], "--limit"),
+    (["runs", "start", "demo/flow", "--key", "a b"], "a b"),
+    (["serve", "--log-level", "loud"], "loud"),
     (["serve", "--port", "70000"], "70000"),
     (["serve", "--host", "not an address", "--port", "0"], "not an address"),
 ]

@@ -13,7 +13,7 @@ from segue.service import PROBLEM_BASE, PROBLEMS, Finding
 
 _REF: Final = "#/components/schemas/{name}"
 _shapes: dict[str, Any] = {}
-_EVERYWHERE: Final = ("request-malformed", "token-refused", "host-refused")
+_EVERYWHERE: Final = ("request-malformed", "token-refused", "host-refused", "not-ready")
 _TIMES: Final = ("publishedAt", "startedAt", "endedAt", "at", "dueAt")
 
 

@@ -73,7 +73,12 @@ def ask(data: Path | None, request: Request, local: Local | None) -> Any:
     """
     server = find_server(data)
     if server is not None:
-        return _send(server, request)
+        try:
+            return _send(server, request)
+        except _NotThere:
+            # A server that was killed leaves its file behind, and its process number may be somebody else's now.
+            if not server.pid:
+                raise
     folder = folder_of(data)
     if local is None:
         raise ServiceError(
@@ -133,9 +138,15 @@ def _open(
     try:
         connection.request(request.method, target, body=body, headers=headers)
         return connection, connection.getresponse()
-    except (OSError, http.client.HTTPException) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         connection.close()
+        if isinstance(error, ConnectionRefusedError):
+            raise _NotThere("server-unreachable", f"{server.url} does not answer.") from None
         raise _unreachable(server, error) from None
+
+
+class _NotThere(ServiceError):
+    """Nothing listens at the server's address, so nothing was asked."""
 
 
 def _unreachable(server: ServerFile, error: Exception) -> ServiceError:

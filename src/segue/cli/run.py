@@ -6,7 +6,7 @@ import asyncio
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import msgspec
 from cyclopts import Parameter
@@ -14,9 +14,8 @@ from cyclopts import Parameter
 from segue.cli.app import STDIN
 from segue.cli.common import AsJson
 from segue.cli.inputs import read_file, read_json
-from segue.cli.output import note, print_json
+from segue.cli.output import clean, has_colour, note, paint, print_json
 from segue.cli.runs import show_ending, show_tasks
-from segue.cli.tail import show_event
 from segue.service import EXIT_CANCELLED, EXIT_OF_STATUS, RunReport, Service, load_settings, run_document
 
 
@@ -54,7 +53,7 @@ def run(
         events=[read_json(one, "--event") for one in event or []],
         others=[read_file(one) for one in others or []],
         data=data,
-        on_started=_progress if not json and sys.stderr.isatty() else None,
+        on_started=_progress if not json and has_colour(sys.stderr) else None,
     )
     try:
         report = asyncio.run(_until_ended(running))
@@ -85,17 +84,27 @@ def _cancelled_early(json: bool) -> int:
 
 
 def _progress(service: Service, run_id: str) -> None:
-    """Show on the terminal what happens, while it happens."""
+    """Show on the terminal, on one line, which task started last."""
 
     async def follow() -> None:
-        async for event in await service.runs.follow(run_id):
-            show_event(event, stream=sys.stderr)
+        try:
+            async for event in await service.runs.follow(run_id):
+                if event["type"].endswith(".task.started.v1"):
+                    _show(f"{_CLEAR}{paint('running', 'blue', sys.stderr)} {clean(event['data']['task'])}")
+        finally:
+            _show(_CLEAR)
 
     task = asyncio.get_running_loop().create_task(follow())
     _following.add(task)
     task.add_done_callback(_following.discard)
 
 
+def _show(text: str) -> None:
+    sys.stderr.write(text)
+    sys.stderr.flush()
+
+
+_CLEAR: Final = "\r\x1b[K"
 _following: set[asyncio.Task[None]] = set()
 
 

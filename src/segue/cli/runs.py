@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import time
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 from urllib.parse import quote
 
 import msgspec
@@ -14,11 +15,12 @@ from segue.cli.ask import Request, ask
 from segue.cli.common import After, AsJson, Data, Limit
 from segue.cli.inputs import read_json
 from segue.cli.output import STATUS_COLOUR, clean, fields, note, paint, print_json, print_value, say, table
-from segue.service import EXIT_OF_STATUS, Action, RunFilter, RunStatusName, parse_workflow
+from segue.service import EXIT_OF_STATUS, Action, RunFilter, RunStatusName, ServiceError, parse_workflow
 
 RunId = Annotated[str, Parameter(help="Id of the run.")]
 Why = Annotated[str, Parameter(help="Why; kept in the history of the run.")]
-WAIT_SECONDS = 0.2
+WAIT_SECONDS: Final = 0.2
+_KEY: Final = re.compile(r"[!-~]{1,200}")
 
 
 def start(
@@ -35,6 +37,8 @@ def start(
     name, _, version = workflow.partition(":")
     parse_workflow(name)
     body = {"workflow": name, "version": version or "latest", "input": read_json(input, "--input")}
+    if key is not None and not _KEY.fullmatch(key):
+        raise ServiceError("command-refused", f"{key!r} cannot be a key.", remedy="Use 1 to 200 visible characters.")
     headers = {} if key is None else {"Idempotency-Key": key}
     run = ask(data, Request("POST", "/runs", body=body, headers=headers), None)
     while wait and run["endedAt"] is None:

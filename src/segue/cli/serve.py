@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -15,6 +15,8 @@ from segue.cli.ask import folder_of
 from segue.cli.common import AsJson, Data
 from segue.cli.output import note, print_json, say
 from segue.service import load_settings
+
+LogLevel = Literal["debug", "info", "warning", "error"]
 
 
 def serve(
@@ -31,7 +33,7 @@ def serve(
     function: Annotated[
         list[str] | None, Parameter(help="Python function that documents call: module:name or NAME=module:name.")
     ] = None,
-    log_level: Annotated[str, Parameter(help="debug, info, warning or error.")] = "warning",
+    log_level: Annotated[LogLevel, Parameter(help="What to write to standard error.")] = "warning",
     json: AsJson = False,
 ) -> None:
     """Serve a data folder until Ctrl-C or SIGTERM. It goes on with every unfinished run."""

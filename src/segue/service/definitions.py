@@ -131,6 +131,7 @@ class Definitions:
         self._allow_remote_functions = allow_remote_functions
         self._published: dict[str, tuple[Definition, Pins]] = {}
         self._names: dict[tuple[str, str], list[Definition]] = {}
+        self._publishing = asyncio.Lock()
         self._plans: OrderedDict[str, Plan] = OrderedDict()
 
     async def check(self, source: bytes | str, *, file: str) -> Checked:
@@ -174,6 +175,11 @@ class Definitions:
         Raises:
             Conflict: The same name and version has other content.
         """
+        # One at a time: two that look before either has written would both write.
+        async with self._publishing:
+            return await self._add(definition, plan, pins)
+
+    async def _add(self, definition: Definition, plan: Plan, pins: Pins) -> bool:
         if definition.digest in self._published:
             return False
         for known in self.versions(definition.namespace, definition.name):

@@ -33,6 +33,7 @@ RunStatusName = Literal["pending", "running", "waiting", "suspended", "cancelled
 PAGE_MAX: Final = 500
 _SEQ_MAX: Final = 2**62
 _FOLLOWED_MAX: Final = 2000
+_LONG_HISTORY: Final = 1000
 _CONTROLS: Final[Mapping[str, type[RunPaused | RunResumed | RunCancelled]]] = {
     "pause": RunPaused,
     "resume": RunResumed,
@@ -153,7 +154,7 @@ class Runs:
             ServiceError: `run-unknown`.
         """
         record, plan, history = await self._read(run_id)
-        seen = observe(plan, history)
+        seen = await _observed(plan, history)
         summary = _summary(record)
         fields = {name: getattr(summary, name) for name in summary.__struct_fields__}
         # The record may be a moment older or newer than the history: one of them must count, and it is this one.
@@ -168,7 +169,7 @@ class Runs:
             ServiceError: `run-unknown` or `task-unknown`.
         """
         _, plan, history = await self._read(run_id)
-        task = observe(plan, history).tasks.get(number)
+        task = (await _observed(plan, history)).tasks.get(number)
         if task is None:
             raise ServiceError("task-unknown", f"Run {run_id} has started no task with the number {number}.")
         return task.detail()
@@ -239,7 +240,7 @@ class Runs:
             workflow=run.workflow,
             status=run.status,
             duration_ms=run.duration_ms or 0,
-            **told(observe(plan, history)),
+            **told(await _observed(plan, history)),
         )
 
     async def outcome(self, run_id: str) -> tuple[str, Any, Failure | None]:
@@ -340,6 +341,13 @@ class Runs:
     async def _read(self, run_id: str) -> tuple[RunRecord, Plan, list[Event]]:
         record = await self._record(run_id)
         return record, self._definitions.plan(record.digest), await self._events(record)
+
+
+async def _observed(plan: Plan, history: list[Event]) -> Observation:
+    """Tell a history; a long one in a thread, because telling takes some microseconds for each event."""
+    if len(history) < _LONG_HISTORY:
+        return observe(plan, history)
+    return await asyncio.to_thread(observe, plan, history)
 
 
 def require_input(plan: Plan, given: Any) -> None:
