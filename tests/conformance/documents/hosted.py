@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Awaitable, Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from tests.conformance.documents.driver import Call, Outcome, Secrets, Stub, stub_answer
@@ -20,6 +23,9 @@ output error refused refuses tasks skipped emitted emitted_ids_differ calls call
 """
 SEEN: Final = frozenset(_SEEN.split())
 """What the host's report lets one compare."""
+
+MEMORY: Final = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+"""A file system without a disk, where there is one: this suite asks what is written, not whether it stays."""
 
 
 def needs_no_clock(case: Case) -> bool:
@@ -40,6 +46,11 @@ def needs_no_clock(case: Case) -> bool:
 
 async def host(text: str, given: dict[str, Any]) -> Outcome:
     """Publish and run a document in a data folder of its own."""
+    with TemporaryDirectory(dir=MEMORY) as folder:
+        return await _host(text, given, Path(folder))
+
+
+async def _host(text: str, given: dict[str, Any], folder: Path) -> Outcome:
     outcome = Outcome([])
     calls = outcome.calls
     functions = {name: _function(name, Stub(spec), calls) for name, spec in given.get("functions", {}).items()}
@@ -58,6 +69,7 @@ async def host(text: str, given: dict[str, Any]) -> Outcome:
             ),
             others=given.get("children", []),
             events=events,
+            data=folder,
         )
     except ServiceError as refused:
         outcome.findings = list(refused.findings)

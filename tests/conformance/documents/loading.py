@@ -17,7 +17,7 @@ way expect
 """
 _EXPECTED: Final = """
 status output error refused refuses warned tasks skipped emitted emitted_ids_differ duration_ms calls called_at
-called_with schedule lifecycle lifecycle_has lifecycle_data lifecycle_lacks lifecycle_name nowhere replay_equal
+called_with schedule lifecycle lifecycle_has lifecycle_data lifecycle_lacks lifecycle_name nowhere
 """
 KEYS: Final = frozenset(_KEYS.split())
 EXPECTED: Final = frozenset(_EXPECTED.split())
