@@ -5,8 +5,8 @@ task: it begins, it completes, it faults; and two reach its parent: a child is d
 calls the next one. Each puts it on the agenda, a stack, so that ten thousand iterations need no deeper Python
 stack than one, and a fork's first branch runs until it waits before the second begins.
 
-A frame that ends is marked closed. Whatever the agenda still holds for it is void: that is how a competing branch
-that never started is cancelled.
+A frame that ends is marked closed. What the agenda still holds to begin below it is void: that is how a competing
+branch that never started is cancelled.
 """
 
 from __future__ import annotations
@@ -180,9 +180,7 @@ class Turn:
 
     def withdraw(self, command_id: int) -> None:
         """Cancel an open command."""
-        given = self.state.open.pop(command_id, None)
-        if given is None:
-            return
+        del self.state.open[command_id]
         self.commands.append(Cancel(command_id))
 
     def observe(self, what: str, frame: Frame, data: Any = None) -> None:
@@ -251,8 +249,7 @@ class Turn:
         MACHINES[kind].start(self, frame)
 
     def _child_done(self, parent: Frame, child: Node, output: Any, then: int) -> None:
-        if parent.closed:
-            return
+        assert not parent.closed, "the end of a child is always the next thing to happen"
         self.current = parent
         section = child.section
         if then == _UNWIND or (then == _END and section != "body"):
@@ -271,8 +268,7 @@ class Turn:
                 MACHINES[parent.node.kind].list_done(self, parent, section, output, then)
 
     def _child_failed(self, parent: Frame, child: Node, reason: Failure, _: Any) -> None:
-        if parent.closed:
-            return
+        assert not parent.closed, "the end of a child is always the next thing to happen"
         self.current = parent
         MACHINES[parent.node.kind].child_failed(self, parent, child, reason)
 
@@ -322,13 +318,10 @@ class Turn:
 
     def cancel_all(self) -> None:
         """Cancel the run and everything in it."""
-        root = next(iter(self.state.frames.values()), None)
-        if root is not None:
-            while root.parent is not None:
-                root = root.parent
-            self.close_below(root)
-            if self.trace is not None:
-                self.observe("cancelled", root)
+        root = next(iter(self.state.frames.values()))
+        self.close_below(root)
+        if self.trace is not None:
+            self.observe("cancelled", root)
         self._end("cancelled")
 
 
