@@ -61,7 +61,7 @@ def sensible(rng: Random, state: RunState, now: int) -> Event:
         return TimerFired(max(now, command.due_ms), command.id)
     if isinstance(command, AwaitMessages):
         return some_message(rng, now)
-    if rng.random() < 0.15:
+    if rng.random() < 0.1:
         return AttemptFailed(now, command.id, failure("communication", "no", status=rng.choice((404, 500))))
     return AttemptSucceeded(now, command.id, rng.choice((rng.randrange(100), None, {"x": [1, "y"]})))
 
