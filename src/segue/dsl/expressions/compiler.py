@@ -75,7 +75,9 @@ class Compiler:
 
         def follow(data: Any, path: Path, env: Env) -> Iterable[tuple[Path, Any]]:
             for value in run(data, env):
-                yield (path if value is data else None), value
+                # Equal numbers and texts may be the same object by chance; containers only by descent.
+                is_placed = value is data and type(value) not in (int, float, str)
+                yield (path if is_placed else None), value
 
         return follow
 

@@ -26,7 +26,7 @@ _KINDS_OF_NODES: Final = (nodes_assign, nodes_basic, nodes_calls, nodes_control,
 """Named so that they are imported: each registers its nodes with the compiler."""
 
 EMPTY: Final[Mapping[str, Any]] = MappingProxyType({})
-GROWTH_UNMEASURED_MAX: Final = 256
+GROWTH_UNMETERED_MAX: Final = 256
 _ROOM_FRAMES: Final = DEPTH_FRAMES_MAX + 6_000
 _CACHE_SIZE: Final = 4_096
 
@@ -48,7 +48,6 @@ class Expression:
 
     __slots__ = (
         "_card",
-        "_is_measured",
         "_is_metered",
         "_names",
         "_run",
@@ -70,7 +69,6 @@ class Expression:
         self._run = code.run
         self._names = names
         self._is_metered = is_metered
-        self._is_measured = is_metered or growth_of(tree) > GROWTH_UNMEASURED_MAX
 
     def evaluate(
         self,
@@ -107,7 +105,7 @@ class Expression:
         kind = type(value)
         if kind is bool or kind is str or kind is int:
             return value
-        if self._is_measured and (kind is list or kind is dict):
+        if self._is_metered and (kind is list or kind is dict):
             measure(value, account or Run(budget, now_ms))
         return value if strange.count == before else scrub(value)
 
@@ -215,6 +213,8 @@ def _compiled(text: str, variables: frozenset[str]) -> Expression:
         scope = Scope({**hidden, **slots}, {}, {}, 1 + len(names))
         compiler = Compiler(text)
         code = compiler.code(tree, scope)
+        # What can grow a value that much must pay for its walks over it.
+        compiler.is_metered |= growth_of(tree) > GROWTH_UNMETERED_MAX
     except ExpressionError as error:
         error.text = text
         raise

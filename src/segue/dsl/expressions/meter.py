@@ -40,8 +40,8 @@ class Budget:
         bytes: Bytes of strings, arrays and objects built, cumulative.
     """
 
-    steps: int = 1_000_000
-    bytes: int = 64 * 1024 * 1024
+    steps: int = 300_000
+    bytes: int = 32 * 1024 * 1024
 
 
 DEFAULT_BUDGET = Budget()
@@ -140,10 +140,10 @@ def charge_walk(value: Any, run: Run) -> None:
         item = pending.pop()
         kind = type(item)
         if kind is list:
-            run.spend(1 + (len(item) >> 3))
+            run.spend(1 + (len(item) >> 2))
             pending.extend(part for part in item if type(part) is list or type(part) is dict)
         elif kind is dict:
-            run.spend(1 + (len(item) >> 3))
+            run.spend(1 + (len(item) >> 2))
             pending.extend(part for part in item.values() if type(part) is list or type(part) is dict)
 
 

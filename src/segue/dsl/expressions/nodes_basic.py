@@ -6,9 +6,21 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from segue.dsl.expressions import tree
-from segue.dsl.expressions.codes import Card, Code, Env, Runner, Scope, constant, many, one, stream
+from segue.dsl.expressions.codes import (
+    NOTHING,
+    Card,
+    Code,
+    Env,
+    Runner,
+    Scope,
+    constant,
+    many,
+    maybe,
+    one,
+    stream,
+)
 from segue.dsl.expressions.compiler import Compiler, account, grown, values_of
-from segue.dsl.expressions.errors import EvaluationError
+from segue.dsl.expressions.errors import BudgetExceeded, EvaluationError
 from segue.dsl.expressions.formats import format_named, join_pieces, known_formats
 from segue.dsl.expressions.meter import ENTRY_BYTES, SLOT_BYTES, charge_walk
 from segue.dsl.expressions.paths import index, slice_of
@@ -71,18 +83,21 @@ def _index(compiler: Compiler, node: tree.Index, scope: Scope) -> Code:
     secret = secret_reference(compiler, node, scope)
     if secret is not None:
         return constant(secret)
-    base, keys = _static_keys(node)
-    if keys and isinstance(base, tree.Identity):
+    if node.optional:
+        base, key = compiler.code(node.base, scope), compiler.code(node.key, scope)
+        return optionally(compute(index, node.column), base, key)
+    start, keys = _static_keys(node)
+    if keys and isinstance(start, tree.Identity):
         return one(_walk(keys, node.column))
-    key = compiler.code(node.key, scope)
     if keys:
-        return _after(compiler.code(base, scope), _walk(keys, node.column))
-    return _index_dynamic(compiler.code(node.base, scope), key, node.column)
+        return _after(compiler.code(start, scope), _walk(keys, node.column))
+    base, key = compiler.code(node.base, scope), compiler.code(node.key, scope)
+    return cartesian(compute(index, node.column), base, key)
 
 
 def _static_keys(node: tree.Node) -> tuple[tree.Node, tuple[str | int, ...]]:
     keys: list[str | int] = []
-    while isinstance(node, tree.Index) and isinstance(node.key, tree.Constant):
+    while isinstance(node, tree.Index) and isinstance(node.key, tree.Constant) and not node.optional:
         key = node.key.value
         if type(key) is not str and type(key) is not int:
             break
@@ -156,10 +171,6 @@ def _walk_names(keys: tuple[str | int, ...], slowly: Callable[[Any], Any]) -> Ru
     return walk_all
 
 
-def _index_dynamic(base: Code, key: Code, column: int) -> Code:
-    return cartesian(compute(index, column), base, key, last_outermost=True)
-
-
 @values_of(tree.Slice)
 def _slice(compiler: Compiler, node: tree.Slice, scope: Scope) -> Code:
     low = constant(None) if node.low is None else compiler.code(node.low, scope)
@@ -173,7 +184,7 @@ def _slice(compiler: Compiler, node: tree.Slice, scope: Scope) -> Code:
             error.located(node.column)
             raise
 
-    if base.card is low.card is high.card is Card.ONE:
+    if base.card is low.card is high.card is Card.ONE and not node.optional:
         run, start_of, end_of = base.run, low.run, high.run
         return one(lambda data, env: sliced(run(data, env), start_of(data, env), end_of(data, env), env))
     bases, starts, ends = stream(base), stream(low), stream(high)
@@ -182,7 +193,15 @@ def _slice(compiler: Compiler, node: tree.Slice, scope: Scope) -> Code:
         for start in starts(data, env):
             for end in ends(data, env):
                 for value in bases(data, env):
-                    yield sliced(value, start, end, env)
+                    try:
+                        part = sliced(value, start, end, env)
+                    except BudgetExceeded:
+                        raise
+                    except EvaluationError:
+                        if not node.optional:
+                            raise
+                        continue
+                    yield part
 
     return many(run_many)
 
@@ -200,6 +219,8 @@ def _iterate(compiler: Compiler, node: tree.Iterate, scope: Scope) -> Code:
         if kind is dict:
             env[0].spend(len(value))
             return list(value.values())
+        if node.optional:
+            return ()
         error = EvaluationError(f"cannot iterate over {describe(value)}", hint="write .[]? to skip it")
         error.located(node.column)
         raise error
@@ -236,7 +257,7 @@ def compute(function: Callable[[Any, Any], Any], column: int) -> Callable[[Any, 
     return computed
 
 
-def cartesian(function: Callable[[Any, Any, Env], Any], left: Code, right: Code, *, last_outermost: bool) -> Code:
+def cartesian(function: Callable[[Any, Any, Env], Any], left: Code, right: Code) -> Code:
     """A function of two codes, for every pair of their results; the right one is evaluated first."""
     left_run, right_run = left.run, right.run
     if left.card is Card.ONE and right.card is Card.ONE:
@@ -254,6 +275,24 @@ def cartesian(function: Callable[[Any, Any, Env], Any], left: Code, right: Code,
                 yield function(first, second, env)
 
     return many(run_many)
+
+
+def optionally(function: Callable[[Any, Any, Env], Any], left: Code, right: Code) -> Code:
+    """A function of two codes, without a result where it fails; the codes themselves may not fail."""
+
+    def attempt(first: Any, second: Any, env: Env) -> Any:
+        try:
+            return function(first, second, env)
+        except BudgetExceeded:
+            raise
+        except EvaluationError:
+            return NOTHING
+
+    tried = cartesian(attempt, left, right)
+    if tried.card is Card.ONE:
+        return maybe(tried.run)
+    results = tried.run
+    return many(lambda data, env: (value for value in results(data, env) if value is not NOTHING))
 
 
 @values_of(tree.Negate)
@@ -277,7 +316,7 @@ def _binary(compiler: Compiler, node: tree.Binary, scope: Scope) -> Code:
     if operator in PLAIN_OPERATORS:
         code = _comparison(operator, left, right, node)
     else:
-        code = cartesian(operation(operator, node.column), left, right, last_outermost=True)
+        code = cartesian(operation(operator, node.column), left, right)
     return compiler.folded(code, left, right)
 
 
@@ -287,7 +326,7 @@ def _comparison(operator: str, left: Code, right: Code, node: tree.Binary) -> Co
         return one(_compare_number(operator, left.run, known, node.column))
     if left.card is Card.ONE and type(known) is str and operator in ("==", "!="):
         return one(_compare_text(left.run, known, node.column, wanted=operator == "=="))
-    return cartesian(operation(operator, node.column), left, right, last_outermost=True)
+    return cartesian(operation(operator, node.column), left, right)
 
 
 def _compare_number(operator: str, left: Runner, known: Any, column: int) -> Runner:
@@ -333,6 +372,8 @@ def _multiplication(column: int) -> Callable[[Any, Any, Env], Any]:
             if type(times) is int or type(times) is float:
                 # Paid before it is built: the factor comes from the data.
                 account(env).build(len(text) * (repeat_count(times) or 0))
+        if type(right) is dict and env[0] is not None:
+            charge_walk(right, env[0])
         return product(left, right, env)
 
     return multiplied
@@ -347,6 +388,7 @@ def _full_comparison(operator: str, column: int) -> Callable[[Any, Any, Env], An
             run = env[0]
             if run is not None:
                 charge_walk(left, run)
+                charge_walk(right, run)
         try:
             return bool(function(left, right))
         except EvaluationError as error:
@@ -448,6 +490,8 @@ def _format(compiler: Compiler, node: tree.Format, scope: Scope) -> Code:
     convert = format_named(node.name)
 
     def converted(value: Any, env: Env) -> Any:
+        if env[0] is not None:
+            charge_walk(value, env[0])
         try:
             return grown(convert(value), env)
         except EvaluationError as error:

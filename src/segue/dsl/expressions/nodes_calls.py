@@ -24,6 +24,7 @@ from segue.dsl.expressions.codes import (
 from segue.dsl.expressions.compiler import Compiler, grown, values_of
 from segue.dsl.expressions.errors import EvaluationError
 from segue.dsl.expressions.functions import REFUSED, Plain, find_plain, find_special, known_functions
+from segue.dsl.expressions.meter import charge_walk
 from segue.dsl.expressions.shape import calls_itself, frames_of
 
 
@@ -91,10 +92,12 @@ def _call_plain(compiler: Compiler, node: tree.Call, plain: Plain, scope: Scope)
 
 
 def _applied(plain: Plain, column: int) -> Callable[..., Any]:
-    run, metered = plain.run, plain.metered
+    run, metered, walks = plain.run, plain.metered, plain.walks
 
     def apply(env: Env, *values: Any) -> Any:
         try:
+            if walks and env[0] is not None:
+                charge_walk(values[0], env[0])
             value = run(env[0], *values) if metered else run(*values)
         except EvaluationError as error:
             error.located(column)

@@ -52,11 +52,15 @@ def _index(compiler: Compiler, node: tree.Index, scope: Scope) -> Follower:
         for key in keys(data, env):
             for at, value in base(data, path, env):
                 try:
-                    found = index(value, key)
-                    yield extended(at, key, value), found
+                    step = extended(at, key, value), index(value, key)
+                except BudgetExceeded:
+                    raise
                 except EvaluationError as error:
+                    if node.optional:
+                        continue
                     error.located(node.column)
                     raise
+                yield step
 
     return follow
 
@@ -72,7 +76,13 @@ def _slice(compiler: Compiler, node: tree.Slice, scope: Scope) -> Follower:
         for low in lows(data, env):
             for high in highs(data, env):
                 for at, value in base(data, path, env):
-                    yield extended(at, {"start": low, "end": high}, value), slice_of(value, low, high)
+                    try:
+                        step = extended(at, {"start": low, "end": high}, value), slice_of(value, low, high)
+                    except EvaluationError:
+                        if node.optional:
+                            continue
+                        raise
+                    yield step
 
     return follow
 
@@ -85,6 +95,8 @@ def _iterate(compiler: Compiler, node: tree.Iterate, scope: Scope) -> Follower:
     def follow(data: Any, path: Path, env: Env) -> Step:
         for at, value in base(data, path, env):
             if type(value) is not list and type(value) is not dict:
+                if node.optional:
+                    continue
                 raise EvaluationError(f"cannot iterate over {describe(value)}", column=node.column)
             env[0].spend(len(value))
             for key, item in entries_of(value):

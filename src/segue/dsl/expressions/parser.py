@@ -12,6 +12,7 @@ before the interpreter's own limit; and a tree may be `HEIGHT_MAX` high, which a
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final, NoReturn
 
 from segue.dsl.expressions import tree
@@ -221,6 +222,7 @@ class _Parser:
         return tree.Try(column, self._end(), body, handler)
 
     def _postfix(self) -> Node:
+        is_access = self._token.kind == "field" or self._is(".")
         node = self._term()
         while True:
             token = self._token
@@ -236,13 +238,16 @@ class _Parser:
                 node = self._bracket(node)
             elif token.text == "?":
                 self._advance()
-                node = tree.Try(node.column, token.end, node, None)
+                node = _forgiven(node, token.end, is_access=is_access)
+                is_access = False
+                continue
             elif token.text == "?//":
                 # Patterns never come here, so `.a?//1` means `.a? // 1`.
                 self._tokens[self._at] = self._token = Token("op", "//", token.start + 1, token.end)
-                node = tree.Try(node.column, token.start + 1, node, None)
+                return _forgiven(node, token.start + 1, is_access=is_access)
             else:
                 return node
+            is_access = True
 
     def _next_is_string_or_bracket(self) -> bool:
         following = self._tokens[self._at + 1] if self._at + 1 < len(self._tokens) else self._token
@@ -518,6 +523,13 @@ class _Parser:
             key = self._entry_key()
         self._expect(":", " and a variable")
         return key, None, self._pattern()
+
+
+def _forgiven(node: Node, end: int, *, is_access: bool) -> Node:
+    """`node?`. Behind an access it forgives that access; errors of what stands before it remain."""
+    if is_access and isinstance(node, tree.Index | tree.Slice | tree.Iterate):
+        return replace(node, end=end, optional=True)
+    return tree.Try(node.column, end, node, None)
 
 
 def _key(token: Token) -> Node:

@@ -26,9 +26,9 @@ def index(value: Any, key: Any) -> Any:
         return value.get(key)
     if kind is list and (key_kind is int or key_kind is float):
         return _element(value, key)
-    if value is None and (key_kind is str or key_kind is int or key_kind is float):
+    if value is None and (key_kind is str or key_kind is int or key_kind is float or key_kind is dict):
         return None
-    if key_kind is dict and (kind is list or kind is str or value is None):
+    if key_kind is dict and (kind is list or kind is str):
         return slice_of(value, *_bounds_of(key))
     if kind is list and key_kind is list:
         return array_indices(value, key)
@@ -55,10 +55,10 @@ def _element(value: list[Any], key: int | float) -> Any:
     return value[place] if 0 <= place < len(value) else None
 
 
-def array_indices(value: list[Any], wanted: list[Any]) -> list[int] | None:
-    """Where the array `wanted` begins inside the array `value`; null for an empty one."""
+def array_indices(value: list[Any], wanted: list[Any]) -> list[int]:
+    """Where the array `wanted` begins inside the array `value`; nowhere if it is empty."""
     if not wanted:
-        return None
+        return []
     first, width = wanted[0], len(wanted)
     return [
         at
@@ -146,7 +146,9 @@ def set_path(value: Any, path: tuple[Any, ...] | list[Any], new: Any, run: Run, 
 
 
 def _set_element(value: list[Any], key: int | float, path: Any, new: Any, run: Run, at: int) -> list[Any]:
-    place = int(key) if key - key == 0 else 0 if key != key else INDEX_MAX
+    if key != key:
+        raise EvaluationError("NaN is no array index")
+    place = INDEX_MAX if math.isinf(key) else int(key)
     if place < 0:
         place += len(value)
         if place < 0:
@@ -173,12 +175,14 @@ def _set_slice(
 
 def delete_paths(value: Any, paths: list[Any], run: Run) -> Any:
     """`value` without what the paths name, each counted as if the others had not been deleted yet."""
-    last: Any = None
-    for path in sorted(paths, key=sort_key, reverse=True):
+    kept: list[Any] = []
+    for path in sorted(paths, key=sort_key):
         run.spend(1 + len(path))
-        if path != last:
-            value = _delete(value, as_path(path), run, 0)
-        last = path
+        # What stands below something that goes, goes with it.
+        if not kept or as_path(path)[: len(kept[-1])] != kept[-1]:
+            kept.append(path)
+    for path in reversed(kept):
+        value = _delete(value, path, run, 0)
     return value
 
 

@@ -60,10 +60,11 @@ class Location(Node):
 
 @dataclass(frozen=True, slots=True)
 class Index(Node):
-    """`base.key` and `base[key]`"""
+    """`base.key` and `base[key]`; `optional` with a `?` behind, which forgives this one access only."""
 
     base: Node
     key: Node
+    optional: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,7 @@ class Slice(Node):
     base: Node
     low: Node | None
     high: Node | None
+    optional: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,7 @@ class Iterate(Node):
     """`base[]`"""
 
     base: Node
+    optional: bool = False
 
 
 @dataclass(frozen=True, slots=True)

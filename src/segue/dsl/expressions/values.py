@@ -63,12 +63,12 @@ def is_true(value: Any) -> bool:
 
 
 class _NotANumber:
-    """Where NaN stands: below every number, itself included. A new one each time, so that none are equal."""
+    """Where NaN stands in a sort: a new one each time, so that none are equal, and all keep their order."""
 
     __slots__ = ()
 
     def __lt__(self, other: object) -> bool:
-        return True
+        return False
 
 
 def sort_key(value: Any) -> tuple[Any, ...]:
@@ -236,7 +236,7 @@ def repeat_count(times: int | float) -> int | None:
 def repeat(text: str, times: int | float) -> str | None:
     """`text` that often; callers have paid for the result."""
     count = repeat_count(times)
-    return None if count is None else text * count
+    return None if count is None else text * count if text else ""
 
 
 def merge(left: dict[str, Any], right: dict[str, Any]) -> dict[str, Any]:
@@ -330,19 +330,21 @@ PLAIN_OPERATORS: Final[dict[str, Callable[[Any, Any], Any]]] = {
 
 
 def contains(value: Any, part: Any) -> bool:
-    """Whether `value` has `part` in it: substring, element of elements, key by key."""
+    """Whether `value` has `part` in it: substring, element of elements, key by key.
+
+    Raises:
+        EvaluationError: The two are of different kinds; further inside, different kinds just do not match.
+    """
+    if kind_of(value) != kind_of(part) or (type(value) is bool and value is not part):
+        raise EvaluationError(f"{describe(value)} and {describe(part)} cannot have their containment checked")
+    return _has_inside(value, part)
+
+
+def _has_inside(value: Any, part: Any) -> bool:
     if type(value) is dict and type(part) is dict:
-        return all(key in value and contains(value[key], item) for key, item in part.items())
+        return all(key in value and _has_inside(value[key], item) for key, item in part.items())
     if type(value) is list and type(part) is list:
-        return all(any(_fits(item, wanted) for item in value) for wanted in part)
+        return all(any(_has_inside(item, wanted) for item in value) for wanted in part)
     if type(value) is str and type(part) is str:
         return part in value
-    if kind_of(value) == kind_of(part) and type(value) is not bool:
-        return equal(value, part)
-    raise EvaluationError(f"{describe(value)} and {describe(part)} cannot have their containment checked")
-
-
-def _fits(item: Any, wanted: Any) -> bool:
-    if kind_of(item) != kind_of(wanted):
-        return False
-    return equal(item, wanted) if type(item) is bool else contains(item, wanted)
+    return equal(value, part)

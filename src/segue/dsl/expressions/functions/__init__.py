@@ -5,7 +5,7 @@ input and the values of their arguments. `special.py` holds those that take expr
 `refused.py` those that exist in jq and may not run here. Open `registry.py` first.
 """
 
-from segue.dsl.expressions.functions import arrays, collections, maths, plain, special, streams, strings, times
+from segue.dsl.expressions.functions import arrays, collections, loops, maths, plain, special, streams, strings, times
 from segue.dsl.expressions.functions.refused import REFUSED
 from segue.dsl.expressions.functions.registry import Plain, Special, find_plain, find_special, known_functions
 
@@ -18,6 +18,7 @@ __all__ = [
     "find_plain",
     "find_special",
     "known_functions",
+    "loops",
     "maths",
     "plain",
     "special",

@@ -6,11 +6,12 @@ import math
 from typing import Any
 
 from segue.dsl.expressions.errors import EvaluationError
+from segue.dsl.expressions.functions.plain import length
 from segue.dsl.expressions.functions.registry import plain
 from segue.dsl.expressions.meter import SLOT_BYTES, Run, charge_walk
 from segue.dsl.expressions.paths import index
 from segue.dsl.expressions.text import describe
-from segue.dsl.expressions.values import add, equal, kind_of, less, sort_key
+from segue.dsl.expressions.values import add, equal, kind_of, less, sort_key, subtract
 
 
 def elements(value: Any) -> list[Any]:
@@ -92,9 +93,7 @@ def _reverse(run: Run, value: Any) -> Any:
     if type(value) is str or type(value) is list:
         run.build(SLOT_BYTES * len(value))
         return value[::-1]
-    if value is None or value == {}:
-        return []
-    return index(value, 0)
+    return [] if equal(length(value), 0) else index(value, 0)
 
 
 @plain("add", metered=True)
@@ -143,22 +142,20 @@ def _flatten(run: Run, value: Any) -> list[Any]:
 
 @plain("flatten", arity=1, metered=True)
 def _flatten_to(run: Run, value: Any, depth: Any) -> list[Any]:
-    if type(depth) is not int and type(depth) is not float:
-        raise EvaluationError(f"the depth to flatten is a number, not {describe(depth)}")
-    if depth < 0:
+    if less(depth, 0):
         raise EvaluationError("the depth to flatten must not be negative")
     return _flattened(run, value, depth)
 
 
-def _flattened(run: Run, value: Any, depth: float) -> list[Any]:
+def _flattened(run: Run, value: Any, depth: Any) -> list[Any]:
     flat = elements(value)
-    while depth != 0 and any(type(item) is list for item in flat):
+    while not equal(depth, 0) and any(type(item) is list for item in flat):
         run.spend(len(flat))
         level: list[Any] = []
         for item in flat:
             level.extend(item) if type(item) is list else level.append(item)
         run.build(SLOT_BYTES * len(level))
-        flat, depth = level, depth - 1
+        flat, depth = level, subtract(depth, 1)
     return list(flat)
 
 

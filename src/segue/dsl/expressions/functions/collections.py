@@ -9,13 +9,14 @@ from segue.dsl.expressions import tree
 from segue.dsl.expressions.codes import Card, Code, Env, Runner, Scope, many, one
 from segue.dsl.expressions.compiler import Compiler
 from segue.dsl.expressions.errors import EvaluationError
+from segue.dsl.expressions.formats import join_pieces
 from segue.dsl.expressions.functions import streams
 from segue.dsl.expressions.functions.arrays import elements, extreme, first_of_groups, groups, sorted_pairs, total
-from segue.dsl.expressions.functions.plain import entries_to_object
+from segue.dsl.expressions.functions.plain import entries_to_object, length
 from segue.dsl.expressions.functions.registry import find_plain, find_special, known_functions, special
 from segue.dsl.expressions.functions.special import located
 from segue.dsl.expressions.functions.strings import captured, matches, search
-from segue.dsl.expressions.meter import Run
+from segue.dsl.expressions.meter import Run, charge_walk
 from segue.dsl.expressions.paths import index
 from segue.dsl.expressions.text import describe, to_text
 from segue.dsl.expressions.values import add, equal
@@ -100,6 +101,7 @@ def _indexed(rows: Runner, keys: Runner, compiler: Compiler) -> Code:
             env[0].step()
             env[0].build(64)
             for key in keys(row, env):
+                charge_walk(key, env[0])
                 made[to_text(key)] = row
         return made
 
@@ -110,20 +112,23 @@ def _indexed(rows: Runner, keys: Runner, compiler: Compiler) -> Code:
 def _in_stream(compiler: Compiler, node: tree.Call, scope: Scope) -> Code:
     compiler.is_metered = True
     results = compiler.stream(node.arguments[0], scope)
-    return one(lambda data, env: _any_equal((data,), lambda: results(data, env), env))
+    return one(lambda data, env: _any_equal(results(data, env), lambda: (data,), env))
 
 
 @special("IN", arity=2)
 def _in_streams(compiler: Compiler, node: tree.Call, scope: Scope) -> Code:
     compiler.is_metered = True
     sources, results = compiler.stream(node.arguments[0], scope), compiler.stream(node.arguments[1], scope)
-    return one(lambda data, env: _any_equal(sources(data, env), lambda: results(data, env), env))
+    return one(lambda data, env: _any_equal(results(data, env), lambda: sources(data, env), env))
 
 
 def _any_equal(values: Iterable[Any], others: Callable[[], Iterable[Any]], env: Env) -> bool:
     for value in values:
         for other in others():
             env[0].step()
+            if type(value) is list or type(value) is dict:
+                charge_walk(value, env[0])
+                charge_walk(other, env[0])
             if equal(value, other):
                 return True
     return False
@@ -215,10 +220,13 @@ _COMBINED_MAX = 200
 
 
 def _lists(value: Any) -> list[Any]:
-    lists = [] if value is None else elements(value) if type(value) is not str else [value]
-    if len(lists) > _COMBINED_MAX:
-        raise EvaluationError(f"combinations takes up to {_COMBINED_MAX} arrays, not {len(lists)}")
-    return lists
+    if equal(length(value), 0):
+        return []
+    if type(value) is not list:
+        raise EvaluationError(f"combinations needs an array of arrays, not {describe(value)}")
+    if len(value) > _COMBINED_MAX:
+        raise EvaluationError(f"combinations takes up to {_COMBINED_MAX} arrays, not {len(value)}")
+    return value
 
 
 # Regular expressions
@@ -328,18 +336,19 @@ def _sub(compiler: Compiler, node: tree.Call, scope: Scope) -> Code:
 
 def _replaced(env: Env, data: Any, pattern: Any, flags: Any, replacements: Runner, everywhere: bool) -> list[Any]:
     """The text with matches replaced; several replacements make several texts, position by position."""
-    texts: list[Any] = []
+    pieces: list[list[Any]] = []
     end = 0
     for found in search(env[0], data, *_pair(pattern, flags), everywhere=everywhere):
         gap = data[end : found.start]
         inserts = list(replacements(captured(found), env))
         env[0].spend(1 + len(inserts))
-        texts += [None] * (len(inserts) - len(texts))
-        for at, insert in enumerate(inserts):
-            texts[at] = add(texts[at], add(gap, insert))
-            env[0].build(len(texts[at]) if type(texts[at]) is str else 64)
+        pieces += [[] for _ in range(len(inserts) - len(pieces))]
+        for parts, insert in zip(pieces, inserts, strict=False):
+            parts += [gap, add("", insert)]
+            env[0].build(16 + len(gap) + (len(insert) if type(insert) is str else 0))
         end = found.end
-    return [add(text, data[end:]) for text in texts] or [data]
+    env[0].build(len(pieces) * len(data))
+    return [join_pieces([*parts, data[end:]]) for parts in pieces] or [data]
 
 
 @special("builtins")

@@ -170,7 +170,7 @@ def _follow_counted(compiler: Compiler, node: tree.Call, scope: Scope) -> Follow
 
     def follow(data: Any, path: Path, env: Env) -> Step:
         for count in counts(data, env):
-            yield from choose(inner(data, path, env), check(count, node.name))
+            yield from choose(lambda: inner(data, path, env), check(count, node.name))
 
     return follow
 

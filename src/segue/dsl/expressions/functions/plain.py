@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from segue.dsl.expressions.errors import EvaluationError, RaisedError
 from segue.dsl.expressions.functions.registry import plain
-from segue.dsl.expressions.meter import Run
+from segue.dsl.expressions.meter import Run, charge_walk
 from segue.dsl.expressions.numbers import parse_number
 from segue.dsl.expressions.parse_json import parse_json
 from segue.dsl.expressions.paths import as_path, delete_paths, get_path, set_path
@@ -26,7 +26,8 @@ def _type(value: Any) -> str:
 
 
 @plain("length")
-def _length(value: Any) -> Any:
+def length(value: Any) -> Any:
+    """Characters, elements or keys; of a number, its absolute value; of null, 0."""
     kind = type(value)
     if kind is list or kind is dict or kind is str:
         return len(value)
@@ -45,12 +46,12 @@ def _abs(value: Any) -> Any:
     return negate(value) if less(value, 0) else value
 
 
-@plain("tojson")
+@plain("tojson", walks=True)
 def _tojson(value: Any) -> str:
     return to_json(value)
 
 
-@plain("tostring")
+@plain("tostring", walks=True)
 def _tostring(value: Any) -> str:
     return to_text(value)
 
@@ -112,7 +113,7 @@ def _has(value: Any, key: Any) -> bool:
     if kind is list and (key_kind is int or key_kind is float):
         # Numbers between -1 and 0 are cut to 0.
         return bool(-1 < key < len(value)) if key == key else False
-    if value is None and (key_kind is str or key_kind is int or key_kind is float):
+    if value is None:
         return False
     raise EvaluationError(f"cannot check whether {kind_of(value)} has a key of kind {kind_of(key)}")
 
@@ -151,7 +152,7 @@ def raised(value: Any) -> RaisedError:
     """The error that the expression raised with this value."""
     if type(value) is SecretText:
         raise EvaluationError(SECRET_RULE)
-    message = value if type(value) is str else f"error raised with {to_json(value)[:200]}"
+    message = value if type(value) is str else f"error raised with {describe(value)}"
     return RaisedError(value, message)
 
 
@@ -218,17 +219,18 @@ def entries_to_object(run: Run, entries: Any) -> dict[str, Any]:
     for entry in entries:
         if type(entry) is not dict:
             raise EvaluationError(f"an entry is an object with key and value, not {describe(entry)}")
-        made[_entry_key(entry)] = next((entry[name] for name in _VALUE_NAMES if name in entry), None)
+        made[_entry_key(run, entry)] = next((entry[name] for name in _VALUE_NAMES if name in entry), None)
     return made
 
 
-def _entry_key(entry: dict[str, Any]) -> str:
+def _entry_key(run: Run, entry: dict[str, Any]) -> str:
     fallback: Any = None
     for name in _KEY_NAMES:
         key = entry.get(name)
         if type(key) is str:
             return key
         if key is not None and key is not False:
+            charge_walk(key, run)
             return to_json(key)
         if key is False:
             fallback = False

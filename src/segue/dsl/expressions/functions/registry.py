@@ -20,12 +20,14 @@ class Plain:
     """A function of values.
 
     `run(input, *arguments)` returns the result; with `metered` it takes the account first. `outermost_last`
-    says which argument varies slowest where arguments have several results.
+    says which argument varies slowest where arguments have several results; `walks` that it visits its whole
+    input, which has to be paid.
     """
 
     run: Callable[..., Any]
     metered: bool
     outermost_last: bool
+    walks: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +43,13 @@ _special: dict[tuple[str, int], Special] = {}
 
 
 def plain(
-    *names: str, arity: int = 0, metered: bool = False, outermost_last: bool = False
+    *names: str, arity: int = 0, metered: bool = False, outermost_last: bool = False, walks: bool = False
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register a function of values under one or more names."""
 
     def register(run: Callable[..., Any]) -> Callable[..., Any]:
         for name in names:
-            _plain[name, arity] = Plain(run, metered, outermost_last)
+            _plain[name, arity] = Plain(run, metered, outermost_last, walks)
         return run
 
     return register

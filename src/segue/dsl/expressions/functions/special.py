@@ -11,9 +11,8 @@ from segue.dsl.expressions.compiler import Compiler
 from segue.dsl.expressions.errors import BudgetExceeded, EvaluationError
 from segue.dsl.expressions.functions.arrays import elements
 from segue.dsl.expressions.functions.registry import find_plain, special
-from segue.dsl.expressions.numbers import tidy, to_double
 from segue.dsl.expressions.text import describe
-from segue.dsl.expressions.values import equal, less, subtract
+from segue.dsl.expressions.values import equal, less, less_or_equal, subtract
 
 
 def located(column: int, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -39,7 +38,11 @@ def _empty(compiler: Compiler, node: tree.Call, scope: Scope) -> Code:
 
 @special("select", arity=1)
 def _select(compiler: Compiler, node: tree.Call, scope: Scope) -> Code:
-    condition = compiler.code(node.arguments[0], scope)
+    return selecting(compiler.code(node.arguments[0], scope))
+
+
+def selecting(condition: Code) -> Code:
+    """The data, once for each time the condition holds."""
     test = condition.run
     if condition.card is Card.ONE:
 
@@ -227,41 +230,45 @@ def _isempty(compiler: Compiler, node: tree.Call, scope: Scope) -> Code:
     return one(run)
 
 
-def count_of(value: Any, name: str) -> float:
-    """The number of results that `limit`, `skip` or `nth` was asked for."""
+def count_of(value: Any, name: str) -> Any:
+    """The number of results that `limit`, `skip` or `nth` was asked for; what is no number shows in use."""
     if less(0, value) or equal(value, 0):
-        subtract(value, 1)
-        return to_double(value)
+        return value
     problem = "negative positions" if name == "nth" else "a negative count"
     raise EvaluationError(f"{name} does not take {problem}, here {describe(value)}")
 
 
-def limited(results: Iterable[Any], count: float) -> Iterator[Any]:
+Begin = Callable[[], Iterable[Any]]
+"""Starts the computation of results. Not started at all where none is wanted."""
+
+
+def limited(begin: Begin, count: Any) -> Iterator[Any]:
     """At most `count` results; the one after the last is never computed."""
-    if count <= 0:
+    if equal(count, 0):
         return
-    for value in results:
+    for value in begin():
+        count = subtract(count, 1)
         yield value
-        count -= 1
-        if count <= 0:
+        if less_or_equal(count, 0):
             return
 
 
-def skipped(results: Iterable[Any], count: float) -> Iterator[Any]:
+def skipped(begin: Begin, count: Any) -> Iterator[Any]:
     """All but the first `count` results."""
-    for value in results:
-        if count > 0:
-            count -= 1
-        else:
-            yield value
+    for value in begin():
+        if less(0, count):
+            count = subtract(count, 1)
+            if less_or_equal(0, count):
+                continue
+        yield value
 
 
-def nth_of(results: Iterable[Any], count: float) -> Iterator[Any]:
+def nth_of(begin: Begin, count: Any) -> Iterator[Any]:
     """The result at a position, if there are so many."""
-    return limited(skipped(results, count), 1)
+    return limited(lambda: skipped(begin, count), 1)
 
 
-COUNTED: dict[str, Callable[[Iterable[Any], float], Iterator[Any]]] = {
+COUNTED: dict[str, Callable[[Begin, Any], Iterator[Any]]] = {
     "limit": limited,
     "skip": skipped,
     "nth": nth_of,
@@ -276,7 +283,7 @@ def _counted(compiler: Compiler, node: tree.Call, scope: Scope) -> Code:
 
     def run(data: Any, env: Env) -> Iterator[Any]:
         for count in counts(data, env):
-            yield from choose(results(data, env), check(count, node.name))
+            yield from choose(lambda: results(data, env), check(count, node.name))
 
     return many(run)
 
@@ -316,205 +323,3 @@ def _in(compiler: Compiler, node: tree.Call, scope: Scope) -> Code:
     test = located(node.column, check.run if check.metered else lambda run, *values: check.run(*values))
     containers = compiler.stream(node.arguments[0], scope)
     return many(lambda data, env: (test(env[0], container, data) for container in containers(data, env)))
-
-
-# Loops
-
-
-@special("range", arity=1)
-def _range_to(compiler: Compiler, node: tree.Call, scope: Scope) -> Code:
-    zero = tree.Constant(node.column, node.end, 0)
-    return _ranges(compiler, node, scope, (zero, node.arguments[0], None))
-
-
-@special("range", arity=2)
-def _range_from(compiler: Compiler, node: tree.Call, scope: Scope) -> Code:
-    return _ranges(compiler, node, scope, (node.arguments[0], node.arguments[1], None))
-
-
-@special("range", arity=3)
-def _range_by(compiler: Compiler, node: tree.Call, scope: Scope) -> Code:
-    return _ranges(compiler, node, scope, (node.arguments[0], node.arguments[1], node.arguments[2]))
-
-
-def _ranges(
-    compiler: Compiler, node: tree.Call, scope: Scope, bounds: tuple[tree.Node, tree.Node, tree.Node | None]
-) -> Code:
-    compiler.is_metered = True
-    starts, ends = compiler.stream(bounds[0], scope), compiler.stream(bounds[1], scope)
-    steps: Runner = (lambda data, env: (1,)) if bounds[2] is None else compiler.stream(bounds[2], scope)
-    check = located(node.column, _numbers)
-
-    def run(data: Any, env: Env) -> Iterator[Any]:
-        for start in starts(data, env):
-            for end in ends(data, env):
-                for step in steps(data, env):
-                    check(start, end, step)
-                    yield from _count(env[0], start, end, step)
-
-    return many(run)
-
-
-def _numbers(*bounds: Any) -> None:
-    for bound in bounds:
-        if type(bound) is not int and type(bound) is not float:
-            raise EvaluationError(f"the bounds of a range are numbers, not {describe(bound)}")
-
-
-def _count(run: Any, value: Any, end: Any, step: Any) -> Iterator[Any]:
-    if step > 0:
-        while value < end:
-            run.step()
-            yield value
-            value = value + step if type(value) is int and type(step) is int else tidy(value + step)
-    elif step < 0:
-        while value > end:
-            run.step()
-            yield value
-            value = value + step if type(value) is int and type(step) is int else tidy(value + step)
-
-
-@special("until", arity=2)
-def _until(compiler: Compiler, node: tree.Call, scope: Scope) -> Code:
-    compiler.is_metered = True
-    condition, update = compiler.code(node.arguments[0], scope), compiler.code(node.arguments[1], scope)
-    test, step = condition.run, update.run
-    if condition.card is Card.ONE and update.card is Card.ONE:
-
-        def run(data: Any, env: Env) -> Any:
-            while True:
-                env[0].step()
-                value = test(data, env)
-                if value is not None and value is not False:
-                    return data
-                data = step(data, env)
-
-        return one(run)
-    tests, steps = stream(condition), stream(update)
-
-    def results(data: Any, env: Env) -> Iterator[Any]:
-        pending: list[Iterator[tuple[bool, Any]]] = [_until_step(data, env, tests, steps)]
-        while pending:
-            env[0].step()
-            is_done, value = next(pending[-1], (False, NOTHING))
-            if value is NOTHING:
-                pending.pop()
-            elif is_done:
-                yield value
-            else:
-                pending.append(_until_step(value, env, tests, steps))
-
-    return many(results)
-
-
-def _until_step(data: Any, env: Env, tests: Runner, steps: Runner) -> Iterator[tuple[bool, Any]]:
-    for test in tests(data, env):
-        if test is not None and test is not False:
-            yield True, data
-        else:
-            for value in steps(data, env):
-                yield False, value
-
-
-def descend(data: Any, env: Env, below: Callable[[Any, Env], Iterable[Any]]) -> Iterator[Any]:
-    """A value and everything that `below` leads to from it, deepest first; the stack is a list, not calls."""
-    run = env[0]
-    run.step()
-    yield data
-    pending = [iter(below(data, env))]
-    while pending:
-        value = next(pending[-1], NOTHING)
-        if value is NOTHING:
-            pending.pop()
-            continue
-        run.step()
-        if len(pending) > _DESCENT_MAX:
-            run.build(64)
-        yield value
-        pending.append(iter(below(value, env)))
-
-
-_DESCENT_MAX = 100
-
-
-@special("while", arity=2)
-def _while(compiler: Compiler, node: tree.Call, scope: Scope) -> Code:
-    compiler.is_metered = True
-    tests, steps = compiler.stream(node.arguments[0], scope), compiler.stream(node.arguments[1], scope)
-
-    def passing(value: Any, env: Env) -> Iterator[Any]:
-        for test in tests(value, env):
-            if test is not None and test is not False:
-                yield value
-
-    def below(value: Any, env: Env) -> Iterator[Any]:
-        for following in steps(value, env):
-            yield from passing(following, env)
-
-    def run(data: Any, env: Env) -> Iterator[Any]:
-        for value in passing(data, env):
-            yield from descend(value, env, below)
-
-    return many(run)
-
-
-@special("recurse", "repeat", arity=1)
-def _recurse(compiler: Compiler, node: tree.Call, scope: Scope) -> Code:
-    compiler.is_metered = True
-    below = compiler.stream(node.arguments[0], scope)
-    return many(lambda data, env: descend(data, env, below))
-
-
-@special("recurse", arity=2)
-def _recurse_while(compiler: Compiler, node: tree.Call, scope: Scope) -> Code:
-    compiler.is_metered = True
-    steps, tests = compiler.stream(node.arguments[0], scope), compiler.stream(node.arguments[1], scope)
-
-    def below(value: Any, env: Env) -> Iterator[Any]:
-        for following in steps(value, env):
-            for test in tests(following, env):
-                if test is not None and test is not False:
-                    yield following
-
-    return many(lambda data, env: descend(data, env, below))
-
-
-def contents(value: Any, env: Env) -> Iterable[Any]:
-    """`.[]?`"""
-    if type(value) is list:
-        return value
-    return list(value.values()) if type(value) is dict else ()
-
-
-@special("recurse")
-def _recurse_all(compiler: Compiler, node: tree.Call, scope: Scope) -> Code:
-    compiler.is_metered = True
-    return many(lambda data, env: descend(data, env, contents))
-
-
-@special("walk", arity=1)
-def _walk(compiler: Compiler, node: tree.Call, scope: Scope) -> Code:
-    compiler.is_metered = True
-    results = compiler.stream(node.arguments[0], scope)
-
-    def walk(value: Any, env: Env) -> Iterable[Any]:
-        run = env[0]
-        run.step()
-        if type(value) is list:
-            outer = run.enter(8)
-            value = [new for item in value for new in walk(item, env)]
-            run.depth = outer
-            run.build(8 * len(value))
-        elif type(value) is dict:
-            outer = run.enter(8)
-            changed: dict[str, Any] = {}
-            for key, item in value.items():
-                for new in walk(item, env):
-                    changed[key] = new
-                    break
-            run.depth = outer
-            run.build(64 * len(changed))
-            value = changed
-        return results(value, env)
-
-    return many(walk)

@@ -7,9 +7,11 @@ from typing import Any
 
 from segue.dsl.expressions.errors import EvaluationError
 from segue.dsl.expressions.functions.arrays import elements
+from segue.dsl.expressions.functions.plain import length
 from segue.dsl.expressions.meter import SLOT_BYTES, Run
-from segue.dsl.expressions.paths import as_path, set_path
+from segue.dsl.expressions.paths import as_path, index, set_path, slice_of
 from segue.dsl.expressions.text import describe
+from segue.dsl.expressions.values import less
 
 
 def children_of(value: Any) -> list[tuple[Any, Any]]:
@@ -59,11 +61,9 @@ def truncate(run: Run, depth: Any, events: Iterable[Any]) -> Iterator[Any]:
     """Events with the first `depth` keys cut off their paths; shorter ones fall away."""
     for event in events:
         run.step()
-        path, _ = _event_parts(event)
-        if type(depth) is not int and type(depth) is not float:
-            raise EvaluationError(f"the depth to cut off is a number, not {describe(depth)}")
-        if len(path) > depth:
-            yield [path[int(depth) :], *event[1:]]
+        path = index(event, 0)
+        if less(depth, length(path)):
+            yield set_path(event, (0,), slice_of(path, depth, None), run)
 
 
 def combinations(run: Run, lists: list[Any]) -> Iterator[list[Any]]:

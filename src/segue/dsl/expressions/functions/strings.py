@@ -8,9 +8,9 @@ from typing import Any
 from segue.dsl.expressions.errors import EvaluationError
 from segue.dsl.expressions.formats import format_named, known_formats
 from segue.dsl.expressions.functions.registry import plain
-from segue.dsl.expressions.meter import ENTRY_BYTES, SLOT_BYTES, Run
+from segue.dsl.expressions.meter import ENTRY_BYTES, SLOT_BYTES, Run, charge_walk
 from segue.dsl.expressions.paths import array_indices, index, slice_of
-from segue.dsl.expressions.regexes import Found, find_all
+from segue.dsl.expressions.regexes import Found, Group, find_all
 from segue.dsl.expressions.text import describe, to_text
 from segue.dsl.expressions.values import add, kind_of
 from segue.dsl.expressions.values import split as split_text
@@ -163,8 +163,10 @@ def indices(run: Run, value: Any, wanted: Any) -> Any:
         return _places(value, wanted)
     if type(value) is list:
         sought = wanted if type(wanted) is list else [wanted]
+        charge_walk(value, run)
+        charge_walk(sought, run)
         run.spend(len(value) * max(1, len(sought)))
-        return [] if sought == [] else array_indices(value, sought)
+        return array_indices(value, sought)
     return index(value, wanted)
 
 
@@ -188,7 +190,7 @@ def _rindex(run: Run, value: Any, wanted: Any) -> Any:
     return index(found, -1) if type(found) is list or found is None else index(slice_of(found, -1, None), 0)
 
 
-@plain("format", arity=1)
+@plain("format", arity=1, walks=True)
 def _format(value: Any, name: Any) -> Any:
     if type(name) is not str or name not in known_formats():
         raise EvaluationError(f"{describe(name)} is not a format")
@@ -237,11 +239,14 @@ def matches(run: Run, value: Any, pattern: Any, flags: Any, *, everywhere: bool 
             "offset": found.start,
             "length": found.end - found.start,
             "string": found.text,
-            "captures": [
-                {"offset": group.start, "length": len(group.text or ""), "string": group.text, "name": group.name}
-                for group in found.groups
-            ],
+            "captures": [_captured_part(group) for group in found.groups],
         }
+
+
+def _captured_part(group: Group) -> dict[str, Any]:
+    if group.text is None:
+        return {"offset": -1, "string": None, "length": 0, "name": group.name}
+    return {"offset": group.start, "length": len(group.text), "string": group.text, "name": group.name}
 
 
 def captured(found: Found) -> dict[str, Any]:
