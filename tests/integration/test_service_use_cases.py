@@ -200,7 +200,7 @@ async def test_all_runs_can_be_followed_from_now_on(service: Service) -> None:
     first = await pending
     assert first["subject"] == old.id
     assert first["type"] != "io.serverlessworkflow.workflow.started.v1"
-    await events.aclose()  # type: ignore[attr-defined]
+    await events.aclose()
 
 
 async def test_a_published_schedule_starts_runs(service: Service) -> None:

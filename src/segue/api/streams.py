@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -15,6 +15,7 @@ from segue.api.common import Asked, RunId
 from segue.api.describe import operation
 
 router = APIRouter(tags=["streams"])
+CloudEvents = AsyncGenerator[dict[str, Any], None]
 
 PING_SECONDS: Final = 15.0
 _STREAM: Final = {
@@ -42,22 +43,23 @@ async def stream_all(request: Request, service: Asked) -> Response:
     return _answer(request, service.runs.follow_all())
 
 
-async def _skip_to(events: AsyncIterator[dict[str, Any]], last: str | None) -> AsyncIterator[dict[str, Any]]:
+async def _skip_to(events: CloudEvents, last: str | None) -> CloudEvents:
     waiting = last is not None
-    async for event in events:
-        if waiting:
-            waiting = event["id"] != last
-        else:
-            yield event
+    async with contextlib.aclosing(events):
+        async for event in events:
+            if waiting:
+                waiting = event["id"] != last
+            else:
+                yield event
 
 
-def _answer(request: Request, events: AsyncIterator[dict[str, Any]]) -> Response:
+def _answer(request: Request, events: CloudEvents) -> Response:
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     stopping: asyncio.Event = request.app.state.stopping
     return StreamingResponse(_lines(events, stopping), media_type="text/event-stream", headers=headers)
 
 
-async def _lines(events: AsyncIterator[dict[str, Any]], stopping: asyncio.Event) -> AsyncIterator[bytes]:
+async def _lines(events: CloudEvents, stopping: asyncio.Event) -> AsyncIterator[bytes]:
     # A comment now and then keeps proxies from closing a quiet stream, and finds readers who left.
     yield b": hello\n\n"
     stop = asyncio.ensure_future(stopping.wait())
@@ -79,6 +81,8 @@ async def _lines(events: AsyncIterator[dict[str, Any]], stopping: asyncio.Event)
             step.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await step
+        # Closed here and now: it holds a subscription.
+        await events.aclose()
 
 
 def _one(event: dict[str, Any]) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -67,7 +68,7 @@ async def _validate(files: list[Path], allow_processes: bool, functions: list[st
 
 def _tell(validation: Validation) -> None:
     for finding in validation.findings:
-        say(finding_line(finding))
+        say(finding_line(finding, sys.stdout))
     errors = sum(f.severity == "error" for f in validation.findings)
     warnings = len(validation.findings) - errors
     verdict = paint("valid", "green") if validation.valid else paint("refused", "red")

@@ -88,11 +88,12 @@ def fields(pairs: Sequence[tuple[str, Any]]) -> None:
         say(f"{paint(name.ljust(width), 'dim')}  {clean(value)}")
 
 
-def finding_line(finding: Finding) -> str:
-    """A finding with its place, rule and remedy."""
+def finding_line(finding: Finding, stream: Any = None) -> str:
+    """A finding with its place, rule and remedy, for this stream; standard error where it is left out."""
+    stream = stream or sys.stderr
     place = f"{finding.file}:{finding.line}:{finding.column}" if finding.line else finding.file
     colour = "red" if finding.severity == "error" else "yellow"
-    line = f"{paint(clean(place), 'bold', sys.stderr)}: {paint(finding.severity, colour, sys.stderr)}: "
+    line = f"{paint(clean(place), 'bold', stream)}: {paint(finding.severity, colour, stream)}: "
     line += f"{clean(finding.message)} [{finding.rule}]"
     if finding.pointer:
         line += f"\n    at {clean(finding.pointer)}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -253,7 +253,7 @@ class Runs:
         outcome = await self._driving().wait_closed(run_id)
         return outcome.status, outcome.output, outcome.failure
 
-    async def follow(self, run_id: str) -> AsyncIterator[dict[str, Any]]:
+    async def follow(self, run_id: str) -> AsyncGenerator[dict[str, Any], None]:
         """Lifecycle CloudEvents of a run: those so far, then each as it comes, until the run ends.
 
         Raises:
@@ -262,7 +262,7 @@ class Runs:
         record = await self._record(run_id)
         return self._following(self._driving(), record)
 
-    async def _following(self, host: EmbeddedHost, record: RunRecord) -> AsyncIterator[dict[str, Any]]:
+    async def _following(self, host: EmbeddedHost, record: RunRecord) -> AsyncGenerator[dict[str, Any], None]:
         follower = Lifecycle(self._definitions.plan(record.digest), record.id)
         seen = 0
         # Subscribed before the first read, so nothing can happen unseen in between.
@@ -275,7 +275,7 @@ class Runs:
                 if follower.closed or await anext(changes, None) is None:
                     return
 
-    async def follow_all(self) -> AsyncIterator[dict[str, Any]]:
+    async def follow_all(self) -> AsyncGenerator[dict[str, Any], None]:
         """Lifecycle CloudEvents of all runs, of what happens from now on."""
         host = self._driving()
         since_ms = time.time_ns() // 1_000_000

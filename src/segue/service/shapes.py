@@ -278,8 +278,7 @@ class ModelView(Shape, frozen=True, kw_only=True):
 
 
 class Health(Shape, frozen=True, kw_only=True):
-    """Liveness and readiness. `unfinished` counts the runs that have not ended."""
+    """Liveness and readiness. It is told without a token, so it tells nothing else."""
 
     status: str
     version: str
-    unfinished: int | None = None

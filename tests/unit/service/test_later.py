@@ -41,7 +41,7 @@ async def test_the_heavy_ones_are_made_once_and_not_before(made: Any) -> None:
         assert handlers[name] is not None
     assert count == []
 
-    command = Perform(id=1, handler="http", arguments={"method": "get"}, name="x", pointer="/do/0/x", effect=1)
+    command = Perform(id=1, handler="http", arguments={"method": "get"}, name="x", pointer="/do/0/x", effect="1")
     assert handlers["http"].recovery(command) == "repeat"
     assert handlers["shell"].recovery(command) == "ask"
     assert len(count) == 1
