@@ -96,13 +96,15 @@ def test_the_token_is_made_once_and_is_the_owners_alone(tmp_path: Path) -> None:
     told = []
     for _ in range(2):
         process = start(["serve", "--data", data, "--port", "0"])
-        assert process.stdout is not None
-        assert "http://127.0.0.1:" in process.stdout.readline()
-        server = json.loads((data / "server.json").read_text())
-        assert request(f"{server['url']}/api/v1/runs")[0] == 401
-        assert request(f"{server['url']}/api/v1/runs", server["token"])[0] == 200
-        process.send_signal(signal.SIGTERM)
-        told.append(process.communicate(timeout=20)[1])
+        try:
+            assert process.stdout is not None
+            assert "http://127.0.0.1:" in process.stdout.readline()
+            server = json.loads((data / "server.json").read_text())
+            assert request(f"{server['url']}/api/v1/runs")[0] == 401
+            assert request(f"{server['url']}/api/v1/runs", server["token"])[0] == 200
+        finally:
+            process.send_signal(signal.SIGTERM)
+            told.append(process.communicate(timeout=20)[1])
         assert process.returncode == 0
 
     token = (data / "token").read_text().strip()
@@ -174,10 +176,11 @@ def test_a_signal_cancels_the_run_of_a_document(cli: Cli, tmp_path: Path, number
     """Ctrl-C is an answer, not a crash: the report still comes."""
     data = tmp_path / "run"
     process = start(["run", "waits.yaml", "--json", "--data", data], cwd=tmp_path)
-    wait_until(lambda: (data / "segue.db").exists() and _has_run(data))
-
-    process.send_signal(number)
-    out, err = process.communicate(timeout=20)
+    try:
+        wait_until(lambda: (data / "segue.db").exists() and _has_run(data))
+    finally:
+        process.send_signal(number)
+        out, err = process.communicate(timeout=20)
 
     assert process.returncode == 3, err
     report = json.loads(out)
