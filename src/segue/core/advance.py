@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from segue.core import intervention
 from segue.core.machines import MACHINES, listen
 from segue.core.plan import ActNode, ListenNode, Plan
 from segue.core.state import Frame, Moment, RunState
@@ -15,6 +16,7 @@ from segue.types import (
     AwaitMessages,
     Command,
     Event,
+    FailureReleased,
     MessageConsumed,
     Perform,
     RunCancelled,
@@ -22,6 +24,8 @@ from segue.types import (
     RunResumed,
     RunStarted,
     TaskFailure,
+    TaskRestarted,
+    TaskSkipped,
     TimerFired,
     failure,
 )
@@ -54,6 +58,8 @@ def advance(
     if state is None:
         assert isinstance(event, RunStarted), f"history must begin with RunStarted, not {type(event).__name__}"
         state = RunState(event.run_id, event.seed, event.input, event.at, event.at)
+        state.holds = "hold" in event.flags
+        state.runtime = event.runtime
         turn = Turn(plan, state, event.at, trace)
         turn.start_root()
     elif state.ended is not None:
@@ -67,7 +73,9 @@ def advance(
         turn = Turn(plan, state, state.last_at, trace)
         _APPLY[type(event)](turn, event)
     turn.run()
-    assert state.ended is not None or state.open or state.deferred or state.paused, "the run waits for nothing"
+    assert state.ended is not None or state.open or state.deferred or state.paused or state.held, (
+        "the run waits for nothing"
+    )
     return state, turn.commands
 
 
@@ -202,4 +210,7 @@ _APPLY: dict[type, Callable[[Turn, Any], None]] = {
     RunPaused: _paused,
     RunResumed: _resumed,
     RunCancelled: _cancelled,
+    TaskRestarted: intervention.restart,
+    TaskSkipped: intervention.skip,
+    FailureReleased: intervention.release,
 }

@@ -78,6 +78,12 @@ def _workflow(turn: Turn, _: Frame) -> dict[str, Any]:
     }
 
 
+def _runtime(turn: Turn, _: Frame) -> Mapping[str, Any]:
+    """As it was when the run started, whatever release replays it."""
+    version = turn.state.runtime
+    return {**turn.plan.runtime, "version": version} if version else turn.plan.runtime
+
+
 def _authorization(_: Turn, frame: Frame) -> dict[str, Any] | None:
     node = frame.node
     if isinstance(node, ActNode) and node.authorization is not None:
@@ -102,7 +108,7 @@ _RESOLVERS: dict[str, Callable[[Turn, Frame], Any]] = {
     "output": lambda turn, frame: turn.output,
     "task": _task,
     "workflow": _workflow,
-    "runtime": lambda turn, frame: turn.plan.runtime,
+    "runtime": _runtime,
     "authorization": _authorization,
     "steps": _steps,
 }

@@ -67,6 +67,7 @@ class RunState(msgspec.Struct):
             detached acts are left in it; the run is done with the world when it is empty.
         frames: Tasks that have started and not ended, by id.
         timers: Which frame a timer belongs to, and what for.
+        holds: Failures that nobody catches wait for a person. held: tasks that do, with their failures, by id.
         correlations: Values of the instance's correlation keys.
         last_at: Time of the newest event applied.
     """
@@ -83,6 +84,9 @@ class RunState(msgspec.Struct):
     deferred: list[Deferred] = []
     next_id: int = 1
     paused: bool = False
+    holds: bool = False
+    held: dict[int, Failure] = {}
+    runtime: str = ""
     ended: RunStatus | None = None
     output: Any = None
     failure: Failure | None = None
@@ -99,7 +103,9 @@ class RunState(msgspec.Struct):
             return self.ended
         if self.paused:
             return "suspended"
-        return "running" if any(isinstance(c, Perform) for c in self.open.values()) else "waiting"
+        if any(isinstance(c, Perform) for c in self.open.values()):
+            return "running"
+        return "waiting" if self.open or not self.held else "suspended"
 
 
 assert {"completed", "faulted", "cancelled"} == CLOSED
@@ -109,7 +115,7 @@ class Moment(msgspec.Struct, frozen=True, omit_defaults=True):
     """One observation of a run, for displays and lifecycle events. Never stored: recomputed from history.
 
     Attributes:
-        what: `started`, `completed`, `faulted`, `cancelled`, `skipped`, `retried`, `decided`, `waiting`,
+        what: `started`, `completed`, `faulted`, `held`, `cancelled`, `skipped`, `retried`, `decided`, `waiting`,
             `suspended`, `resumed`, `correlation-started`, `correlation-completed`.
         pointer: JSON Pointer of the task; empty for the run itself.
         kind: The task's kind; `workflow` for the run itself.

@@ -55,6 +55,7 @@ class Turn:
         "commands",
         "current",
         "fuel",
+        "holding",
         "now",
         "output",
         "plan",
@@ -75,6 +76,7 @@ class Turn:
         self.agenda: list[Step] = []
         self.current: Frame | None = None
         self.fuel = TASKS_PER_EVENT_MAX
+        self.holding = state.holds
         self.output: Any = None
         self.raw_output: Any = None
 
@@ -121,18 +123,16 @@ class Turn:
         self._close_one(frame)
         if self.trace is not None:
             self.observe("completed", frame, output)
-        parent = frame.parent
-        if parent is None:
+        if frame.parent is None:
             self._end("completed", output=output)
             return
-        if node.keep:
-            if parent.steps is None:
-                parent.steps = {}
-            parent.steps[node.name] = output
-        self.agenda.append((self._child_done, parent, node, output, node.then if then is None else then))
+        self.pass_on(frame, output, node.then if then is None else then)
 
     def fault(self, frame: Frame, reason: Failure, *, alone: bool = False) -> None:
         """End a task, and everything below it, with a failure that its parent may handle.
+
+        Where the run holds failures and nobody above would catch this one, the task stays instead, and waits for
+        a person. A `raise` means what it says and is never held.
 
         Args:
             alone: Nothing is below it, so nothing needs to be looked for.
@@ -141,6 +141,9 @@ class Turn:
         self.raw_output = self.output = None
         if not alone:
             self.close_below(frame)
+        if self.holding and frame.node.kind != "raise" and self._falls_through(frame, reason):
+            self._hold(frame, reason)
+            return
         self._close_one(frame)
         if self.trace is not None:
             self.observe("faulted", frame, reason)
@@ -160,6 +163,16 @@ class Turn:
                 self.observe("cancelled", other)
         if self.state.deferred:
             self.state.deferred = [d for d in self.state.deferred if not d.parent.closed and d.parent is not frame]
+
+    def pass_on(self, frame: Frame, output: Any, then: int) -> None:
+        """Tell the parent of a task that has ended that it is done, with this output."""
+        node, parent = frame.node, frame.parent
+        assert parent is not None
+        if node.keep:
+            if parent.steps is None:
+                parent.steps = {}
+            parent.steps[node.name] = output
+        self.agenda.append((self._child_done, parent, node, output, then))
 
     def start_timer(self, frame: Frame, purpose: str, wait_ms: int) -> int:
         """Ask for a timer that answers to this frame's machine; returns its id."""
@@ -290,14 +303,45 @@ class Turn:
             _require(node.export_check(context), "context")
         frame.thread.context = context  # ruling R12: only after its check
 
+    def _falls_through(self, frame: Frame, reason: Failure) -> bool:
+        """Nobody above would catch this failure of the task."""
+        child, above = frame, frame.parent
+        if above is None:
+            return False
+        while above is not None:
+            if MACHINES[above.node.kind].would_handle(self, above, child.node, reason):
+                return False
+            child, above = above, above.parent
+        return True
+
+    def _hold(self, frame: Frame, reason: Failure) -> None:
+        self._stop_work(frame)
+        self.state.frames[frame.id] = frame
+        self.state.held[frame.id] = reason
+        if self.trace is not None:
+            self.observe("held", frame, reason)
+
+    def end_one(self, frame: Frame) -> None:
+        """Close a live task and everything below it, without telling its parent."""
+        self.close_below(frame)
+        self._close_one(frame)
+
     def _close_one(self, frame: Frame) -> None:
         frame.closed = True
         if self.state.frames.pop(frame.id, None) is None:
             return
+        if self.state.held:
+            self.state.held.pop(frame.id, None)
+        self._stop_work(frame)
+
+    def _stop_work(self, frame: Frame) -> None:
+        """Take back what the task itself has open."""
         if frame.timer:
             self.stop_timer(frame.timer)
+            frame.timer = 0
         if frame.clock:
             self.stop_timer(frame.clock)
+            frame.clock = 0
         if frame.id in self.state.open and not _is_detached(self.state.open[frame.id]):
             self.withdraw(frame.id)
 
@@ -310,6 +354,7 @@ class Turn:
         state.timers.clear()
         state.frames.clear()
         state.deferred.clear()
+        state.held.clear()
         state.ended = status
         state.output = output
         state.failure = reason

@@ -25,7 +25,9 @@ class RunStarted(msgspec.Struct, frozen=True, tag_field="e", tag="run-started", 
         input: The raw workflow input.
         seed: Source of every random draw of this run.
         cause: Who or what started it: `{"kind": "person" | "schedule" | "event" | "run" | "api", ...}`.
-        flags: Semantic changes of the core that this history was written under.
+        flags: Semantic changes of the core that this history was written under, and `hold`: a task whose failure
+            nobody catches waits for a person instead of faulting the run.
+        runtime: Version of Segue that started it, for `$runtime.version`; a later release replays the same.
     """
 
     at: int
@@ -35,6 +37,7 @@ class RunStarted(msgspec.Struct, frozen=True, tag_field="e", tag="run-started", 
     seed: str = ""
     cause: dict[str, Json] = {}
     flags: tuple[str, ...] = ()
+    runtime: str = ""
 
 
 class AttemptSucceeded(msgspec.Struct, frozen=True, tag_field="e", tag="ok", omit_defaults=True):
@@ -97,6 +100,42 @@ class RunCancelled(msgspec.Struct, frozen=True, tag_field="e", tag="cancelled", 
     reason: str = ""
 
 
+class TaskRestarted(msgspec.Struct, frozen=True, tag_field="e", tag="restarted", omit_defaults=True):
+    """An operator let a task start again: one that failed, one that is under way, or an earlier one.
+
+    Attributes:
+        id: The live task that starts again; with `node`, the live task whose list it stands in.
+        node: Index in the plan of the task to go back to. What is under way in that list is cancelled.
+        input: Its new raw input. Left out, a task that starts again keeps its own.
+    """
+
+    at: int
+    id: int
+    node: int | None = None
+    input: Json | msgspec.UnsetType = msgspec.UNSET
+    by: str = ""
+    reason: str = ""
+
+
+class TaskSkipped(msgspec.Struct, frozen=True, tag_field="e", tag="skipped", omit_defaults=True):
+    """An operator gave a live task its output, and the run goes on behind it."""
+
+    at: int
+    id: int
+    output: Json = None
+    by: str = ""
+    reason: str = ""
+
+
+class FailureReleased(msgspec.Struct, frozen=True, tag_field="e", tag="released", omit_defaults=True):
+    """An operator gave up on a held task: its failure goes the way that the document gives it."""
+
+    at: int
+    id: int
+    by: str = ""
+    reason: str = ""
+
+
 Event = (
     RunStarted
     | AttemptSucceeded
@@ -106,4 +145,7 @@ Event = (
     | RunPaused
     | RunResumed
     | RunCancelled
+    | TaskRestarted
+    | TaskSkipped
+    | FailureReleased
 )

@@ -16,7 +16,7 @@ from segue.core.environment import evaluate, is_true
 from segue.core.machines.base import Machine
 from segue.core.plan import Node, Program, Retry, TryNode
 from segue.core.state import Frame
-from segue.types import Failure, canonical_type, failure
+from segue.types import Failure, TaskFailure, canonical_type, failure
 
 if TYPE_CHECKING:
     from segue.core.turn import Turn
@@ -56,6 +56,20 @@ class Try(Machine):
         else:
             self._failed(turn, frame, reason)
 
+    def would_handle(self, turn: Turn, frame: Frame, child: Node, reason: Failure) -> bool:
+        node = frame.node
+        assert isinstance(node, TryNode)
+        if child.section == "catch":
+            return False
+        before = frame.vars
+        frame.vars = {**(before or {}), node.catch_as: reason.as_data()}
+        try:
+            return self._catches(turn, frame, node, reason)
+        except TaskFailure:
+            return True  # its own conditions fail, which is this task's failure and no longer the child's
+        finally:
+            frame.vars = before
+
     def timer(self, turn: Turn, frame: Frame, purpose: str) -> None:
         if purpose == "retry":
             frame.attempt += 1
@@ -73,9 +87,10 @@ class Try(Machine):
         assert isinstance(node, TryNode)
         frame.steps = None
         frame.laps = 0
-        if node.retry is not None and node.retry.attempt_duration is not None:
-            allowed_ms = evaluate(turn, node.retry.attempt_duration, frame.input, frame)
-            frame.clock = turn.start_timer(frame, "attempt", allowed_ms)
+        if node.retry is not None:
+            allowed_ms = _allowed_ms(turn, frame, node.retry)
+            if allowed_ms is not None:
+                frame.clock = turn.start_timer(frame, "attempt", allowed_ms)
         if node.tasks:
             turn.begin(node.tasks[0], frame, frame.input)
         else:
@@ -143,6 +158,17 @@ def _holds(turn: Turn, when: Program | None, except_when: Program | None, frame:
     if when is not None and not is_true(turn, when, frame.input, frame):
         return False
     return except_when is None or not is_true(turn, except_when, frame.input, frame)
+
+
+def _allowed_ms(turn: Turn, frame: Frame, retry: Retry) -> int | None:
+    """How long the attempt that begins now may take, by its own limit and by what is left of the limit of all."""
+    limits = []
+    if retry.attempt_duration is not None:
+        limits.append(int(evaluate(turn, retry.attempt_duration, frame.input, frame)))
+    if retry.duration is not None:
+        spent_ms = turn.now - frame.data.first_at
+        limits.append(int(evaluate(turn, retry.duration, frame.input, frame)) - spent_ms)
+    return min(limits) if limits else None
 
 
 def _value(turn: Turn, program: Program | None, frame: Frame) -> int:

@@ -37,3 +37,7 @@ class Machine:
     def timer(self, turn: Turn, frame: Frame, purpose: str) -> None:
         """A timer of this frame fired; its time-out is not among them."""
         raise AssertionError(f"{type(self).__name__} keeps no timers")
+
+    def would_handle(self, turn: Turn, frame: Frame, child: Node, reason: Failure) -> bool:
+        """Would this failure of a child end here? Asked where runs hold failures; changes nothing."""
+        return False

@@ -75,6 +75,11 @@ class Fork(Machine):
         if not node.compete or join.left == 0:
             turn.fault(frame, reason)
 
+    def would_handle(self, turn: Turn, frame: Frame, child: Node, reason: Failure) -> bool:
+        node = frame.node
+        assert isinstance(node, ForkNode)
+        return node.compete and frame.data.left > 1
+
     def _release(self, turn: Turn, frame: Frame, node: ForkNode, join: Join, done: int) -> None:
         """Start the branches for which `done` was the last thing missing."""
         ready = []
