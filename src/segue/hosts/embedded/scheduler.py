@@ -111,11 +111,14 @@ class Scheduler:
         plan = self._plans.plan(record.digest)
         assert plan.schedule is not None
         now = self._engine.clock.now_ms()
-        run = self._start(plan, record.digest, None, {"kind": "schedule", "due": record.due_at})
+        run_id = self._engine.new_id()
         due = _next_due(plan.schedule, record.due_at, now)
-        follows = run.id if record.kind == "after" else None
+        follows = run_id if record.kind == "after" else None
+        # Kept before the run begins: a run may end as it begins, and its end looks for this record.
         self._keep(ScheduleRecord(*name, record.digest, record.kind, due, follows, record.activated_at))
         self._arm(self._active[name])
+        cause = {"kind": "schedule", "due": record.due_at}
+        self._engine.begin(plan, run_id, digest=record.digest, input=None, cause=cause)
 
     def _start(self, plan: Plan, digest: str, input: Any, cause: dict[str, Any]) -> LiveRun:
         return self._engine.begin(plan, self._engine.new_id(), digest=digest, input=input, cause=cause)
