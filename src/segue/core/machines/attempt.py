@@ -149,7 +149,7 @@ class Try(Machine):
         pause_ms = max(pause_ms, reason.retry_after_ms or 0)
         if retry.duration is not None:
             allowed_ms = evaluate(turn, retry.duration, frame.input, frame)
-            if turn.now + pause_ms - frame.data.first_at > allowed_ms:
+            if turn.now + pause_ms - frame.data.first_at >= allowed_ms:
                 return None
         return pause_ms
 
