@@ -4,7 +4,7 @@
 #   make test       checks and the full test suite (what CI runs)
 #   make test-fast  unit, property and architecture tests only
 #   make check      formatter, linter, strict types, the architecture test
-#   make bench      speed, as ratios against this disk (BENCH_PEERS=1 adds other engines)
+#   make bench      speed, as ratios against this disk (BENCH_PEERS=1 adds other engines, BENCH=--quick a smoke run)
 #   make simulate SEEDS=100000   the simulated world, as long as you like
 #   make lock       resolve the dependencies again
 #   make clean      remove what was built
@@ -67,8 +67,20 @@ check: env
 
 # --- measure ----------------------------------------------------------------------------------
 
-bench: env
-	@$(BIN)/python -m bench
+BENCH ?=
+PEERS := .venv-bench
+
+$(PEERS)/.done: requirements/bench.lock requirements/bench-node/package-lock.json
+	@scripts/make-venv "$(PYTHON)" "$(PEERS)"
+	@echo "installing the engines to measure beside (locked, with hashes)"
+	@$(PEERS)/bin/python -m pip install -q --require-hashes -r requirements/bench.lock
+	@mkdir -p $(PEERS)/node && cp requirements/bench-node/*.json $(PEERS)/node/
+	@if command -v npm >/dev/null; then cd $(PEERS)/node && npm ci --ignore-scripts --no-audit --no-fund --silent; \
+	  else echo "npm is missing: Restate will not be measured"; fi
+	@touch $@
+
+bench: env $(if $(filter-out 0,$(BENCH_PEERS)),$(PEERS)/.done)
+	@BENCH_PEERS=$(BENCH_PEERS) $(BIN)/python -m bench $(BENCH)
 
 simulate: env
 	@$(BIN)/python -m segue.hosts.simulated --seeds $(SEEDS) --workers $(WORKERS)
@@ -79,4 +91,4 @@ lock: $(BIN)/python
 	@scripts/lock "$(BIN)"
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis var
+	rm -rf $(VENV) $(PEERS) .mypy_cache .ruff_cache .pytest_cache .hypothesis var

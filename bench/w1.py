@@ -1,95 +1,137 @@
 """W1: many runs of ten durable steps at once, and one run alone.
 
-    python -m bench.w1 [--runs 200,2000] [--rounds 3] [--json]
+    python -m bench.w1 [--quick] [--rounds 5] [--json]
 
-Every step is an inline Python function behind the real host, core and store, with full fsync. Beside it, in the same
-process and on the same disk, the bare loop with group commit (`_baseline.py`). Printed is the median round.
+Measured with full fsync, twice. The *document* is the real thing: compiled from text, with expressions in every step,
+opened and started through the Python API, acting through the handler of Python functions. The *plan* is built by hand
+and acts without a handler's work: what host, core and store can do at most. Beside both, in the same process, on the
+same disk, in turns: the bare loop with group commit, which waits as many at a time and writes as many rows.
+
+Starting the runs and hearing of their end is inside the measured time, opening and publishing are not. Every measure
+begins with a wave that does not count.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import json
 import statistics
-import sys
-import tempfile
 import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+from bench import _document
 from bench._baseline import bare_commit_ms, baseline
+from bench._document import INPUT
+from bench._figures import BARE_LOOP, Effort, Figure, command
 from bench._plans import DIGEST, NoSecrets, Plans, Step, chain
-
-from segue.hosts import EmbeddedHost, HostSettings
+from segue.hosts import EmbeddedHost, HostSettings, RunOutcome
 
 STEPS = 10
 
+Wave = Callable[[int], Awaitable[None]]
+"""Do so many runs at once, and check them."""
 
-async def measure(folder: Path, runs: int) -> float:
-    """Durable steps per second of the embedded host."""
+
+async def of_document(folder: Path, runs: int, waves: int) -> float:
+    """Durable steps per second of a document, through the Python API."""
+    async with _document.opened(folder, _document.chain(STEPS)) as (house, calls):
+
+        async def one() -> Any:
+            return await (await house.start("bench/chain", input=INPUT)).result()
+
+        async def wave(number: int) -> None:
+            before = calls.number
+            outputs = await asyncio.gather(*(one() for _ in range(number)))
+            assert all(output["step"] == STEPS - 1 for output in outputs), outputs[0]
+            assert calls.number - before == number * STEPS
+
+        return await _rate(wave, runs, waves)
+
+
+async def of_plan(folder: Path, runs: int, waves: int) -> float:
+    """Durable steps per second of a plan built by hand, straight at the host."""
     step = Step()
-    settings = HostSettings(tune_gc=True)
     opening = EmbeddedHost.open(
-        folder, handlers={"bench": step}, plans=Plans(chain(STEPS)), secrets=NoSecrets(), settings=settings
+        folder,
+        handlers={"bench": step},
+        plans=Plans(chain(STEPS)),
+        secrets=NoSecrets(),
+        settings=HostSettings(tune_gc=True),
     )
     async with opening as host:
-        began = time.perf_counter()
-        ids = await host.start_many(DIGEST, [{"customer": i} for i in range(runs)])
-        outcomes = await asyncio.gather(*(host.wait_closed(run_id) for run_id in ids))
-        took = time.perf_counter() - began
-    assert all(o.status == "completed" for o in outcomes), outcomes[0]
-    assert step.calls == runs * STEPS
-    return runs * STEPS / took
+
+        async def wave(number: int) -> None:
+            before = step.calls
+            ids = await host.start_many(DIGEST, [{"customer": i} for i in range(number)])
+            outcomes = await asyncio.gather(*(host.wait_closed(run_id) for run_id in ids))
+            assert all(outcome.status == "completed" for outcome in outcomes), outcomes[0]
+            assert step.calls - before == number * STEPS
+
+        return await _rate(wave, runs, waves)
 
 
-async def alone_ms(folder: Path, rounds: int = 20) -> float:
-    """How long one run of ten steps takes when nothing else happens, in milliseconds (median)."""
+async def _rate(wave: Wave, runs: int, waves: int) -> float:
+    await wave(runs)
+    began = time.perf_counter()
+    for _ in range(waves):
+        await wave(runs)
+    return waves * runs * STEPS / (time.perf_counter() - began)
+
+
+async def document_alone_ms(folder: Path, times: int) -> float:
+    """How long one run of the document takes when nothing else happens, in milliseconds (median)."""
+    async with _document.opened(folder, _document.chain(STEPS)) as (house, _):
+
+        async def one() -> Any:
+            return await (await house.start("bench/chain", input=INPUT)).result()
+
+        return await _median_ms(one, times)
+
+
+async def plan_alone_ms(folder: Path, times: int) -> float:
+    """The same of the plan built by hand."""
     opening = EmbeddedHost.open(folder, handlers={"bench": Step()}, plans=Plans(chain(STEPS)), secrets=NoSecrets())
-    times = []
     async with opening as host:
-        for _ in range(rounds):
-            began = time.perf_counter()
-            run_id = await host.start(DIGEST, {"customer": 1})
-            await host.wait_closed(run_id)
-            times.append(time.perf_counter() - began)
-    return statistics.median(times) * 1000
+
+        async def one() -> RunOutcome:
+            return await host.wait_closed(await host.start(DIGEST, {"customer": 1}))
+
+        return await _median_ms(one, times)
 
 
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", default="200,2000")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--folder", help="where to put the files; must be on the disk to be measured")
-    arguments = parser.parse_args()
-    results: list[dict[str, Any]] = []
-    with tempfile.TemporaryDirectory(dir=arguments.folder or Path.cwd()) as name:
-        folder = Path(name)
-        for runs in map(int, arguments.runs.split(",")):
-            # Alternating, so that whatever else the machine does meets both.
-            pairs = [
-                (asyncio.run(measure(folder / f"w1-{runs}-{i}", runs)), asyncio.run(baseline(folder, runs=runs)))
-                for i in range(arguments.rounds)
-            ]
-            ours, bare = (statistics.median(side) for side in zip(*pairs, strict=True))
-            results.append({"workload": "W1", "runs": runs, "steps_per_s": ours, "bare": bare, "ratio": ours / bare})
-        single, commit = asyncio.run(alone_ms(folder / "alone")), bare_commit_ms(folder)
-        ratio = single / (STEPS * commit)
-        results.append({"workload": "W1 alone", "ms": single, "ten_bare_commits_ms": STEPS * commit, "ratio": ratio})
-    if arguments.json:
-        json.dump(results, sys.stdout, indent=2)
-        return
-    *many, alone = results
-    for r in many:
-        rates = f"{r['steps_per_s']:>9,.0f} steps/s, bare loop {r['bare']:>9,.0f}, {r['ratio']:.1%}"
-        print(f"W1 {r['runs']:>5} runs: {rates}")
-    print(
-        f"W1 alone: {alone['ms']:.2f} ms for ten steps, ten bare commits {alone['ten_bare_commits_ms']:.2f} ms,"
-        f" x{alone['ratio']:.2f}"
-    )
+async def _median_ms(one: Callable[[], Awaitable[Any]], times: int) -> float:
+    await one()
+    found = []
+    for _ in range(times):
+        began = time.perf_counter()
+        await one()
+        found.append((time.perf_counter() - began) * 1000)
+    return statistics.median(found)
+
+
+def measure(effort: Effort) -> list[Figure]:
+    """All figures of W1."""
+    found = []
+    ways = (("document", of_document), ("plan alone, no handler", of_plan))
+    for runs in (20,) if effort.quick else (200, 2000):
+        waves = 1 if effort.quick else max(1, 1000 // runs)
+        for name, way in ways:
+            pairs = []
+            for number in range(effort.rounds):
+                ours = asyncio.run(way(effort.folder / f"{name[:4]}-{runs}-{number}", runs, waves))
+                pairs.append((ours, asyncio.run(baseline(effort.folder, runs=runs, steps=STEPS * waves * 4))))
+            what = f"{runs:,} runs of ten steps at once, {name}"
+            found.append(Figure.compared("W1", what, "steps/s", BARE_LOOP, pairs))
+    alone = (("document", document_alone_ms), ("plan alone, no handler", plan_alone_ms))
+    for name, way_alone in alone:
+        pairs = []
+        for number in range(effort.rounds):
+            took = asyncio.run(way_alone(effort.folder / f"{name[:4]}-alone-{number}", 5 if effort.quick else 50))
+            pairs.append((took, STEPS * bare_commit_ms(effort.folder)))
+        found.append(Figure.compared("W1", f"one run of ten steps alone, {name}", "ms", "ten bare commits", pairs))
+    return found
 
 
 if __name__ == "__main__":
-    main()
+    command(measure, __doc__)

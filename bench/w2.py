@@ -1,29 +1,45 @@
 """W2: a fan-out: one run whose branches all act at once, and many such runs.
 
-    python -m bench.w2 [--branches 100,1000] [--runs 50] [--json]
+    python -m bench.w2 [--quick] [--rounds 5] [--json]
 
-The rate is acts per second, joins included. Beside it the bare loop with group commit and as many waiters.
+The rate is acts per second, joins included, of twenty runs at once; beside it the bare loop with group commit and as
+many waiters as a run has branches. One run alone stands beside two bare commits: it cannot do with fewer, since its
+acts may begin only when its start is on disk. *Document* and *plan* as in W1.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import json
-import sys
-import tempfile
+import statistics
 import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
-from bench._baseline import baseline
+from bench import _document
+from bench._baseline import bare_commit_ms, baseline
+from bench._document import INPUT
+from bench._figures import BARE_LOOP, Effort, Figure, command
 from bench._plans import DIGEST, NoSecrets, Plans, Step, fan_out
-
 from segue.hosts import EmbeddedHost, HostSettings
 
+_AT_ONCE = 20
 
-async def measure(folder: Path, branches: int, runs: int) -> tuple[float, float]:
-    """Acts per second over all runs, and milliseconds for one run alone (median of five)."""
+
+async def of_document(folder: Path, branches: int, runs: int) -> tuple[float, float]:
+    """Acts per second of a document, and milliseconds for one run alone."""
+    async with _document.opened(folder, _document.fan_out(branches)) as (house, calls):
+
+        async def one() -> None:
+            output = await (await house.start("bench/fan", input=INPUT)).result()
+            assert len(output) == branches
+
+        found = await _both(one, branches, runs)
+        assert calls.number % branches == 0
+        return found
+
+
+async def of_plan(folder: Path, branches: int, runs: int) -> tuple[float, float]:
+    """The same of a plan built by hand, straight at the host."""
     opening = EmbeddedHost.open(
         folder,
         handlers={"bench": Step()},
@@ -32,43 +48,44 @@ async def measure(folder: Path, branches: int, runs: int) -> tuple[float, float]
         settings=HostSettings(tune_gc=True),
     )
     async with opening as host:
-        alone = []
-        for _ in range(5):
-            began = time.perf_counter()
-            await host.wait_closed(await host.start(DIGEST, {"customer": 1}))
-            alone.append((time.perf_counter() - began) * 1000)
+
+        async def one() -> None:
+            outcome = await host.wait_closed(await host.start(DIGEST, {"customer": 1}))
+            assert outcome.status == "completed" and len(outcome.output) == branches  # noqa: PT018
+
+        return await _both(one, branches, runs)
+
+
+async def _both(one: Callable[[], Awaitable[None]], branches: int, runs: int) -> tuple[float, float]:
+    alone = []
+    for _ in range(8):
         began = time.perf_counter()
-        ids = await host.start_many(DIGEST, [{"customer": i} for i in range(runs)])
-        outcomes = await asyncio.gather(*(host.wait_closed(run_id) for run_id in ids))
-        took = time.perf_counter() - began
-    assert all(o.status == "completed" and len(o.output) == branches for o in outcomes)
-    return runs * branches / took, sorted(alone)[2]
+        await one()
+        alone.append((time.perf_counter() - began) * 1000)
+    began = time.perf_counter()
+    await asyncio.gather(*(one() for _ in range(runs)))
+    # The first three only warm up.
+    return runs * branches / (time.perf_counter() - began), statistics.median(alone[3:])
 
 
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--branches", default="100,1000")
-    parser.add_argument("--runs", type=int, default=50)
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--folder", help="where to put the files; must be on the disk to be measured")
-    arguments = parser.parse_args()
-    results: list[dict[str, Any]] = []
-    with tempfile.TemporaryDirectory(dir=arguments.folder or Path.cwd()) as name:
-        for branches in map(int, arguments.branches.split(",")):
-            rate, alone = asyncio.run(measure(Path(name) / f"w2-{branches}", branches, arguments.runs))
-            bare = asyncio.run(baseline(Path(name), runs=branches, steps=arguments.runs))
-            found = {"workload": "W2", "branches": branches, "steps_per_s": rate, "alone_ms": alone}
-            results.append({**found, "bare": bare, "ratio": rate / bare})
-    if arguments.json:
-        json.dump(results, sys.stdout, indent=2)
-        return
-    for r in results:
-        print(
-            f"W2 {r['branches']:>5} branches: {r['steps_per_s']:>9,.0f} acts/s, one run alone {r['alone_ms']:.1f} ms,"
-            f" bare loop {r['bare']:>9,.0f}, {r['ratio']:.1%}"
-        )
+def measure(effort: Effort) -> list[Figure]:
+    """All figures of W2."""
+    found = []
+    for branches in (10,) if effort.quick else (100, 1000):
+        for name, way in (("document", of_document), ("plan alone, no handler", of_plan)):
+            rates, alone = [], []
+            for number in range(effort.rounds):
+                folder = effort.folder / f"{name[:4]}-{branches}-{number}"
+                rate, took = asyncio.run(way(folder, branches, _AT_ONCE))
+                steps = 10 if effort.quick else 100_000 // branches
+                rates.append((rate, asyncio.run(baseline(effort.folder, runs=branches, steps=steps))))
+                alone.append((took, 2 * bare_commit_ms(effort.folder)))
+            what = f"{_AT_ONCE} runs with {branches:,} branches at once, {name}"
+            found.append(Figure.compared("W2", what, "acts/s", BARE_LOOP, rates))
+            what = f"one run with {branches:,} branches alone, {name}"
+            found.append(Figure.compared("W2", what, "ms", "two bare commits", alone))
+    return found
 
 
 if __name__ == "__main__":
-    main()
+    command(measure, __doc__)

@@ -1,28 +1,26 @@
 """W3: runs that only wait: how fast they start, what they cost while parked, how fast they wake.
 
-    python -m bench.w3 [--runs 100000] [--json]
+    python -m bench.w3 [--quick] [--rounds N] [--json]
 
 Memory is the growth of the process's resident set while all the runs are started and parked. A pass of the same
 kind before it fills caches and pools, and no more than so many runs are let into memory at once, so that what is
-counted belongs to the parked runs and not to the rush.
+counted belongs to the parked runs and not to the rush. Beside it the resident set of an asyncio task that sleeps,
+which is what a waiting run costs where it has to stay in memory, without any state of its own.
+
+A wake is an operator's control of a parked run, from the call to its answer: read, fold, apply, commit.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import gc
-import json
 import statistics
-import sys
-import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
-from bench._baseline import baseline
+from bench._baseline import bare_commit_ms, baseline
+from bench._figures import BARE_LOOP, Effort, Figure, command
 from bench._plans import DIGEST, NoSecrets, Plans, sleeper
-
 from segue.hosts import EmbeddedHost, HostSettings
 from segue.types import RunCancelled
 
@@ -57,8 +55,8 @@ async def until_fewer(host: EmbeddedHost, most: int) -> None:
         await asyncio.sleep(0.01)
 
 
-async def measure(folder: Path, runs: int) -> dict[str, Any]:
-    """All figures."""
+async def parked(folder: Path, runs: int) -> tuple[float, float, list[float]]:
+    """Starts per second, bytes for each parked run, and milliseconds for each wake."""
     opening = EmbeddedHost.open(
         folder,
         handlers={},
@@ -67,7 +65,7 @@ async def measure(folder: Path, runs: int) -> dict[str, Any]:
         settings=HostSettings(park_after_ms=500, tune_gc=True),
     )
     async with opening as host:
-        await start(host, 2 * _LIVE_MAX)
+        await start(host, min(runs, 2 * _LIVE_MAX))
         await until_fewer(host, 0)
         gc.collect()
         before = resident_bytes()
@@ -78,38 +76,45 @@ async def measure(folder: Path, runs: int) -> dict[str, Any]:
         wakes = []
         for run_id in ids[:_WAKES]:
             began = time.perf_counter()
-            await host.control(run_id, RunCancelled(at=0))
+            assert await host.control(run_id, RunCancelled(at=0))
             wakes.append((time.perf_counter() - began) * 1000)
-    wakes.sort()
-    return {
-        "workload": "W3",
-        "runs": runs,
-        "starts_per_s": rate,
-        "bytes_per_parked_run": each,
-        "wake_ms_median": statistics.median(wakes),
-        "wake_ms_p99": wakes[int(len(wakes) * 0.99)],
-    }
+    return rate, each, wakes
 
 
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=100_000)
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--folder", help="where to put the files; must be on the disk to be measured")
-    arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir=arguments.folder or Path.cwd()) as name:
-        found = asyncio.run(measure(Path(name) / "w3", arguments.runs))
-        found["bare"] = asyncio.run(baseline(Path(name), runs=_AT_ONCE, steps=arguments.runs // _AT_ONCE))
-    if arguments.json:
-        json.dump([found], sys.stdout, indent=2)
-        return
-    print(
-        f"W3 {found['runs']} parked runs: {found['starts_per_s']:,.0f} starts/s (bare appends {found['bare']:,.0f}),"
-        f" {found['bytes_per_parked_run']:.0f} bytes each, awake and answered in {found['wake_ms_median']:.1f} ms"
-        f" (p99 {found['wake_ms_p99']:.1f})"
-    )
+async def sleeping_task_bytes(number: int) -> float:
+    """What an asyncio task that sleeps takes of the resident set."""
+    gc.collect()
+    before = resident_bytes()
+    tasks = [asyncio.create_task(asyncio.sleep(3600)) for _ in range(number)]
+    await asyncio.sleep(0)
+    each = (resident_bytes() - before) / number
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    return each
+
+
+def measure(effort: Effort) -> list[Figure]:
+    """All figures of W3. Long, so two rounds are enough unless more are asked for."""
+    runs = 2_000 if effort.quick else 100_000
+    # First, in a process that has not grown yet.
+    task_bytes = asyncio.run(sleeping_task_bytes(runs // 2))
+    starts, sizes, wakes, tails = [], [], [], []
+    for number in range(min(effort.rounds, 2)):
+        rate, each, woken = asyncio.run(parked(effort.folder / f"w3-{number}", runs))
+        bare = asyncio.run(baseline(effort.folder, runs=_AT_ONCE, steps=runs // _AT_ONCE))
+        commit = bare_commit_ms(effort.folder)
+        starts.append((rate, bare))
+        sizes.append((each, task_bytes))
+        wakes.append((statistics.median(woken), commit))
+        tails.append((sorted(woken)[int(len(woken) * 0.99)], commit))
+    return [
+        Figure.compared("W3", f"starting {runs:,} runs that wait", "runs/s", BARE_LOOP, starts),
+        Figure.compared("W3", "memory of each parked run", "B", "a sleeping asyncio task", sizes),
+        Figure.compared("W3", "waking one, until answered, median", "ms", "one bare commit", wakes),
+        Figure.compared("W3", "waking one, until answered, 99th percentile", "ms", "one bare commit", tails),
+    ]
 
 
 if __name__ == "__main__":
-    main()
+    command(measure, __doc__)
