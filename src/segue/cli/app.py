@@ -25,6 +25,8 @@ _COMMANDS: Final = {
     "validate": ("segue.cli.documents:validate", "Say everything that is wrong with documents."),
     "schema": ("segue.cli.documents:schema", "Print the JSON Schema of documents, for editors."),
     "publish": ("segue.cli.documents:publish", "Publish documents."),
+    "backup": ("segue.cli.backup:backup", "Back up a data folder, also a busy one."),
+    "restore": ("segue.cli.backup:restore", "Make a data folder from a backup."),
     "version": ("segue.cli.documents:version", "Print the version."),
 }
 _GROUPS: Final = {

@@ -7,6 +7,7 @@ Open `service.py` first, then `runs.py`.
 """
 
 from segue.dsl import document_schema
+from segue.service.backups import BackupView, NewBackup, backup_of_folder, backup_of_server, restore_folder
 from segue.service.connections import NewConnection
 from segue.service.definitions import Definitions
 from segue.service.errors import (
@@ -77,6 +78,7 @@ __all__ = [
     "PROBLEMS",
     "PROBLEM_BASE",
     "Action",
+    "BackupView",
     "ConnectionDetail",
     "ConnectionTest",
     "ConnectionView",
@@ -87,6 +89,7 @@ __all__ = [
     "HostError",
     "Lifecycle",
     "ModelView",
+    "NewBackup",
     "NewConnection",
     "Observation",
     "OpenCommand",
@@ -116,6 +119,8 @@ __all__ = [
     "WorkflowRef",
     "WorkflowSummary",
     "as_refusal",
+    "backup_of_folder",
+    "backup_of_server",
     "document_schema",
     "error_of",
     "lifecycle_of",
@@ -126,5 +131,6 @@ __all__ = [
     "open_service",
     "parse_workflow",
     "register",
+    "restore_folder",
     "run_document",
 ]

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from segue.store import FolderInUse, FolderNotUsable, HostError
+from segue.store import BackupRefused, DiskLow, FolderInUse, FolderNotUsable, HostError
 from segue.types import Failure
 
 EXIT_COMPLETED: Final = 0
@@ -128,6 +128,12 @@ PROBLEMS: Final[dict[str, ProblemKind]] = {
         "The same `Idempotency-Key` was used to start a run with another workflow or input.",
         "Use a fresh key for each distinct request.",
     ),
+    "backup-refused": ProblemKind(
+        409,
+        "The backup cannot be made or restored like this",
+        "The file exists, does not verify, or the folder to restore to holds data.",
+        "Do what the detail says; docs/operations.md tells more.",
+    ),
     "body-too-large": ProblemKind(
         413,
         "The body is too large",
@@ -219,6 +225,12 @@ PROBLEMS: Final[dict[str, ProblemKind]] = {
         "Nothing answers at the address of the server, or it answers with something else.",
         "Check SEGUE_URL, or start a server with `segue serve`.",
     ),
+    "disk-low": ProblemKind(
+        507,
+        "The disk is nearly full",
+        "Less disk space is free than the setting `disk_free_min_mb` asks for: new runs and events are not taken.",
+        "Free disk space. What is under way goes on, and new work is taken again by itself.",
+    ),
 }
 
 
@@ -300,6 +312,10 @@ def as_refusal(error: BaseException) -> ServiceError | None:
         return ServiceError("folder-busy", f"{error}.")
     if isinstance(error, FolderNotUsable):
         return ServiceError("folder-unusable", f"{error}.")
+    if isinstance(error, BackupRefused):
+        return ServiceError("backup-refused", f"{error}.")
+    if isinstance(error, DiskLow):
+        return ServiceError("disk-low", f"{error}.")
     if isinstance(error, HostError):
         return ServiceError("not-ready", f"{error}.")
     return None

@@ -1,28 +1,34 @@
 """Store: everything that lasts, in one SQLite file: runs, history, events, definitions, connections.
 
 `folder.py` opens a data folder, `migrations/` holds its tables, `batch.py` and `commit.py` write it, `reading.py` and
-the records read it, `codec.py` is the one place between values and their stored form. No rule of workflows lives
-here: the store does not know what an event means. Open `store.py` first, then `batch.py`.
+the records read it, `codec.py` is the one place between values and their stored form. `mark.py` notices an older
+file, `backup.py` copies one. No rule of workflows lives here: the store does not know what an event means.
+Open `store.py` first, then `batch.py`.
 """
 
 from segue.store import codec, records, runs
+from segue.store.backup import BACKUPS_NAME, Manifest, back_up, restore
 from segue.store.batch import Batch
 from segue.store.commit import GroupCommit
-from segue.store.errors import Conflict, FolderInUse, FolderNotUsable, HostError
+from segue.store.errors import BackupRefused, Conflict, DiskLow, FolderInUse, FolderNotUsable, HostError
 from segue.store.records import Definition, EffectRecord, ScheduleRecord, StoredEvent
 from segue.store.runs import PAGE_MAX, Residence, RunFilter, RunPage, RunRecord
 from segue.store.store import Store
 
 __all__ = [
+    "BACKUPS_NAME",
     "PAGE_MAX",
+    "BackupRefused",
     "Batch",
     "Conflict",
     "Definition",
+    "DiskLow",
     "EffectRecord",
     "FolderInUse",
     "FolderNotUsable",
     "GroupCommit",
     "HostError",
+    "Manifest",
     "Residence",
     "RunFilter",
     "RunPage",
@@ -30,7 +36,9 @@ __all__ = [
     "ScheduleRecord",
     "Store",
     "StoredEvent",
+    "back_up",
     "codec",
     "records",
+    "restore",
     "runs",
 ]

@@ -58,6 +58,11 @@ class GroupCommit:
         self._thread.start()
 
     @property
+    def writes(self) -> int:
+        """How often a batch was given to the disk so far; failed attempts count too."""
+        return self._writes
+
+    @property
     def is_writing(self) -> bool:
         """A batch is on its way to the disk, or waits to be tried again."""
         return self._writing is not None

@@ -21,3 +21,11 @@ class FolderNotUsable(HostError):
 
 class Conflict(Exception):
     """What was to be stored contradicts what is stored already; the caller must choose another name or version."""
+
+
+class BackupRefused(HostError):
+    """A backup cannot be made or restored as asked; nothing was changed."""
+
+
+class DiskLow(HostError):
+    """The disk is nearly full, so new work is not taken; what is under way goes on."""

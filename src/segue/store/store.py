@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import time
 from collections.abc import Callable, Iterable
@@ -12,8 +13,9 @@ from segue.store import records, runs
 from segue.store.batch import Batch, prepare
 from segue.store.codec import encode, pack
 from segue.store.commit import GroupCommit
-from segue.store.errors import Conflict
+from segue.store.errors import Conflict, FolderNotUsable
 from segue.store.folder import DATABASE_NAME, FolderLock, open_writer
+from segue.store.mark import Mark, Position, check_present, statement
 from segue.store.reading import Readers
 from segue.store.records import Definition, Sql
 
@@ -27,11 +29,13 @@ class Store:
     Open it on the event loop that will use it.
     """
 
-    def __init__(self, folder: Path, lock: FolderLock, commit: GroupCommit, readers: Readers) -> None:
+    def __init__(self, folder: Path, lock: FolderLock, commit: GroupCommit, readers: Readers, mark: Mark) -> None:
         self.folder = folder
         self.commit = commit
         self._lock = lock
         self._readers = readers
+        self._mark = mark
+        self._marked_writes = 0
 
     @classmethod
     def open(
@@ -49,24 +53,49 @@ class Store:
 
         Raises:
             FolderInUse: Another process has it open.
-            FolderNotUsable: It is too new, damaged, foreign, or may not be written.
+            FolderNotUsable: It is too new, damaged, foreign, older than it was, or may not be written.
         """
         folder = Path(folder)
         lock = FolderLock(folder)
         try:
-            connection = open_writer(folder / DATABASE_NAME)
+            connection, mark = _open_marked(folder)
             prepare(connection)
             commit = GroupCommit(connection, on_durable, fault=fault)
         except BaseException:
             lock.release()
             raise
-        return cls(folder, lock, commit, Readers(folder / DATABASE_NAME))
+        return cls(folder, lock, commit, Readers(folder / DATABASE_NAME), mark)
 
     async def close(self) -> None:
         """Write what is pending, and let go of the folder."""
-        await self.commit.close()
+        position = self._mark.position.next_tick()
+        self.commit.pending.statements.append(statement(position))
+        # Readers first: the last connection that closes takes the WAL into the file, and a reader may not.
         self._readers.close()
+        await self.commit.close()
+        if self.commit.trouble is None:
+            await self._write_mark(position)
         self._lock.release()
+
+    async def tick(self) -> None:
+        """Note how far the file has come, in it and beside it, so that an older copy is noticed (see `mark.py`).
+
+        Raises:
+            HostError: The file cannot be written, or not yet.
+        """
+        if self.commit.writes == self._marked_writes:
+            return
+        position = self._mark.position = self._mark.position.next_tick()
+        self.commit.pending.statements.append(statement(position))
+        await self.commit.wait_durable()
+        self._marked_writes = self.commit.writes
+        await self._write_mark(position)
+
+    async def _write_mark(self, position: Position) -> None:
+        try:
+            await asyncio.to_thread(self._mark.write, position)
+        except OSError:
+            pass  # The older mark stays, which is still true: the file has come at least as far.
 
     async def read(self, query: Callable[[sqlite3.Connection], Found]) -> Found:
         """Run a query in a thread: `await store.read(lambda c: find_run(c, run_id))`.
@@ -147,3 +176,21 @@ class Store:
     async def count_runs(self, parent: int | None = None) -> dict[str, int]:
         """How many runs there are of each status; with `parent` (a `seq`), of those that this run started."""
         return await self.read(runs.count_runs if parent is None else lambda c: runs.count_started_by(c, parent))
+
+
+def _open_marked(folder: Path) -> tuple[sqlite3.Connection, Mark]:
+    """The writing connection, once the file is known to be the newest one."""
+    path = folder / DATABASE_NAME
+    check_present(folder, path)
+    was_there = path.exists()
+    connection = open_writer(path)
+    try:
+        return connection, Mark(folder, connection, was_there=was_there)
+    except (OSError, sqlite3.Error) as error:
+        connection.close()
+        raise FolderNotUsable(
+            f"data folder {str(folder)!r} cannot be written: {error}; check permissions and disk space"
+        ) from error
+    except FolderNotUsable:
+        connection.close()
+        raise

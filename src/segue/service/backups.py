@@ -1,0 +1,98 @@
+"""Use case: back up a data folder while it works, and make a data folder from a backup."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+import segue
+from segue.service.errors import ServiceError
+from segue.service.observe import iso
+from segue.service.shapes import Shape
+from segue.store import BACKUPS_NAME, Manifest, back_up, restore
+
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+class NewBackup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What to make. `name` is the file's name in the folder `backups`; a time where it is left out."""
+
+    name: str | None = None
+
+
+class BackupView(Shape, frozen=True, kw_only=True):
+    """A backup, as its manifest tells it.
+
+    Attributes:
+        file: Where it lies.
+        made_at: The moment that it shows.
+        segue: Release that made it. format: version of its tables.
+        newest_run, newest_event: The largest numbers in it of a run and of an event, in their order of arrival.
+        verified: A manifest with a checksum belongs to it.
+    """
+
+    file: str
+    made_at: str | None = None
+    segue: str | None = None
+    format: int | None = None
+    newest_run: int | None = None
+    newest_event: int | None = None
+    bytes: int
+    sha256: str | None = None
+    verified: bool = True
+
+
+async def backup_of_server(folder: Path, wanted: NewBackup) -> BackupView:
+    """Make a backup in the folder `backups` of the data folder; a server writes nowhere else.
+
+    Raises:
+        ServiceError: `backup-refused`.
+    """
+    name = wanted.name or time.strftime("segue-%Y%m%dT%H%M%SZ.db", time.gmtime())
+    if not _NAME.fullmatch(name):
+        raise ServiceError(
+            "backup-refused",
+            f"{name!r} is no name for a backup.",
+            remedy="Use up to 100 letters, digits and ._- beginning with a letter or digit; it is no path.",
+        )
+    target = folder / BACKUPS_NAME / name
+    return await asyncio.to_thread(backup_of_folder, folder, target)
+
+
+def backup_of_folder(folder: Path, target: Path) -> BackupView:
+    """Make a backup, whether or not a server works with the folder. It does not wait for the server, nor it for this.
+
+    Raises:
+        HostError: There is nothing to back up, the file exists, or it cannot be written.
+    """
+    return _view(target, back_up(folder, target, release=segue.__version__))
+
+
+def restore_folder(source: Path, folder: Path, *, force: bool = False, need_manifest: bool = True) -> BackupView:
+    """Make a data folder from a backup; see `segue.store.restore`.
+
+    Raises:
+        HostError: The backup does not verify, or the folder is in use or not empty.
+    """
+    manifest = restore(source, folder, force=force, need_manifest=need_manifest)
+    if manifest is None:
+        return BackupView(file=str(source), bytes=source.stat().st_size, verified=False)
+    return _view(source, manifest)
+
+
+def _view(file: Path, manifest: Manifest) -> BackupView:
+    return BackupView(
+        file=str(file),
+        made_at=iso(manifest.made_at),
+        segue=manifest.segue,
+        format=manifest.format,
+        newest_run=manifest.newest_run,
+        newest_event=manifest.newest_event,
+        bytes=manifest.bytes,
+        sha256=manifest.sha256,
+    )
