@@ -105,6 +105,7 @@ FLOW: list[Row] = [
     ("unreachable-task", "/do/1/b", "- a: {raise: {error: {type: 'https://x/y', status: 400}}}\n- b: {set: {x: 1}} #<\n", ""),
     ("endless-loop", "/do/1/b/then", "- a: {set: {x: 1}}\n- b: {set: {x: 1}, then: a} #<\n", ""),
     ("endless-loop", "/do/0/a/then", "- a: {set: {x: 1}, then: a} #<\n", ""),
+    ("endless-retry", "/do/0/a/catch/retry", "- a: {try: [{b: {set: {x: 1}}}], catch: {retry: {}}} #<\n", ""),
     ("unknown-need", "/do/0/a/fork/branches/0/b/needs/0", "- a: {fork: {branches: [{b: {set: {x: 1}, needs: [c]}}]}} #<\n", ""),
     ("circular-needs", "/do/0/a/fork/branches/0/b/needs/0", "- a: {fork: {branches: [{b: {set: {x: 1}, needs: [b]}}]}} #<\n", ""),
     ("circular-needs", "/do/0/a/fork/branches/2/d/needs/0", "- a:\n    fork:\n      branches:\n      - b: {set: {x: 1}, needs: [c]}\n      - c: {set: {x: 1}, needs: [d]}\n      - d: {set: {x: 1}, needs: [b]} #<\n", ""),
@@ -197,6 +198,7 @@ WARNINGS = frozenset(
         "data-of-data",
         "duplicate-secret",
         "endless-loop",
+        "endless-retry",
         "expression-in-text",
         "inline-secret",
         "invalid-pattern",
@@ -318,7 +320,7 @@ def test_all_findings_come_at_once_and_in_document_order() -> None:
 def test_a_finding_in_a_shared_component_comes_once() -> None:
     """A retry policy that ten tasks use is wrong once."""
     tasks = "".join(f"- t{n}: {{try: [], catch: {{retry: r}}}}\n" for n in range(10))
-    findings = findings_of(document_of(tasks, root="use: {retries: {r: {when: '.a ==='}}}\n"))
+    findings = findings_of(document_of(tasks, root="use: {retries: {r: {when: '.a ===', delay: PT1S}}}\n"))
     assert [finding.rule for finding in findings] == ["invalid-expression"]
 
 

@@ -290,6 +290,9 @@ def retry_policy(build: Build, policy: dict[str, Any], pointer: str, scope: Scop
     attempt = as_object(limit.get("attempt"))
     count = attempt.get("count")
     within = below(pointer, "limit", "attempt")
+    if "delay" not in policy and "jitter" not in policy and count is None and "duration" not in limit:
+        message = "this retries at once and without an end, as fast as the machine can"
+        build.warn("endless-retry", pointer, message, "give it a `delay`, or a `limit`")
     return Retry(
         when=expression(build, policy.get("when"), below(pointer, "when"), scope, DEFINITION),
         except_when=expression(build, policy.get("exceptWhen"), below(pointer, "exceptWhen"), scope, DEFINITION),
