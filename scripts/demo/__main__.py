@@ -20,7 +20,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
-from scripts.demo.show import heading, progress, say, table
+from scripts.demo.show import heading, progress, save_picture, say, table
 from scripts.demo.stage import ROOT, TEMPLATES, Practice, Server, StageError, credentials_of
 
 THRESHOLD = 0.43
@@ -82,6 +82,8 @@ def main() -> int:
         good &= _stale_job(practice, server)
         good &= _second_job(practice, server, options.days)
         _closing(server, good)
+        if options.picture is not None:
+            save_picture(options.picture)
         if good and not options.no_wait:
             _wait(server, practice)
         return 0 if good else 1
@@ -101,6 +103,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--folder", type=Path, default=ROOT / "var" / "demo", help="emptied first")
     parser.add_argument("--port", type=int, default=8420)
     parser.add_argument("--days", type=int, default=31, help="renewals within so many days")
+    parser.add_argument("--picture", type=Path, help="save what was told as an SVG")
     parser.add_argument("--no-wait", action="store_true", help="stop everything at the end")
     return parser.parse_args()
 
@@ -109,7 +112,7 @@ def _prepare(practice: Practice, server: Server) -> None:
     heading("Segue starts: one process, one SQLite file")
     server.install_model()
     server.start()
-    say(f"  {server.url}, data in {server.folder / 'segue.db'}")
+    say(f"  {server.url}, data in {_short(server.folder)}")
     for name, (auth, settings) in CONNECTIONS.items():
         address = practice.systems[name]["openapi"]
         answer = server.command(
@@ -251,9 +254,13 @@ def _account(practice: Practice, outcomes: Counter[str], total: int | None, seco
 def _closing(server: Server, good: bool) -> None:
     heading("Look at any run" if good else "Something does not add up; the data is kept")
     sample = server.get("/runs", workflow="sales/renewal-risk", limit=1)["items"][0]["id"]
-    data = server.folder.relative_to(Path.cwd()) if server.folder.is_relative_to(Path.cwd()) else server.folder
+    data = _short(server.folder)
     for words in ("runs list", f"runs show {sample}", f"runs history {sample}", "connections list"):
         say(f"  .venv/bin/segue {words} --data {data}")
+
+
+def _short(folder: Path) -> Path:
+    return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
 
 
 def _wait(server: Server, practice: Practice) -> None:

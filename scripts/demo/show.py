@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-console = Console(highlight=False)
+console = Console(highlight=False, record=True, width=None if sys.stdout.isatty() else 110)
 
 
 def heading(text: str) -> None:
@@ -20,6 +22,13 @@ def heading(text: str) -> None:
 def say(text: str) -> None:
     """One line of it."""
     console.print(text)
+
+
+def save_picture(file: Path) -> None:
+    """Everything told so far, as an SVG of the terminal."""
+    picture = console.export_svg(title="make run")
+    # Fonts from the network have no place in a page that must also open without one.
+    file.write_text(re.sub(r"@font-face \{.*?\}\s*", "", picture, flags=re.DOTALL))
 
 
 def progress() -> Progress:
