@@ -68,6 +68,7 @@ class HostSettings:
         early_events_ms: How long an event is kept for waits that open later (ruling R22).
         child_depth_max: How deep workflows may start workflows that they wait for.
         drain_seconds: How long `close` waits for acts under way that must not simply be repeated.
+        disk_free_min_bytes: Below so much free disk space new work is shed; 0 never sheds.
         tune_gc: Let the garbage collector run less often. It is process-wide, so a host embedded in somebody
             else's program should not decide it.
     """
@@ -79,6 +80,7 @@ class HostSettings:
     early_events_ms: int = 3_600_000
     child_depth_max: int = 50
     drain_seconds: float = 5.0
+    disk_free_min_bytes: int = 0
     tune_gc: bool = False
 
 

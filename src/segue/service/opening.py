@@ -181,7 +181,11 @@ def _host(
         handlers=handlers,
         plans=plans,
         secrets=secrets,
-        settings=HostSettings(acts_max=settings.acts_max, early_events_ms=settings.early_events_ms),
+        settings=HostSettings(
+            acts_max=settings.acts_max,
+            early_events_ms=settings.early_events_ms,
+            disk_free_min_bytes=settings.disk_free_min_mb * 1_000_000,
+        ),
     )
 
 

@@ -9,6 +9,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from segue.ai import ModelRegistry
 from segue.handlers import FunctionRegistry
 from segue.service.functions import register
@@ -61,7 +63,7 @@ async def run_document(
         folder = data or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="segue-")))
         opened = open_service(
             folder,
-            settings or ONE_RUN,
+            _fitting(settings or ONE_RUN, data),
             functions=_registry(functions),
             models=models,
             secrets=secrets,
@@ -96,6 +98,11 @@ async def _to_its_end(
         await service.runs.cancel_if_open(run.id)
         ended = await service.runs.wait(run.id)
     return await service.runs.report(ended)
+
+
+def _fitting(settings: Settings, data: Path | None) -> Settings:
+    # What is thrown away at the end may lie on a small disk in memory; a watermark would only keep people from it.
+    return settings if data is not None else msgspec.structs.replace(settings, disk_free_min_mb=0)
 
 
 def _registry(functions: Mapping[str, Callable[..., Any]] | FunctionRegistry | None) -> FunctionRegistry:

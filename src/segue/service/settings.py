@@ -82,6 +82,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         secrets_folder: Folder with one file for each secret, asked after the environment.
         acts_max: Acts on the world under way at the same time, over all runs.
         early_events_ms: How long an event is kept for runs that wait for it later, in milliseconds.
+        disk_free_min_mb: While less disk space is free, in MB, new runs and events are refused; 0 never refuses.
         mail: Mail server that e-mail leaves through: `host`, `sender`, `port`, `tls`, `username`, `password`.
         outbound: What requests of workflows may reach.
         processes: Bounds of programs that documents start.
@@ -98,6 +99,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     secrets_folder: str | None = None
     acts_max: int = 1000
     early_events_ms: int = 3_600_000
+    disk_free_min_mb: int = 256
     mail: dict[str, Any] = {}
     outbound: OutboundSettings = OutboundSettings()
     processes: ProcessLimits = ProcessLimits()

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import sqlite3
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
@@ -121,7 +123,7 @@ def manifest_path(backup: Path) -> Path:
 
 def _copy(source: Path, part: Path) -> None:
     """Copy page by page, inside one read transaction, with pauses that leave the disk to the writer."""
-    with closing(open_reader(source)) as reader, closing(sqlite3.connect(part, isolation_level=None)) as copy:
+    with _readable(source, part.parent) as path, closing(open_reader(path)) as reader, _new(part) as copy:
         copy.execute("PRAGMA synchronous = OFF")  # Brought to disk below, at a pace of our own.
         # Held over all steps: without it, each commit of the writer would make the copy begin again.
         reader.execute("BEGIN")
@@ -132,6 +134,26 @@ def _copy(source: Path, part: Path) -> None:
         # So that the copy is one file, which can be read where nothing can be written.
         copy.execute("PRAGMA journal_mode = DELETE")
     _sync(part)
+
+
+@contextmanager
+def _readable(source: Path, aside: Path) -> Iterator[Path]:
+    """The file, where SQLite can read it. On a disk that takes no writes it cannot, so it gets a copy of its own."""
+    if not os.statvfs(source).f_flag & os.ST_RDONLY:
+        yield source
+        return
+    with tempfile.TemporaryDirectory(dir=aside, prefix=".segue-backup-") as name:
+        for path in (source, source.with_name(f"{source.name}-wal")):
+            if path.exists():
+                shutil.copyfile(path, Path(name) / path.name)
+        # Opened for writing once, which takes in a WAL that its process left behind.
+        with closing(sqlite3.connect(Path(name) / source.name)) as copy:
+            copy.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        yield Path(name) / source.name
+
+
+def _new(part: Path) -> closing[sqlite3.Connection]:
+    return closing(sqlite3.connect(part, isolation_level=None))
 
 
 class _Pace:

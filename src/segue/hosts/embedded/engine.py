@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Final
 from segue.core import Plan, RunState, advance
 from segue.hosts.contracts import Clock, HostSettings
 from segue.hosts.embedded.live import LiveRun
-from segue.store import Batch, GroupCommit, codec, records
+from segue.store import Batch, GroupCommit, HostError, codec, records
 from segue.types import (
     AttemptFailed,
     AttemptSucceeded,
@@ -83,6 +83,8 @@ class Engine:
         self.by_id: dict[str, LiveRun] = {}
         self.next_seq = 1
         self.next_inbox = 1
+        self.shedding: HostError | None = None
+        """Why new work is not taken although the store works; None as long as it is."""
         self._started_at = 0
         self._loop = asyncio.get_running_loop()
         self._agenda: deque[tuple[LiveRun, Event, bytes]] = deque()

@@ -25,6 +25,7 @@ from segue.hosts.embedded.plans import Plans
 from segue.hosts.embedded.postman import Postman
 from segue.hosts.embedded.scheduler import Scheduler
 from segue.hosts.embedded.timekeeper import Timekeeper
+from segue.hosts.embedded.upkeep import Upkeep
 from segue.store import (
     HostError,
     RunFilter,
@@ -55,6 +56,7 @@ class EmbeddedHost:
         self.store = store
         self._engine = engine
         self._plans = plans
+        self._upkeep = Upkeep(engine, store)
         self._starting: dict[str, asyncio.Future[None]] = {}
         self._gc_before: tuple[int, int, int] | None = None
         self._closed = False
@@ -135,6 +137,7 @@ class EmbeddedHost:
         await engine.timekeeper.open()
         await engine.parking.open()
         await engine.postman.offer_missed()
+        self._upkeep.open()
         if engine.settings.tune_gc:
             self._tune_gc()
 
@@ -157,7 +160,7 @@ class EmbeddedHost:
         engine = self._engine
         await engine.performer.close(engine.settings.drain_seconds)
         engine.stop()
-        for part in (engine.timekeeper, engine.parking, engine.postman, engine.children):
+        for part in (self._upkeep, engine.timekeeper, engine.parking, engine.postman, engine.children):
             await part.close()
         engine.postman.save_progress()
         engine.feed.close()
@@ -181,8 +184,9 @@ class EmbeddedHost:
             LookupError: There is no such definition.
             ValueError: The id or the input is not acceptable.
             HostError: The start could not be stored, or not yet; starting again with the same id is safe.
+            DiskLow: The disk is nearly full, so nothing was started.
         """
-        self._check_open()
+        self._check_takes_work()
         plan = self._plans.plan(digest)
         settled = codec.settled(input)
         because = codec.settled(dict(cause or {}))
@@ -206,7 +210,7 @@ class EmbeddedHost:
             ValueError: An input is not acceptable; then nothing is started.
             HostError: The starts could not be stored, or not yet.
         """
-        self._check_open()
+        self._check_takes_work()
         plan = self._plans.plan(digest)
         because = codec.settled(dict(cause or {}))
         settled = [codec.settled(input) for input in inputs]
@@ -320,7 +324,7 @@ class EmbeddedHost:
 
     async def publish_many(self, events: Sequence[Mapping[str, Any]]) -> list[bool]:
         """Take in CloudEvents in one commit, in this order; see `publish`."""
-        self._check_open()
+        self._check_takes_work()
         return await self._engine.postman.publish([dict(event) for event in events])
 
     async def activate(self, digest: str) -> None:
@@ -347,7 +351,7 @@ class EmbeddedHost:
 
     def health(self) -> HostHealth:
         """Whether work is taken, and how much is under way."""
-        trouble = self.store.commit.trouble
+        trouble = self.store.commit.trouble or self._engine.shedding
         performer = self._engine.performer
         return HostHealth(
             accepting=trouble is None and not self._closed,
@@ -356,6 +360,11 @@ class EmbeddedHost:
             acts=performer.acts,
             waiting_acts=performer.waiting_acts,
         )
+
+    def _check_takes_work(self) -> None:
+        self._check_open()
+        if self._engine.shedding is not None:
+            raise self._engine.shedding
 
     def _check_open(self) -> None:
         if self._closed:

@@ -28,6 +28,9 @@ from segue.types import EndRun, RunCancelled
 
 Name = tuple[str, str]
 
+_SHED_MS: Final = 5_000
+"""While new work is shed, a schedule that is due asks again after this long, and catches up with one run."""
+
 _SKIP_MAX: Final = 1000
 """How many taken events a trigger remembers while earlier ones may still be wanted."""
 
@@ -108,6 +111,10 @@ class Scheduler:
         name = (record.namespace, record.name)
         if self._active.get(name) is not record or record.due_at is None:
             return  # It was changed or removed since.
+        if self._engine.shedding is not None:
+            later = self._engine.clock.now_ms() + _SHED_MS
+            self._engine.timekeeper.at(later, partial(self._due, record))
+            return
         plan = self._plans.plan(record.digest)
         assert plan.schedule is not None
         now = self._engine.clock.now_ms()

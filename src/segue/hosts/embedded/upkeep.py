@@ -1,0 +1,92 @@
+"""Upkeep: what the host does for its data folder beside the work.
+
+Every second it looks at the free disk space. Below the watermark, work that would come in (starts, events, due
+schedules) is shed, so that what is under way has the rest of the disk to itself. Every few seconds it notes how far
+the file has come (`segue.store.mark`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from segue.hosts.embedded.engine import Engine
+from segue.store import DiskLow, HostError, Store
+
+_log = logging.getLogger("segue.hosts")
+
+_SECONDS: Final = 1.0
+_TICK_EVERY: Final = 5
+_MEGABYTE: Final = 1_000_000
+
+
+class Upkeep:
+    """One task beside the engine.
+
+    Args:
+        free_bytes: Testing seam: what is free on the disk of this folder.
+    """
+
+    def __init__(self, engine: Engine, store: Store, *, free_bytes: Callable[[Path], int] | None = None) -> None:
+        self._engine = engine
+        self._store = store
+        self._free_bytes = free_bytes or _free_bytes
+        self._task: asyncio.Task[None] | None = None
+
+    def open(self) -> None:
+        """Begin. The disk is looked at once before this returns."""
+        self.look_at_disk()
+        self._task = asyncio.create_task(self._keep(), name="segue-upkeep")
+
+    async def close(self) -> None:
+        """Stop."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _keep(self) -> None:
+        turn = 0
+        while True:
+            await self._engine.clock.sleep(_SECONDS)
+            turn += 1
+            try:
+                self.look_at_disk()
+                if turn % _TICK_EVERY == 0:
+                    await self._store.tick()
+            except HostError:
+                pass  # The commit says so itself, to everybody who asks.
+            except Exception:
+                _log.exception("upkeep goes on after an error")
+
+    def look_at_disk(self) -> None:
+        """Shed new work while too little is free."""
+        wanted = self._engine.settings.disk_free_min_bytes
+        if not wanted:
+            return
+        try:
+            free = self._free_bytes(self._store.folder)
+        except OSError as error:
+            _log.warning("the free disk space cannot be read: %s", error)
+            return
+        was_low = self._engine.shedding is not None
+        self._engine.shedding = _low(self._store.folder, free, wanted) if free < wanted else None
+        if not was_low and self._engine.shedding is not None:
+            _log.warning("%s", self._engine.shedding)
+        elif was_low and self._engine.shedding is None:
+            _log.warning("there is enough disk space again: new work is taken")
+
+
+def _free_bytes(folder: Path) -> int:
+    return shutil.disk_usage(folder).free
+
+
+def _low(folder: Path, free: int, wanted: int) -> DiskLow:
+    return DiskLow(
+        f"only {free // _MEGABYTE} MB are free on the disk of {str(folder)!r}, and {wanted // _MEGABYTE} MB must be"
+        " (setting disk_free_min_mb): new runs and events are not taken until there is more space; what is under way"
+        " goes on"
+    )
