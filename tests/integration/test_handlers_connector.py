@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -497,3 +498,55 @@ async def test_probe_reports_what_it_found(calls: Calls, system: System) -> None
     assert (good.ok, good.operation, good.status, good.problem) == (True, "echo", 200, None)
     assert (absent.ok, "cannot be reached" in absent.problem) == (False, True)
     assert (shut_out.ok, shut_out.status) == (False, 401)
+
+
+# When it is down.
+
+
+async def test_refusals_never_open_a_circuit(calls: Calls, system: System) -> None:
+    """A thousand wrong requests of one workflow must not close the door to the right ones of another."""
+    handler = _handler(calls, system, breaker={"requests_min": 2})
+    system.refuse = [(404, None), (422, None), (403, None), (409, None)]
+    for _ in range(4):
+        assert (await failure_of(handler, _use("getCustomer", {"id": 5}))).status in (404, 422, 403, 409)
+
+    assert await perform(handler, _use("getCustomer", {"id": 5})) == {"id": 5}
+
+
+async def test_a_system_that_is_down_is_left_alone(calls: Calls, system: System) -> None:
+    """Tasks fail at once with the wait, and the system sees none of them."""
+    handler = _handler(calls, system, breaker={"requests_min": 2, "open_ms": 60_000})
+    system.refuse = [(500, None)] * 2
+    for _ in range(2):
+        await failure_of(handler, _use("getCustomer", {"id": 5}))
+
+    failure = await failure_of(handler, _use("getCustomer", {"id": 5}))
+
+    assert (word(failure), failure.status) == ("communication", 503)
+    assert 50_000 < (failure.retry_after_ms or 0) <= 120_000
+    assert "is down (status 500): nothing was sent" in (failure.detail or "")
+    assert not failure.outcome_unknown
+    assert len(system.seen) == 2
+
+
+async def test_no_answer_opens_it_and_an_answer_closes_it(calls: Calls, system: System) -> None:
+    """The server behind the address is gone, then there again; a task in between waits for the short pause."""
+    connection = new_connection(
+        "crm", DOCUMENT, base_url="http://127.0.0.1:9", breaker={"requests_min": 2, "open_ms": 20, "probes": 1}
+    )
+    connections = MemoryConnections(connection)
+    handler = ConnectorHandler(calls, connections)
+    for _ in range(2):
+        assert "cannot be reached" in ((await failure_of(handler, _use("echo"))).detail or "")
+    opened = calls.circuit(connection)
+    assert opened is not None
+    assert opened.state == "open"
+    assert (opened.last_failure or "").startswith("it cannot be reached")
+
+    back = msgspec.structs.replace(connection, base_url=system.base)
+    connections.put(back)
+    await perform(handler, _use("echo"))
+
+    closed = calls.circuit(back)
+    assert closed is not None
+    assert closed.state == "closed"

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from tests.integration.handlers_support import command, failure_of, perform, route, serving, word
 
-from segue.connectors import Outbound, OutboundLimits, OutboundPolicy, TokenCache
+from segue.connectors import HostLines, Outbound, OutboundLimits, OutboundPolicy, TokenCache
 from segue.handlers.http import HttpHandler
 from segue.types import SecretText
 
@@ -181,8 +181,10 @@ async def test_cancelling_closes_the_request(handler: HttpHandler) -> None:
         await closed.wait()
 
 
-async def test_connections_are_reused(handler: HttpHandler) -> None:
+async def test_connections_are_reused() -> None:
     """A handshake for each record would dominate a run over thousands of them."""
+    outbound = Outbound(OPEN)
+    handler = HttpHandler(outbound, TokenCache(outbound))
     opened = 0
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -200,7 +202,7 @@ async def test_connections_are_reused(handler: HttpHandler) -> None:
         for _ in range(5):
             assert await perform(handler, _get(uri)) is None
         assert opened == 1
-        await handler._outbound.aclose()
+        await outbound.aclose()
 
 
 async def test_an_answer_over_the_limit_is_refused(handler: HttpHandler) -> None:
@@ -437,3 +439,20 @@ async def test_a_redirect_loop_ends() -> None:
         failure = await failure_of(handler, _get(f"{url}/loop"))
 
     assert (failure.status, visits) == (302, 4)
+
+
+async def test_a_host_without_anybody_behind_it_is_left_alone(base: str) -> None:
+    """It has a circuit like a connection, but a plain 500 may be one service of many behind one address."""
+    outbound = Outbound(OPEN)
+    hosts = HostLines(outbound)
+    handler = HttpHandler(outbound, TokenCache(outbound), hosts)
+    for _ in range(10):
+        assert (await failure_of(handler, _get(f"{base}/answer?status=500"))).status == 500
+    assert hosts.of(base).report().state == "closed"
+
+    for _ in range(10):
+        assert (await failure_of(handler, _get(f"{base}/answer?status=502"))).status == 502
+
+    assert hosts.of(base + "/another/path?x=1").report().state == "open"
+    assert hosts.of("http://127.0.0.1:9/").report().state == "closed"
+    await outbound.aclose()

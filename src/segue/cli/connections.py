@@ -77,8 +77,12 @@ def list_(*, limit: Limit = 50, after: After = None, data: Data = None, json: As
     if json:
         print_json(page)
         return
-    rows = [(c["name"], c["kind"], c["auth"], c["operations"], c["title"]) for c in page["items"]]
-    table(("name", "kind", "auth", "operations", "title"), rows, empty="No connections: `segue connections add`.")
+    rows = [
+        (c["name"], c["kind"], c["auth"], (c["circuit"] or {}).get("state"), c["operations"], c["title"])
+        for c in page["items"]
+    ]
+    columns = ("name", "kind", "auth", "circuit", "operations", "title")
+    table(columns, rows, empty="No connections: `segue connections add`.")
     if page["next"]:
         note(f"There is more: --after {page['next']}")
 
@@ -119,6 +123,7 @@ def describe(
     if json:
         print_json(found if operation is None else chosen[0])
     elif operation is None:
+        _show_circuit(found["circuit"])
         rows = [(o["operation"], o["method"], o["path"], o["summary"]) for o in chosen]
         table(("operation", "method", "path", "summary"), rows, empty="It has no operations.")
     else:
@@ -127,6 +132,22 @@ def describe(
         print_value(chosen[0]["arguments"])
         say("\nresult")
         print_value(chosen[0]["result"])
+
+
+def _show_circuit(circuit: dict[str, Any] | None) -> None:
+    """Since when the circuit stands as it does, and why; nothing where nothing ever failed."""
+    if circuit is None or circuit["lastFailure"] is None:
+        return
+    fields(
+        [
+            ("circuit", circuit["state"]),
+            ("since", circuit["since"]),
+            ("last failure", f"{circuit['lastFailure']} at {circuit['lastFailureAt']}"),
+            ("tried again", circuit["retryAt"]),
+            ("waiting", circuit["waiting"] or None),
+        ]
+    )
+    say()
 
 
 def remove(name: Name, /, *, data: Data = None, json: AsJson = False) -> None:

@@ -1,9 +1,9 @@
 """Connectors: how other systems are reached.
 
 Here live the one outbound HTTP client with its guard, authentication and token cache, API descriptions, and
-connections with their pace and paging. Nothing here knows of runs, tasks or policies; secrets arrive revealed.
+connections with pace, circuit and paging. Nothing here knows of runs, tasks or policies; secrets arrive revealed.
 What needs httpx is imported when it is first used, so listing connections stays quick.
-Open `connections.py` first, then `calls.py`; `outbound.py` is where every request leaves.
+Open `connections.py` first, then `calls.py`; `outbound.py` is where every request leaves, `line.py` where it waits.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from segue.connectors.connections import (
     ApiKeyAuth,
     BasicAuth,
     BearerAuth,
+    Breaker,
     Connection,
     ConnectionStore,
     Credential,
@@ -35,10 +36,12 @@ from segue.connectors.policy import OutboundLimits, OutboundPolicy
 if TYPE_CHECKING:
     from segue.connectors.authentication import authenticator
     from segue.connectors.calls import Calls, read_credential
+    from segue.connectors.circuit import CircuitReport, TargetDown
     from segue.connectors.content import encode_body, scalar_text
     from segue.connectors.describing import ConnectionReport, OperationDescription, describe, probe
     from segue.connectors.documents import Document, parse_document
     from segue.connectors.exchange import Output, is_success, read_output, refused, retry_after_ms, shape
+    from segue.connectors.line import HostLines
     from segue.connectors.operations import Operation, Operations, OperationsCache
     from segue.connectors.outbound import IDEMPOTENT_METHODS, Answer, Outbound
     from segue.connectors.paging import ITEMS_MAX, collect
@@ -48,10 +51,12 @@ if TYPE_CHECKING:
 _LATER = {
     "authentication": ("authenticator",),
     "calls": ("Calls", "read_credential"),
+    "circuit": ("CircuitReport", "TargetDown"),
     "content": ("encode_body", "scalar_text"),
     "describing": ("ConnectionReport", "OperationDescription", "describe", "probe"),
     "documents": ("Document", "parse_document"),
     "exchange": ("Output", "is_success", "read_output", "refused", "retry_after_ms", "shape"),
+    "line": ("HostLines",),
     "operations": ("Operation", "Operations", "OperationsCache"),
     "outbound": ("IDEMPOTENT_METHODS", "Answer", "Outbound"),
     "paging": ("ITEMS_MAX", "collect"),
@@ -77,12 +82,15 @@ __all__ = [
     "ApiKeyAuth",
     "BasicAuth",
     "BearerAuth",
+    "Breaker",
     "Calls",
+    "CircuitReport",
     "Connection",
     "ConnectionReport",
     "ConnectionStore",
     "Credential",
     "Document",
+    "HostLines",
     "Limits",
     "Lookup",
     "MemoryConnections",
@@ -99,6 +107,7 @@ __all__ = [
     "Paging",
     "PinnedDocument",
     "Prepared",
+    "TargetDown",
     "TokenCache",
     "authenticator",
     "collect",

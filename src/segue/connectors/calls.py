@@ -11,12 +11,13 @@ from typing import Any, Final
 import httpx
 
 from segue.connectors.authentication import ApiKey, Note, authenticator
+from segue.connectors.circuit import CircuitReport
 from segue.connectors.connections import ApiKeyAuth, BasicAuth, BearerAuth, Connection, Credential, NoAuth, OAuth2Auth
 from segue.connectors.content import decode_body, is_json, media_type
 from segue.connectors.exchange import refused, retry_after_ms
+from segue.connectors.line import Lines
 from segue.connectors.operations import Operation, Operations, OperationsCache
 from segue.connectors.outbound import IDEMPOTENT_METHODS, Answer, Outbound
-from segue.connectors.pace import Pace, Paces
 from segue.connectors.pointers import only_array, value_at
 from segue.connectors.requests import Prepared, prepare
 from segue.connectors.tokens import TokenCache
@@ -41,12 +42,16 @@ class Calls:
         self._outbound = outbound
         self._tokens = tokens
         self._documents = OperationsCache()
-        self._paces = Paces()
+        self._lines = Lines()
 
     def operations(self, connection: Connection) -> Operations:
         """The operations of a connection's document."""
         document = connection.document
         return self._documents.get(document.digest, document.content, document.source)
+
+    def circuit(self, connection: Connection) -> CircuitReport | None:
+        """How the circuit of a connection stands; None while this process has not used it."""
+        return self._lines.report(connection)
 
     def recovery(self, connection: Connection, operation: Operation) -> Recovery:
         """What may follow a crash in the middle of this operation.
@@ -66,6 +71,7 @@ class Calls:
         key: str,
         read_secret: ReadSecret,
         note: Note,
+        lane: str = "",
     ) -> Any:
         """Call an operation and return its checked content.
 
@@ -74,6 +80,7 @@ class Calls:
             key: The effect key; goes out in the operation's idempotency header, or as its lookup's reference.
             read_secret: Reads a named secret for credentials that refer to one.
             note: Told every credential, so that it can be masked.
+            lane: The workflow that calls: those who wait for the connection take turns by it.
 
         Raises:
             TaskFailure: `validation` for arguments or an answer that do not fit; otherwise as for any request.
@@ -87,25 +94,30 @@ class Calls:
         if header is not None:
             prepared.headers.setdefault(header, key)
         auth = await self.auth(connection, read_secret, note)
-        answer = await self.send(connection, prepared, auth, repeatable=header is not None)
+        answer = await self.send(connection, prepared, auth, repeatable=header is not None, lane=lane)
         return checked_content(operation, answer)
 
     async def send(
-        self, connection: Connection, prepared: Prepared, auth: httpx.Auth | None, *, repeatable: bool = False
+        self,
+        connection: Connection,
+        prepared: Prepared,
+        auth: httpx.Auth | None,
+        *,
+        repeatable: bool = False,
+        lane: str = "",
     ) -> Answer:
-        """Send at the connection's pace, waiting out short requests to come back later.
+        """Send when the connection's line has a turn, waiting out short requests to come back later.
 
         A 429 was not acted upon, so it is always repeated. A 503 is repeated only where that is safe.
 
         Raises:
             TaskFailure: `communication` for an answer that is no success; with `retry_after_ms` where the system
-                asks for more time than the connection waits.
+                asks for more time than the connection waits, or is down and left alone.
         """
-        pace = self._paces.of(connection.name, connection.limits)
+        line = self._lines.of(connection)
         repeatable = repeatable or prepared.method in IDEMPOTENT_METHODS
         for round_ in range(_WAITS_MAX + 1):
-            _refuse_long_pause(connection, pace)
-            async with pace.turn():
+            async with line.turn(lane) as tell:
                 answer = await self._outbound.send(
                     prepared.method,
                     prepared.url,
@@ -115,12 +127,13 @@ class Calls:
                     total_ms=connection.timeout_ms,
                     repeatable=repeatable,
                 )
+                tell(answer)
             if 200 <= answer.status < 300:
                 return answer
             wait_ms = _wait_asked(answer, repeatable)
             if wait_ms is None:
                 break
-            pace.pause(wait_ms)
+            line.pause(wait_ms)
             if wait_ms > connection.wait_within_ms or round_ == _WAITS_MAX:
                 break  # otherwise the next turn waits for the pause to end
         raise refused(answer)
@@ -134,6 +147,7 @@ class Calls:
         key: str,
         read_secret: ReadSecret,
         note: Note,
+        lane: str = "",
     ) -> Any:
         """What the operation made under this key, or `NOT_DONE`.
 
@@ -147,7 +161,7 @@ class Calls:
         wanted = _reference_value(operation, lookup.reference, arguments, key)
         try:
             found = await self.call(
-                connection, lookup.find, {lookup.by: wanted}, key=key, read_secret=read_secret, note=note
+                connection, lookup.find, {lookup.by: wanted}, key=key, read_secret=read_secret, note=note, lane=lane
             )
         except TaskFailure as failed:
             if failed.failure.status == 404:
@@ -318,14 +332,3 @@ def _wait_asked(answer: Answer, repeatable: bool) -> int | None:
     if asked is None:
         return _UNSTATED_WAIT_MS if answer.status == 429 else None
     return max(asked, 1)
-
-
-def _refuse_long_pause(connection: Connection, pace: Pace) -> None:
-    left_ms = pace.paused_ms()
-    if left_ms > connection.wait_within_ms:
-        raise fail(
-            "communication",
-            f"The system behind {connection.name!r} asked to be left alone for another {left_ms} ms.",
-            status=429,
-            retry_after_ms=left_ms,
-        )

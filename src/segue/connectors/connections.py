@@ -83,17 +83,51 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
         requests_per_second: Long-run rate; None for no limit.
         burst: Requests that may go out at once after a pause.
         concurrency: Requests under way at the same time.
+        workflow_concurrency: Of those, requests of one workflow (all its versions have one limit each); None for
+            no limit beside `concurrency`.
     """
 
     requests_per_second: float | None = None
     burst: int = 1
     concurrency: int = 16
+    workflow_concurrency: int | None = None
 
     def __post_init__(self) -> None:
         if self.requests_per_second is not None and self.requests_per_second <= 0:
             raise ValueError("requests_per_second must be above 0")
         if self.burst < 1 or self.concurrency < 1:
             raise ValueError("burst and concurrency must be at least 1")
+        if self.workflow_concurrency is not None and self.workflow_concurrency < 1:
+            raise ValueError("workflow_concurrency must be at least 1")
+
+
+class Breaker(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """When a system counts as down, and how long it is left alone.
+
+    Attributes:
+        failure_share: It opens when this share of the requests of the window failed. What counts is no answer, a
+            time-out, or a status from 500 on; an answer that refuses a request does not.
+        requests_min: Requests in the window below which it never opens.
+        window_ms: How far it looks back.
+        open_ms: The first pause; it doubles with each opening in a row.
+        open_ms_max: The longest pause.
+        probes: Answers in a row that close it again.
+    """
+
+    failure_share: float = 0.5
+    requests_min: int = 10
+    window_ms: int = 30_000
+    open_ms: int = 1_000
+    open_ms_max: int = 60_000
+    probes: int = 3
+
+    def __post_init__(self) -> None:
+        if not 0 < self.failure_share <= 1:
+            raise ValueError("failure_share must be above 0 and at most 1")
+        if self.requests_min < 1 or self.probes < 1 or self.window_ms < 1:
+            raise ValueError("requests_min, probes and window_ms must be at least 1")
+        if not 1 <= self.open_ms <= self.open_ms_max:
+            raise ValueError("open_ms must be at least 1 and at most open_ms_max")
 
 
 class Lookup(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -164,6 +198,7 @@ class Connection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
 
     Attributes:
         base_url: Where the system is, in place of the document's server.
+        breaker: When the system counts as down and is left alone; None presses on whatever happens.
         timeout_ms: For each request.
         idempotency_header: Set it only where the system honours this header on every writing operation; where an
             operation declares such a header itself, nothing needs to be set.
@@ -177,6 +212,7 @@ class Connection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
     base_url: str | None = None
     authentication: Auth = NoAuth()
     limits: Limits = Limits()
+    breaker: Breaker | None = Breaker()
     timeout_ms: int = 30_000
     idempotency_header: str | None = None
     wait_within_ms: int = 5_000

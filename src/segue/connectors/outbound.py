@@ -20,9 +20,10 @@ import h11
 import httpx
 import msgspec
 
+from segue.connectors.circuit import TargetDown
 from segue.connectors.policy import OutboundLimits, OutboundPolicy
 from segue.connectors.wire import AddressRefused, ConnectFailed, ConnectionBroken, GuardedTransport
-from segue.types import TaskFailure, fail
+from segue.types import TaskFailure, fail, failure
 
 USER_AGENT: Final = "segue"
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
@@ -116,7 +117,8 @@ class Outbound:
         Raises:
             TaskFailure: `validation` for a request that cannot be written; `authorization` when the policy
                 refuses the address; `communication` when no complete answer came, with `outcome_unknown` set
-                if the request may have arrived and must not be sent twice.
+                if the request may have arrived and must not be sent twice. It is a `TargetDown` where that
+                speaks for a system that is down.
         """
         method = method.upper()
         request = self._request(method, url, headers or {}, query, content)
@@ -135,7 +137,8 @@ class Outbound:
                 "An administrator can allow it in the settings.",
             ) from None
         except ConnectFailed as error:
-            raise fail("communication", f"{_place(request.url)} cannot be reached: {error}.") from None
+            detail = f"{_place(request.url)} cannot be reached: {error}."
+            raise TargetDown(failure("communication", detail), f"it cannot be reached: {error}") from None
         except ConnectionBroken as error:
             raise _lost(request, str(error), unknown) from None
         except h11.LocalProtocolError as error:
@@ -255,11 +258,8 @@ def _place(url: httpx.URL, *, with_query: bool = False) -> str:
 
 
 def _lost(request: httpx.Request, reason: str, unknown: bool) -> TaskFailure:
-    return fail(
-        "communication",
-        f"{request.method} {_place(request.url)} was not answered: {reason}.",
-        outcome_unknown=unknown,
-    )
+    detail = f"{request.method} {_place(request.url)} was not answered: {reason}."
+    return TargetDown(failure("communication", detail, outcome_unknown=unknown), reason)
 
 
 def same_origin(one: str, other: str) -> bool:

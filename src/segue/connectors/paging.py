@@ -32,6 +32,7 @@ async def collect(
     limit: int = ITEMS_MAX,
     read_secret: ReadSecret,
     note: Note,
+    lane: str = "",
 ) -> list[Any]:
     """Every item of a paged list, in the order in which the system gives them.
 
@@ -40,6 +41,7 @@ async def collect(
 
     Args:
         limit: Items returned at most; reading stops there.
+        lane: The workflow that reads, as in `Calls.call`.
 
     Raises:
         TaskFailure: `configuration`, when the connection declares no paging for the operation; `communication`,
@@ -57,7 +59,7 @@ async def collect(
     for _ in range(_PAGES_MAX):
         # The credentials are asked for at each page: a token may end between two of them.
         auth = await calls.auth(connection, read_secret, note)
-        answer = await calls.send(connection, reader.request(), auth)
+        answer = await calls.send(connection, reader.request(), auth, lane=lane)
         page = reader.take(answer)
         items += page
         if reader.is_done or len(items) >= limit:

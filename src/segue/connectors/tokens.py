@@ -18,8 +18,9 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
+from segue.connectors.circuit import TargetDown
 from segue.connectors.outbound import Answer, Outbound
-from segue.types import TaskFailure, fail
+from segue.types import TaskFailure, fail, failure
 
 CLIENT_CREDENTIALS: Final = "client_credentials"
 TOKEN_EXCHANGE: Final = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105 - the name of a grant
@@ -126,8 +127,9 @@ class TokenCache:
         data = _object(answer)
         value = data.get("access_token")
         if answer.status >= 500:
-            raise fail(
-                "communication", f"The authority answered {answer.status} at {endpoint}.", status=answer.status
+            detail = f"The authority answered {answer.status} at {endpoint}."
+            raise TargetDown(
+                failure("communication", detail, status=answer.status), f"its authority answers {answer.status}"
             )
         if answer.status >= 400 or not isinstance(value, str) or not value:
             reason = data.get("error_description") or data.get("error") or f"status {answer.status}"

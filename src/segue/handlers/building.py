@@ -61,7 +61,7 @@ def build_handlers(
     """
     # Imported here: httpx alone costs more time than the whole rest of this room.
     from segue.ai import ModelRegistry
-    from segue.connectors import Calls, Outbound, TokenCache
+    from segue.connectors import Calls, HostLines, Outbound, TokenCache
     from segue.handlers.connector import ConnectorHandler
     from segue.handlers.http import HttpHandler
     from segue.handlers.model import ModelHandler
@@ -71,13 +71,14 @@ def build_handlers(
 
     outbound = Outbound(policy, limits, ca_file=ca_file)
     tokens = TokenCache(outbound)
+    hosts = HostLines(outbound)
     calls = Calls(outbound, tokens)
     handlers = HandlerSet(outbound, calls)
-    handlers["http"] = HttpHandler(outbound, tokens)
-    handlers["openapi"] = OpenApiHandler(outbound, tokens)
+    handlers["http"] = HttpHandler(outbound, tokens, hosts)
+    handlers["openapi"] = OpenApiHandler(outbound, tokens, hosts=hosts)
     handlers["function"] = FunctionHandler(functions or FunctionRegistry(), threads)
     handlers["model"] = ModelHandler(models or ModelRegistry(), threads)
-    handlers["notify"] = NotifyHandler(outbound, tokens, mail)
+    handlers["notify"] = NotifyHandler(outbound, tokens, mail, hosts=hosts)
     handlers["script"] = ScriptHandler(processes or ProcessSettings(), outbound, tokens)
     handlers["shell"] = ShellHandler(processes or ProcessSettings(), outbound, tokens)
     handlers["connector"] = ConnectorHandler(calls, connections or MemoryConnections())

@@ -31,13 +31,15 @@ class ConnectorHandler:
         async def act(arguments: dict[str, Any], redactor: Redactor) -> Any:
             connection, operation = self._target(arguments)
             given = _given(arguments)
-            read, note = context.secrets.read, redactor.note
+            read, note, lane = context.secrets.read, redactor.note, context.workflow
             if arguments.get("all"):
                 limit = _limit(arguments.get("limit"))
                 return await collect(
-                    self._calls, connection, operation, given, limit=limit, read_secret=read, note=note
+                    self._calls, connection, operation, given, limit=limit, read_secret=read, note=note, lane=lane
                 )
-            return await self._calls.call(connection, operation, given, key=context.key, read_secret=read, note=note)
+            return await self._calls.call(
+                connection, operation, given, key=context.key, read_secret=read, note=note, lane=lane
+            )
 
         return await act_with_secrets(command.arguments, context, act)
 
@@ -61,6 +63,7 @@ class ConnectorHandler:
                 key=context.key,
                 read_secret=context.secrets.read,
                 note=redactor.note,
+                lane=context.workflow,
             )
 
         return await act_with_secrets(command.arguments, context, look)

@@ -7,6 +7,7 @@ from typing import Any
 from segue.connectors import (
     IDEMPOTENT_METHODS,
     Answer,
+    HostLines,
     Outbound,
     TokenCache,
     authenticator,
@@ -28,17 +29,22 @@ class HttpHandler:
     Args:
         outbound: The guarded client.
         tokens: Where OAuth2 and OIDC tokens are kept.
+        hosts: The lines to hosts, shared by all handlers that call them.
 
     Source: document reference, sections 10.1 and 13; ruling R23.
     """
 
-    def __init__(self, outbound: Outbound, tokens: TokenCache) -> None:
-        self._outbound = outbound
+    def __init__(self, outbound: Outbound, tokens: TokenCache, hosts: HostLines | None = None) -> None:
+        self._hosts = hosts or HostLines(outbound)
         self._tokens = tokens
 
     async def perform(self, command: Perform, context: EffectContext) -> Any:
         """Send the request; the result has the form that `output` names."""
-        return await act_with_secrets(command.arguments, context, self._act)
+
+        async def act(arguments: dict[str, Any], redactor: Redactor) -> Any:
+            return await self._act(arguments, redactor, context.workflow)
+
+        return await act_with_secrets(command.arguments, context, act)
 
     def recovery(self, command: Perform) -> Recovery:
         """Methods that HTTP calls idempotent are repeated, and so is a request that carries its own key."""
@@ -50,16 +56,17 @@ class HttpHandler:
         """Never needed: `recovery` does not answer `verify`."""
         return NOT_DONE
 
-    async def _act(self, arguments: dict[str, Any], redactor: Redactor) -> Any:
+    async def _act(self, arguments: dict[str, Any], redactor: Redactor, lane: str) -> Any:
         output = read_output(arguments.get("output"))
         headers = header_texts(arguments.get("headers"))
         content = None
         if arguments.get("body") is not None:
             content, headers = _with_body(arguments["body"], headers)
         endpoint = endpoint_of(arguments.get("endpoint"))
-        answer = await self._outbound.send(
+        answer = await self._hosts.send(
             str(arguments.get("method", "")),
             endpoint["uri"],
+            lane=lane,
             headers=headers,
             query=_query_pairs(arguments.get("query")),
             content=content,

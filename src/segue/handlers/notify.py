@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from segue.connectors import (
+    HostLines,
     Outbound,
     TokenCache,
     authenticator,
@@ -47,6 +48,7 @@ class NotifyHandler:
     Args:
         mail: The mail server; without it e-mail is refused.
         now_s: Seconds since the Unix epoch; tests turn it.
+        hosts: The lines to hosts, shared by all handlers that call them.
     """
 
     def __init__(
@@ -55,8 +57,10 @@ class NotifyHandler:
         tokens: TokenCache,
         mail: MailSettings | None = None,
         now_s: Callable[[], float] = time.time,
+        *,
+        hosts: HostLines | None = None,
     ) -> None:
-        self._outbound = outbound
+        self._hosts = hosts or HostLines(outbound)
         self._tokens = tokens
         self._mail = mail
         self._now_s = now_s
@@ -121,9 +125,10 @@ class NotifyHandler:
                 raise fail("validation", "The secret of a webhook must be text.")
             redactor.note(secret)
             headers["webhook-signature"] = sign(secret, notice_id, headers["webhook-timestamp"], content)
-        answer = await self._outbound.send(
+        answer = await self._hosts.send(
             "POST",
             endpoint["uri"],
+            lane=context.workflow,
             headers=headers,
             content=content,
             auth=authenticator(endpoint.get("authentication"), self._tokens, redactor.note),

@@ -14,6 +14,7 @@ import msgspec
 from segue.connectors import (
     IDEMPOTENT_METHODS,
     Document,
+    HostLines,
     Operation,
     Operations,
     Outbound,
@@ -45,12 +46,20 @@ class OpenApiHandler:
         outbound: The guarded client.
         tokens: Where OAuth2 and OIDC tokens are kept.
         now_ms: A monotonic clock; tests turn it.
+        hosts: The lines to hosts, shared by all handlers that call them.
 
     Source: document reference, sections 10.2 and 13; ruling R24.
     """
 
-    def __init__(self, outbound: Outbound, tokens: TokenCache, now_ms: Callable[[], int] | None = None) -> None:
-        self._outbound = outbound
+    def __init__(
+        self,
+        outbound: Outbound,
+        tokens: TokenCache,
+        now_ms: Callable[[], int] | None = None,
+        *,
+        hosts: HostLines | None = None,
+    ) -> None:
+        self._hosts = hosts or HostLines(outbound)
         self._tokens = tokens
         self._now_ms = now_ms or (lambda: time.monotonic_ns() // 1_000_000)
         self._documents: OrderedDict[str, tuple[int, Operations]] = OrderedDict()
@@ -60,7 +69,7 @@ class OpenApiHandler:
         """Call the operation; the result has the form that `output` names."""
 
         async def act(arguments: dict[str, Any], redactor: Redactor) -> Any:
-            return await self._act(arguments, redactor, context.key)
+            return await self._act(arguments, redactor, context)
 
         return await act_with_secrets(command.arguments, context, act)
 
@@ -92,7 +101,7 @@ class OpenApiHandler:
 
         return await act_with_secrets(command.arguments, context, look)
 
-    async def _act(self, arguments: dict[str, Any], redactor: Redactor, key: str) -> Any:
+    async def _act(self, arguments: dict[str, Any], redactor: Redactor, context: EffectContext) -> Any:
         output = read_output(arguments.get("output"))
         operations = await self._operations(arguments.get("document"), redactor)
         operation = operations.get(str(arguments.get("operationId")))
@@ -100,11 +109,12 @@ class OpenApiHandler:
         if not isinstance(parameters, dict):
             raise fail("validation", "parameters must be an object.")
         if operation.key_header is not None:
-            parameters = {operation.key_header: key, **parameters}
+            parameters = {operation.key_header: context.key, **parameters}
         prepared = prepare(operation, parameters)
-        answer = await self._outbound.send(
+        answer = await self._hosts.send(
             prepared.method,
             prepared.url,
+            lane=context.workflow,
             headers=prepared.headers,
             content=prepared.content,
             auth=authenticator(arguments.get("authentication"), self._tokens, redactor.note),
@@ -133,7 +143,7 @@ class OpenApiHandler:
     async def _fetch(self, resource: Any, redactor: Redactor) -> Operations:
         endpoint = endpoint_of(resource.get("endpoint") if isinstance(resource, dict) else None)
         auth = authenticator(endpoint.get("authentication"), self._tokens, redactor.note)
-        answer = await self._outbound.send("GET", endpoint["uri"], auth=auth)
+        answer = await self._hosts.send("GET", endpoint["uri"], auth=auth)
         if not is_success(answer.status, redirect=False):
             raise refused(answer)
         return Operations(Document(parse_document(answer.content), answer.url))

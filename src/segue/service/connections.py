@@ -10,7 +10,8 @@ import msgspec
 from segue.connectors import Connection, MemoryConnections, connection_to_json, new_connection
 from segue.governance import Redactor
 from segue.service.errors import ServiceError
-from segue.service.shapes import ConnectionDetail, ConnectionTest, ConnectionView, OperationView, Page
+from segue.service.observe import iso
+from segue.service.shapes import CircuitView, ConnectionDetail, ConnectionTest, ConnectionView, OperationView, Page
 from segue.types import SecretSource, TaskFailure
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ class Connections:
             raise ServiceError("connection-refused", str(error)) from None
         await self._store.put_connection(name, connection_to_json(connection))
         self._loaded.put(connection)
-        return _view(connection, len(operations))
+        return self._view(connection, len(operations))
 
     async def add_from(self, wanted: NewConnection, *, trusted: bool = True) -> ConnectionView:
         """Add a connection as it was asked for, reading its document from the web where only an address is given.
@@ -140,7 +141,7 @@ class Connections:
     async def page(self, *, limit: int = 50, after: str | None = None) -> Page[ConnectionView]:
         """Connections by name."""
         found = [c for c in self._loaded.all() if after is None or c.name > after]
-        views = [_view(c, len(self._machinery.calls.operations(c).names())) for c in found[:limit]]
+        views = [self._view(c, len(self._machinery.calls.operations(c).names())) for c in found[:limit]]
         return Page(items=views, next=views[-1].name if len(found) > limit else None)
 
     async def get(self, name: str) -> ConnectionDetail:
@@ -167,7 +168,8 @@ class Connections:
             )
             for o in described
         ]
-        return ConnectionDetail(**_fields(connection, len(operations)), described=operations)
+        circuit = self._circuit(connection)
+        return ConnectionDetail(**_fields(connection, len(operations)), circuit=circuit, described=operations)
 
     async def test(self, name: str) -> ConnectionTest:
         """Call one harmless operation. A failed try is an answer, not an error.
@@ -199,7 +201,24 @@ class Connections:
         connection = self._known(name)
         await self._store.delete_connection(name)
         self._loaded.remove(name)
-        return _view(connection, 0)
+        return ConnectionView(**_fields(connection, 0))
+
+    def _view(self, connection: Connection, operations: int) -> ConnectionView:
+        return ConnectionView(**_fields(connection, operations), circuit=self._circuit(connection))
+
+    def _circuit(self, connection: Connection) -> CircuitView | None:
+        report = self._machinery.calls.circuit(connection)
+        if report is None:
+            return None
+        return CircuitView(
+            state=report.state,
+            since=_iso(report.since_ms),
+            last_failure=report.last_failure,
+            last_failure_at=_iso(report.last_failure_ms),
+            retry_at=_iso(report.retry_ms),
+            under_way=report.under_way,
+            waiting=report.waiting,
+        )
 
     def _known(self, name: str) -> Connection:
         connection = self._loaded.find(name)
@@ -222,5 +241,5 @@ def _fields(connection: Connection, operations: int) -> dict[str, Any]:
     }
 
 
-def _view(connection: Connection, operations: int) -> ConnectionView:
-    return ConnectionView(**_fields(connection, operations))
+def _iso(at_ms: int | None) -> str | None:
+    return None if at_ms is None else iso(at_ms)

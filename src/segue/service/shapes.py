@@ -105,7 +105,8 @@ class TaskView(Shape, frozen=True, kw_only=True):
         kind: `set`, `do`, `for`, `act` (call and run), …
         iteration: Index in each enclosing loop, outermost first.
         attempt: Which try of the innermost enclosing `try` it belongs to, from 1.
-        error: Why it faulted.
+        error: Why it faulted, or why it waits for a person (`suspended`).
+        by_hand: A person gave it its output.
     """
 
     id: int
@@ -119,6 +120,7 @@ class TaskView(Shape, frozen=True, kw_only=True):
     iteration: list[int] = []
     attempt: int = 1
     error: dict[str, Any] | None = None
+    by_hand: bool = False
 
 
 class TaskDetail(TaskView, frozen=True, kw_only=True):
@@ -220,6 +222,26 @@ class SentEvents(Shape, frozen=True, kw_only=True):
     events: list[Sent] = []
 
 
+class CircuitView(Shape, frozen=True, kw_only=True):
+    """How the circuit breaker of a connection stands in the process that answers.
+
+    Attributes:
+        state: `closed`, `open` or `half-open`.
+        since: When it came into this state; left out while it was never open.
+        last_failure: What the system failed with last, and when.
+        retry_at: When an open circuit lets the next request through.
+        under_way: Requests under way. waiting: Requests that wait for their turn.
+    """
+
+    state: str
+    since: str | None = None
+    last_failure: str | None = None
+    last_failure_at: str | None = None
+    retry_at: str | None = None
+    under_way: int = 0
+    waiting: int = 0
+
+
 class ConnectionView(Shape, frozen=True, kw_only=True):
     """A connection.
 
@@ -227,11 +249,13 @@ class ConnectionView(Shape, frozen=True, kw_only=True):
         auth: Kind of credentials; the credentials themselves are never shown.
         base_url: Where the system is, when that is set; otherwise the document's server counts.
         source: Where the document was read from.
+        circuit: How its circuit breaker stands; None while the answering process has not used it.
     """
 
     name: str
     kind: str
     auth: str
+    circuit: CircuitView | None = None
     base_url: str | None = None
     source: str | None = None
     title: str | None = None

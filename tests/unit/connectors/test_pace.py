@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
-from segue.connectors import Limits
-from segue.connectors.pace import Pace, Paces
+from segue.connectors.pace import Pace
 
 
 class _Clock:
@@ -27,15 +24,15 @@ class _Clock:
 async def _times(pace: Pace, clock: _Clock, turns: int) -> list[float]:
     taken: list[float] = []
     for _ in range(turns):
-        async with pace.turn():
-            taken.append(round(clock.now_s - 100, 3))
+        await pace.wait()
+        taken.append(round(clock.now_s - 100, 3))
     return taken
 
 
 async def test_a_burst_passes_and_the_rate_holds_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """A system that allows ten a second must see ten a second, not a sleep before each first call."""
     clock = _Clock(monkeypatch)
-    pace = Pace(Limits(requests_per_second=10, burst=3), clock)
+    pace = Pace(10, 3, clock)
 
     assert await _times(pace, clock, 6) == [0, 0, 0, 0.1, 0.2, 0.3]
 
@@ -43,7 +40,7 @@ async def test_a_burst_passes_and_the_rate_holds_after_it(monkeypatch: pytest.Mo
 async def test_the_burst_fills_up_again_and_no_further(monkeypatch: pytest.MonkeyPatch) -> None:
     """An hour of rest does not earn an hour's worth of requests."""
     clock = _Clock(monkeypatch)
-    pace = Pace(Limits(requests_per_second=10, burst=2), clock)
+    pace = Pace(10, 2, clock)
     await _times(pace, clock, 2)
     clock.now_s += 3600
 
@@ -54,60 +51,16 @@ async def test_no_rate_means_no_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     """Most connections have no limit and must not pay for one."""
     clock = _Clock(monkeypatch)
 
-    assert await _times(Pace(Limits(), clock), clock, 3) == [0, 0, 0]
+    assert await _times(Pace(None, 1, clock), clock, 3) == [0, 0, 0]
 
 
 async def test_a_pause_holds_everybody(monkeypatch: pytest.MonkeyPatch) -> None:
     """One 429 speaks for all tasks that use the connection; a shorter one later does not cut it."""
     clock = _Clock(monkeypatch)
-    pace = Pace(Limits(), clock)
+    pace = Pace(None, 1, clock)
     pace.pause(2000)
     pace.pause(500)
 
     assert pace.paused_ms() == 2000
     assert await _times(pace, clock, 2) == [2, 2]
     assert pace.paused_ms() == 0
-
-
-async def test_no_more_than_the_allowed_number_are_under_way() -> None:
-    """Some systems fail under parallel load long before a rate limit says so."""
-    pace = Pace(Limits(concurrency=2))
-    under_way = most = 0
-
-    async def one() -> None:
-        nonlocal under_way, most
-        async with pace.turn():
-            under_way += 1
-            most = max(most, under_way)
-            await asyncio.sleep(0)
-            under_way -= 1
-
-    await asyncio.gather(*(one() for _ in range(10)))
-
-    assert most == 2
-
-
-async def test_a_cancelled_turn_gives_its_slot_back() -> None:
-    """A cancelled run must not make the connection narrower for ever."""
-    pace = Pace(Limits(concurrency=1))
-
-    async def hold() -> None:
-        async with pace.turn():
-            await asyncio.Event().wait()
-
-    holder = asyncio.create_task(hold())
-    await asyncio.sleep(0)
-    holder.cancel()
-    await asyncio.gather(holder, return_exceptions=True)
-
-    async with asyncio.timeout(1), pace.turn():
-        pass
-
-
-def test_changed_limits_take_effect() -> None:
-    """An administrator who lowers a limit must not have to restart the service."""
-    paces = Paces()
-    first = paces.of("crm", Limits(concurrency=1))
-
-    assert paces.of("crm", Limits(concurrency=1)) is first
-    assert paces.of("crm", Limits(concurrency=2)) is not first

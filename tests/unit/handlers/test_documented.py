@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from segue.ai import ModelCard
-from segue.connectors import Connection, Lookup, OutboundPolicy, Paging, parse_auth
+from segue.connectors import Breaker, Connection, Limits, Lookup, OutboundPolicy, Paging, parse_auth
 
 DOCS = Path(__file__).parents[3] / "docs"
 PAGES = ("connections.md", "handlers.md")
@@ -62,6 +62,8 @@ def test_short_forms_of_authentication_mean_their_stored_forms() -> None:
     ("page", "struct", "absent"),
     [
         ("connections.md", Connection, set()),
+        ("connections.md", Breaker, set()),
+        ("connections.md", Limits, set()),
         ("handlers.md", OutboundPolicy, set()),
         ("handlers.md", ModelCard, {"purpose"}),
     ],
