@@ -388,3 +388,12 @@ def test_control_characters_in_data_do_not_reach_the_terminal(cli: Cli, tmp_path
     (tmp_path / "f.yaml").write_text(document(raised))
 
     assert "\x1b" not in cli("run", "f.yaml").out
+
+
+@pytest.mark.parametrize("command", ["run", "serve", "validate"])
+def test_help_names_only_options_that_are_meant(cli: Cli, command: str) -> None:
+    """The parser makes up an option that empties each list; in the help it would puzzle people."""
+    said = cli(command, "--help")
+
+    assert "--function" in said.out
+    assert "--empty-" not in said.out

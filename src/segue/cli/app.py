@@ -104,13 +104,15 @@ def _answer_here(given: list[str]) -> int | None:
 
 def _dispatch(given: list[str]) -> int:
     # Imported here and below: `segue --help` needs the first only.
-    from cyclopts import App, CycloptsError
+    from cyclopts import App, CycloptsError, Parameter
 
     app = App(
         name="segue",
         help="Run workflow documents durably.",
         version=segue.__version__,
         help_format="plaintext",
+        # Otherwise every option that may be repeated gets a second one that empties it.
+        default_parameter=Parameter(negative_iterable=()),
         result_action="return_value",
         exit_on_error=False,
         print_error=False,

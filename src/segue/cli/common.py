@@ -14,7 +14,7 @@ Data = Annotated[
     Path | None,
     Parameter(name="--data", help="Data folder; SEGUE_DATA or ./segue-data where it is left out."),
 ]
-AsJson = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON for machines.")]
+AsJson = Annotated[bool, Parameter(name="--json", negative="", show_default=False, help="Print JSON for machines.")]
 Limit = Annotated[
     int, Parameter(name="--limit", help="Items to print, 1 to 500.", validator=Number(gte=1, lte=PAGE_MAX))
 ]

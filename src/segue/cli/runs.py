@@ -48,7 +48,8 @@ def start(
         print_json(run)
     else:
         say(run["id"])
-        note(f"{run['status']}: `segue runs show {run['id']}` tells more")
+        where = "" if data is None else f" --data {data}"
+        note(f"{run['status']}: `segue runs show {run['id']}{where}` tells more")
     return EXIT_OF_STATUS.get(run["status"], 0) if wait else 0
 
 
@@ -113,7 +114,7 @@ def show(run: RunId, /, *, data: Data = None, json: AsJson = False) -> None:
             ("started", found["startedAt"]),
             ("ended", found["endedAt"]),
             ("took", _duration(found["durationMs"])),
-            ("cause", ", ".join(f"{k} {v}" for k, v in found["cause"].items())),
+            ("cause", _cause(found["cause"])),
         ]
     )
     say("\ninput")
@@ -205,6 +206,11 @@ def _show_decisions(decisions: list[dict[str, Any]]) -> None:
 def _name(run: dict[str, Any]) -> str:
     workflow = run["workflow"]
     return f"{workflow['namespace']}/{workflow['name']}:{workflow['version']}"
+
+
+def _cause(cause: dict[str, Any]) -> str:
+    more = ", ".join(f"{name} {value}" for name, value in cause.items() if name != "kind")
+    return str(cause.get("kind", "")) + (f": {more}" if more else "")
 
 
 def _turn(task: dict[str, Any]) -> str:
