@@ -124,10 +124,12 @@ def _failed(turn: Turn, event: AttemptFailed) -> None:
 
 def _answered(state: RunState, number: int) -> Frame | None:
     """Close the open act of this id; its frame, if somebody waits for the answer."""
-    if not isinstance(state.open.get(number), Perform):
+    command = state.open.get(number)
+    if not isinstance(command, Perform):
         return None
     del state.open[number]
-    return state.frames.get(number)
+    # A task may still stand there that did not wait for its act: one that failed, and is held.
+    return None if command.detached else state.frames.get(number)
 
 
 def _fired(turn: Turn, event: TimerFired) -> None:

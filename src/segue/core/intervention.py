@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from segue.core.plan import TryNode
+from segue.core.plan import ExtendedNode, Node, TryNode
 from segue.core.state import Frame
 from segue.types import FailureReleased, TaskRestarted, TaskSkipped
 
 if TYPE_CHECKING:
     from segue.core.turn import Turn
 
-_LISTS = frozenset({"do", "root", "try", "catch", "foreach", "before", "after"})
+_LISTS = ("do", "root", "foreach", "try", "catch", "before", "body", "after")
+"""Sections, those of one task in the order in which it runs them."""
+
+_ALONE = frozenset({"body", "branch"})
 
 
 def restart(turn: Turn, event: TaskRestarted) -> None:
@@ -43,7 +46,9 @@ def skip(turn: Turn, event: TaskSkipped) -> None:
     turn.end_one(frame)
     if turn.trace is not None:
         turn.observe("skipped", frame, event.output)
-    turn.pass_on(frame, event.output, frame.node.then)
+    # An extension's wrapper has handed its directive down to the task that it wraps.
+    node = frame.node.inner if isinstance(frame.node, ExtendedNode) else frame.node
+    turn.pass_on(frame, event.output, node.then)
 
 
 def release(turn: Turn, event: FailureReleased) -> None:
@@ -52,7 +57,7 @@ def release(turn: Turn, event: FailureReleased) -> None:
     reason = turn.state.held.get(event.id)
     if frame is None or reason is None:
         return
-    turn.holding = False
+    turn.willed = reason
     turn.fault(frame, reason, alone=True)
 
 
@@ -61,7 +66,9 @@ def _go_back(turn: Turn, parent: Frame, index: int, raw: Any) -> None:
     if not 0 <= index < len(nodes) or raw is msgspec.UNSET:
         return
     node = nodes[index]
-    if node.section not in _LISTS or not any(node in listed for listed in parent.node.children()):
+    if node.section in _ALONE or not any(node in listed for listed in parent.node.children()):
+        return
+    if not _has_come_to(turn, parent, node):
         return
     turn.close_below(parent)
     turn.state.held.pop(parent.id, None)
@@ -71,3 +78,27 @@ def _go_back(turn: Turn, parent: Frame, index: int, raw: Any) -> None:
         if node.section == "try" and parent.parent is not None:
             parent.vars = parent.parent.vars
     turn.begin(node, parent, raw)
+
+
+def _has_come_to(turn: Turn, parent: Frame, node: Node) -> bool:
+    """The list of this node is under way, or was before the one that is.
+
+    A task that never got to its list, or has left it, lacks what the list needs: the element of a loop, the event
+    of a listener, the error of a catch. It can only start again as a whole.
+    """
+    section = _under_way(turn, parent)
+    if section is None:
+        # Between two attempts, or after the last one.
+        return isinstance(parent.node, TryNode) and parent.data is not None and node.section == "try"
+    return _LISTS.index(node.section) <= _LISTS.index(section)
+
+
+def _under_way(turn: Turn, parent: Frame) -> str | None:
+    """The section of the task's only child: one that is live, or one that a paused run holds back."""
+    for frame in turn.state.frames.values():
+        if frame.parent is parent:
+            return frame.node.section
+    for deferred in turn.state.deferred:
+        if deferred.parent is parent:
+            return deferred.node.section
+    return None

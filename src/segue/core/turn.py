@@ -55,13 +55,13 @@ class Turn:
         "commands",
         "current",
         "fuel",
-        "holding",
         "now",
         "output",
         "plan",
         "raw_output",
         "state",
         "trace",
+        "willed",
     )
 
     plan: Plan
@@ -76,7 +76,8 @@ class Turn:
         self.agenda: list[Step] = []
         self.current: Frame | None = None
         self.fuel = TASKS_PER_EVENT_MAX
-        self.holding = state.holds
+        # A failure that its author or a person wants to go its way; it is held nowhere on it.
+        self.willed: Failure | None = None
         self.output: Any = None
         self.raw_output: Any = None
 
@@ -132,7 +133,7 @@ class Turn:
         """End a task, and everything below it, with a failure that its parent may handle.
 
         Where the run holds failures and nobody above would catch this one, the task stays instead, and waits for
-        a person. A `raise` means what it says and is never held.
+        a person. A `raise` means what it says: its failure is never held, here or further up.
 
         Args:
             alone: Nothing is below it, so nothing needs to be looked for.
@@ -141,9 +142,12 @@ class Turn:
         self.raw_output = self.output = None
         if not alone:
             self.close_below(frame)
-        if self.holding and frame.node.kind != "raise" and self._falls_through(frame, reason):
-            self._hold(frame, reason)
-            return
+        if self.state.holds:
+            if frame.node.kind == "raise":
+                self.willed = reason
+            if reason is not self.willed and self._falls_through(frame, reason):
+                self._hold(frame, reason)
+                return
         self._close_one(frame)
         if self.trace is not None:
             self.observe("faulted", frame, reason)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from segue.core import advance, replay
+from segue.core.plan import Program
 from segue.types import (
     FailureReleased,
     Perform,
@@ -15,7 +16,27 @@ from segue.types import (
     TaskSkipped,
 )
 
-from .plans import Run, act, attempt, do, fork, loop, plan, put, retry, throw, variable, wait, word_of
+from .plans import (
+    Run,
+    act,
+    any_of,
+    attempt,
+    broken,
+    do,
+    each,
+    extended,
+    fork,
+    listen,
+    loop,
+    one,
+    plan,
+    put,
+    retry,
+    throw,
+    variable,
+    wait,
+    word_of,
+)
 
 
 class Held(Run):
@@ -75,6 +96,19 @@ class TestHolding:
     def test_a_raise_is_never_held(self) -> None:
         """The author wants the run to end that way."""
         assert Held(plan(throw("r", "runtime"))).state.status == "faulted"
+
+    def test_a_raise_is_held_on_no_level(self) -> None:
+        """Nor are the tasks around it, whose failure it becomes."""
+        nested = do("d", loop("l", [1], attempt("t", throw("r", "runtime"), retry=retry(count=0))))
+        assert Held(plan(nested)).state.status == "faulted"
+
+    def test_the_answer_of_an_act_that_nobody_waits_for_does_not_end_a_held_task(self) -> None:
+        """The task failed after it had let the act go; its failure is for a person."""
+        run = Held(plan(act("a", wait=False, output_as=broken()), act("b")))
+        assert run.held == ["a"]
+        run.ok("a", 1)
+        assert run.held == ["a"]
+        assert run.skip("a", 2).act("b").arguments == 2
 
     def test_the_siblings_of_a_held_branch_go_on(self) -> None:
         """One broken branch must not cost the others their work."""
@@ -157,6 +191,40 @@ class TestInterventions:
         run.feed(TaskRestarted(run.now, root, node=node, input=None))
         assert list(run.acting) == ["a"]
 
+    def test_a_loop_that_never_began_has_no_element_to_go_back_to(self) -> None:
+        """It starts again as a whole."""
+        run = Held(plan(loop("l", 5, act("a"))))
+        assert run.held == ["l"]
+        run.restart("l", node=2, input=1)
+        assert run.held == ["l"]
+        assert not run.acting
+
+    def test_a_listener_without_an_event_has_no_handling_to_go_back_to(self) -> None:
+        """There is no event to handle; the wait stays as it is."""
+        run = Held(plan(listen("l", any_of("x", until=one("stop")), foreach=each(act("a")))))
+        run.restart("l", node=2, input=1)
+        assert not run.acting
+        run.message("x").restart("l", node=2, input="again")
+        assert run.act("a").arguments == "again"
+
+    def test_a_catch_is_not_entered_without_an_error(self) -> None:
+        """It would handle nothing; from inside it, its first task and the tried list can be gone back to."""
+        run = Held(plan(attempt("t", act("a"), handle=(act("b"), act("c")))))
+        run.restart("t", node=3, input=1)
+        assert list(run.acting) == ["a"]
+        run.fails("a").ok("b").restart("t", node=3, input=1)
+        assert list(run.acting) == ["b"]
+        run.restart("t", node=2, input=1)
+        assert list(run.acting) == ["a"]
+
+    def test_a_skipped_task_that_an_extension_wraps_keeps_its_directive(self) -> None:
+        """The wrapper's way on is that of the task inside."""
+        wrapped = extended(act("a", then=2), before=(act("x"),))
+        run = Held(plan(wrapped, act("b"), act("c")))
+        wrapper = next(n for n, f in run.state.frames.items() if f.node.kind == "extended")
+        run.feed(TaskSkipped(run.now, wrapper, 1))
+        assert list(run.acting) == ["c"]
+
     def test_a_skipped_task_gives_its_output_to_the_next(self) -> None:
         """A person did it by hand."""
         run = Held(plan(act("a"), act("b")))
@@ -182,6 +250,15 @@ class TestInterventions:
         run.fails("a").release("a")
         assert run.state.status == "faulted"
         assert word_of(run.state.failure) == "communication"
+
+    def test_giving_up_one_failure_gives_up_no_other(self) -> None:
+        """The document catches the released one by now; what goes wrong while it does is another failure."""
+        later = Program(lambda data, variables, now_ms: now_ms > 5_000)
+        run = Held(plan(attempt("t", act("a"), when=later, handle=(put("h", broken()),))))
+        run.fails("a")
+        run.now = 6_000
+        run.release("a")
+        assert run.held == ["h"]
 
     def test_only_a_held_failure_can_be_given_up(self) -> None:
         """A task under way has none."""

@@ -12,8 +12,9 @@ from typing import Any
 
 import msgspec
 
-from segue.core import Plan, RunState, advance, consumes
+from segue.core import Moment, Plan, RunState, advance, consumes
 from segue.core.state import Frame
+from segue.hosts.simulated.reach import INTERVENTIONS, Picture, check_held, require
 from segue.hosts.simulated.records import EventRecord, IntentRecord, MessageRecord, Record, decode_event, key_of
 from segue.types import (
     AttemptFailed,
@@ -32,16 +33,6 @@ from segue.types import (
     StartTimer,
     TimerFired,
 )
-
-
-class Violation(AssertionError):
-    """Something happened that must never happen."""
-
-
-def require(holds: object, complaint: str) -> None:
-    """Raise a `Violation` unless this holds."""
-    if not holds:
-        raise Violation(complaint)
 
 
 class RunAudit:
@@ -113,6 +104,26 @@ class RunAudit:
             require(command.due_ms >= self.now, f"timer {command.id} was due before it was asked for")
 
 
+def audited(
+    plan: Plan, state: RunState | None, event: Event, audit: RunAudit, *, trace: list[Moment] | None = None
+) -> tuple[RunState, Sequence[Command]]:
+    """Apply an event (see `advance`) and check everything that one run can be checked for.
+
+    Raises:
+        Violation: A law of the core is broken.
+    """
+    # Pictures cost more than the event itself, so they are taken where somebody could have done something.
+    wanted = state is not None and (bool(state.held) or state.holds or isinstance(event, INTERVENTIONS))
+    before = Picture(plan, state) if wanted and state is not None else None
+    after, commands = advance(plan, state, event, trace=trace)
+    audit.observe(event, commands, after)
+    inspect(after)
+    check_held(plan, after)
+    if before is not None:
+        before.compare(event, commands, after)
+    return after, commands
+
+
 def inspect(state: RunState) -> None:
     """Check that every frame of a run is waiting for something that is really under way.
 
@@ -120,7 +131,7 @@ def inspect(state: RunState) -> None:
         Violation: Some frame would wait for ever.
     """
     if state.ended is not None:
-        require(not (state.frames or state.timers or state.deferred), "a closed run remembers tasks")
+        require(not (state.frames or state.timers or state.deferred or state.held), "a closed run remembers tasks")
         return
     require(state.deferred == [] or state.paused, "a run that is not paused holds tasks back")
     awake = {frame.parent.id for frame in state.frames.values() if frame.parent is not None}
@@ -128,7 +139,7 @@ def inspect(state: RunState) -> None:
     for number, frame in state.frames.items():
         require(frame.id == number and not frame.closed, f"frame {number} is closed but remembered")
         require(frame.parent is None or frame.parent.id in state.frames, f"frame {number} outlives its parent")
-        waits = number in awake or number in state.open or frame.clock in state.timers
+        waits = number in awake or number in state.open or frame.clock in state.timers or number in state.held
         require(waits, f"task {frame.node.name!r} (frame {number}) waits for nothing")
     for number, (frame, _) in state.timers.items():
         require(isinstance(state.open.get(number), StartTimer), f"timer {number} is kept but not open")
@@ -181,9 +192,7 @@ class Shadow:
     def fold(self, event: Event) -> None:
         """Apply a durable event."""
         self.history.append(event)
-        self.state, commands = advance(self.plan, self.state, event)
-        self.audit.observe(event, commands, self.state)
-        inspect(self.state)
+        self.state, _ = audited(self.plan, self.state, event, self.audit)
 
 
 class Auditor:
@@ -319,12 +328,12 @@ class Auditor:
         for run_id, shadow in self.runs.items():
             self._check_replay(run_id, shadow)
             assert shadow.state is not None
-            resting = shadow.state.ended is not None or shadow.state.paused or shadow.audit.open
+            state = shadow.state
+            resting = state.ended is not None or state.paused or state.held or shadow.audit.open
             require(resting, f"{run_id!r} has not ended and waits for nothing")
             for command in shadow.audit.open.values():
                 require(isinstance(command, AwaitMessages), f"{command!r} of {run_id!r} was lost")
-                assert shadow.state is not None
-                self._check_offered(run_id, shadow, shadow.state, command)
+                self._check_offered(run_id, shadow, state, command)
         self._check_effects()
 
     def _check_replay(self, run_id: str, shadow: Shadow) -> None:

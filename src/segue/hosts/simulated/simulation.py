@@ -13,12 +13,13 @@ from random import Random
 from typing import Any, Final
 
 from segue.core import Plan
-from segue.hosts.simulated.auditor import Auditor, Violation
+from segue.hosts.simulated.auditor import Auditor
 from segue.hosts.simulated.disk import Disk
 from segue.hosts.simulated.engine import Engine
 from segue.hosts.simulated.faults import Faults
 from segue.hosts.simulated.generating import TYPES, random_plan
 from segue.hosts.simulated.outside import Outside
+from segue.hosts.simulated.reach import Violation
 from segue.hosts.simulated.realistic import REALISTIC
 from segue.hosts.simulated.records import EventRecord, Record, decode_event
 from segue.hosts.simulated.time import Time
