@@ -22,7 +22,7 @@ from queue import Empty, Queue
 from typing import Any, Final
 
 import yaml
-from tests.docs.reading import Block
+from tests.docs.reading import ROOT, Block
 
 from segue.dsl.expressions import compile_expression
 
@@ -151,7 +151,12 @@ class Player:
         binaries = Path(sys.executable).parent
         # Any port will do, and output in the order in which a terminal shows it.
         mine = {"SEGUE_PORT": "0", "PYTHONUNBUFFERED": "1", "NO_COLOR": "1", "COLUMNS": "80"}
-        return {**kept, **mine, "PATH": f"{binaries}{os.pathsep}{kept.get('PATH', '')}", "PYTHONPATH": ""}
+        return {
+            **kept,
+            **mine,
+            "PATH": f"{binaries}{os.pathsep}{kept.get('PATH', '')}",
+            "PYTHONPATH": str(ROOT / "src"),
+        }
 
     def _with_free_ports(self, text: str) -> str:
         for offset in range(4):
