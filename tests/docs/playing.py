@@ -123,12 +123,14 @@ class Player:
     def _check_yaml(self, block: Block, text: str) -> None:
         content = yaml.safe_load(text)
         if isinstance(content, list) and all(isinstance(item, dict) and len(item) == 1 for item in content):
-            content = {"document": {"dsl": "1.0.3", "namespace": "d", "name": "d", "version": "1.0.0"}, "do": content}
-        elif not (isinstance(content, dict) and "document" in content):
+            content = {"do": content}
+        if not (isinstance(content, dict) and "do" in content):
             return
+        whole = "document" in content
+        content = {"document": {"dsl": "1.0.3", "namespace": "d", "name": "d", "version": "1.0.0"}, **content}
         functions = [word for module in self._modules for word in ("--function", module)]
         # Through its own text, so that line numbers and the rules of YAML 1.2 count; a fragment has none to lose.
-        source = text if "document:" in text else json.dumps(content)
+        source = text if whole else json.dumps(content)
         command = [sys.executable, "-m", "segue", "validate", "-", "--allow-processes", *functions]
         self._run(command, source, code=2 if "refused" in block.remarks else 0)
 
