@@ -20,8 +20,8 @@ def heading(text: str) -> None:
 
 
 def say(text: str) -> None:
-    """One line of it."""
-    console.print(text)
+    """One line of it; a long one is left to the terminal, so that commands can be copied."""
+    console.print(text, soft_wrap=True)
 
 
 def save_picture(file: Path) -> None:
