@@ -45,7 +45,8 @@ def serve(
         "functions": function,
         "outbound": {"allow_loopback": True} if allow_loopback else None,
     }
-    settings = load_settings(folder, flags=flags)
+    # Somebody looks after a server, so a failure can wait for a decision.
+    settings = load_settings(folder, flags=flags, defaults={"failures": "hold"})
     logging.getLogger().setLevel(log_level.upper())
 
     def started(place: ServerFile, fresh: bool) -> None:

@@ -120,6 +120,7 @@ class Moment(msgspec.Struct, frozen=True, omit_defaults=True):
         pointer: JSON Pointer of the task; empty for the run itself.
         kind: The task's kind; `workflow` for the run itself.
         data: Input when started, output when completed, failure when faulted, what was seen when decided.
+        raw: The task's raw input, before its transform.
     """
 
     what: str
@@ -131,3 +132,4 @@ class Moment(msgspec.Struct, frozen=True, omit_defaults=True):
     iteration: tuple[int, ...] = ()
     attempt: int = 1
     data: Any = None
+    raw: Any = None

@@ -209,7 +209,8 @@ class Turn:
         kind, pointer = ("workflow", "") if frame.parent is None else (node.kind, node.pointer)
         # A loop counts for its children; the loop itself belongs to the iteration around it.
         iteration = () if frame.parent is None else frame.parent.iteration
-        self.trace.append(Moment(what, self.now, pointer, node.name, kind, frame.id, iteration, frame.attempt, data))
+        place = (pointer, node.name, kind, frame.id, iteration, frame.attempt)
+        self.trace.append(Moment(what, self.now, *place, data, frame.raw))
 
     # -- steps of the agenda -------------------------------------------------------------------
 

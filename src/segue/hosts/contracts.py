@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Final, Literal, Protocol
 
 from segue.core import Plan
 from segue.types import EffectContext, Failure, Perform, RunStatus
@@ -57,6 +57,55 @@ class InlineHandler(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class FailurePolicy:
+    """What a definition says about its failures.
+
+    Attributes:
+        hold: A task whose failure nobody catches waits for a person; None leaves it to the host's settings.
+        owner: Who answers for them.
+        deadline_ms: How long one may stay open, in milliseconds; None sets no deadline.
+    """
+
+    hold: bool | None = None
+    owner: str | None = None
+    deadline_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a person found out about an act whose outcome was unknown.
+
+    Attributes:
+        happened: It did; `receipt` is what the system made of it. Otherwise it did not, and may go out again.
+    """
+
+    happened: bool
+    receipt: Any = None
+
+    @property
+    def state(self) -> Literal["done", "failed"]:
+        """What the ledger says then."""
+        return "done" if self.happened else "failed"
+
+    @property
+    def action(self) -> Literal["happened", "repeat"]:
+        """What the inbox says then."""
+        return "happened" if self.happened else "repeat"
+
+
+PolicyOf = Callable[[Plan], FailurePolicy]
+"""Reads what a definition says. Called for each new run and each failure: keep what was read."""
+
+
+def no_policy(plan: Plan) -> FailurePolicy:
+    """The definition says nothing."""
+    return _NO_POLICY
+
+
+_NO_POLICY: Final = FailurePolicy()
+
+
+@dataclass(frozen=True, slots=True)
 class HostSettings:
     """How a host behaves. The defaults suit one machine.
 
@@ -68,6 +117,8 @@ class HostSettings:
         early_events_ms: How long an event is kept for waits that open later (ruling R22).
         child_depth_max: How deep workflows may start workflows that they wait for.
         drain_seconds: How long `close` waits for acts under way that must not simply be repeated.
+        hold_failures: In new runs, a task whose failure nobody catches waits for a person instead of faulting the
+            run; a definition may decide otherwise (`FailurePolicy`).
         disk_free_min_bytes: Below so much free disk space new work is shed; 0 never sheds.
         tune_gc: Let the garbage collector run less often. It is process-wide, so a host embedded in somebody
             else's program should not decide it.
@@ -80,6 +131,7 @@ class HostSettings:
     early_events_ms: int = 3_600_000
     child_depth_max: int = 50
     drain_seconds: float = 5.0
+    hold_failures: bool = False
     disk_free_min_bytes: int = 0
     tune_gc: bool = False
 

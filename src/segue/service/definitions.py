@@ -29,6 +29,7 @@ from segue.dsl import (
     read_document,
 )
 from segue.service.errors import Finding, ServiceError
+from segue.service.policies import complaints
 from segue.service.versions import latest, newest
 from segue.store import Conflict, Definition, Store
 from segue.store.records import list_definitions, put_meta, read_meta
@@ -150,7 +151,7 @@ class Definitions:
             connections=None if self._connections is None else self._connections(),
         )
         document = read_document(source, file=file)
-        findings = [_finding(f) for f in check_document(document, environment)]
+        findings = [_finding(f) for f in (*check_document(document, environment), *complaints(document))]
         if any(f.severity == "error" for f in findings):
             return Checked(document, findings, None, recorder.pins)
         try:

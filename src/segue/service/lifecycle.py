@@ -93,6 +93,13 @@ class Lifecycle:
             self._open[moment.id] = moment
             yield self._task("created", moment)
             yield self._task("started", moment)
+        elif what == "held":
+            if moment.id not in self._open:
+                self._open[moment.id] = moment
+                yield self._task("created", moment)
+            yield self._task("suspended", moment, self._ending("faulted", moment))
+        elif what == "skipped" and self._open.pop(moment.id, None) is not None:
+            yield self._task("completed", moment, self._ending("completed", moment))
         elif what in ("completed", "faulted", "cancelled", "retried"):
             if what != "retried" and self._open.pop(moment.id, None) is None:
                 # Its `if` or its input failed: it ends without having started.

@@ -39,6 +39,7 @@ class Task:
     input: Any = None
     output: Any = None
     error: Failure | None = None
+    by_hand: bool = False
 
     def fields(self) -> dict[str, Any]:
         """What `TaskView` and `TaskDetail` share."""
@@ -55,6 +56,7 @@ class Task:
             "iteration": list(self.iteration),
             "attempt": self.attempt,
             "error": None if self.error is None else self.error.as_data(),
+            "by_hand": self.by_hand,
         }
 
     def view(self) -> TaskView:
@@ -114,6 +116,8 @@ def _note(seen: Observation, moment: Moment) -> None:
     what = moment.what
     if what == "started":
         seen.tasks[moment.id] = _begun(moment)
+    elif what == "skipped" and moment.id in seen.tasks:
+        _given(seen.tasks[moment.id], moment)
     elif what == "skipped":
         seen.skipped.append(
             SkippedTask(pointer=moment.pointer, name=moment.name, at=iso(moment.at), iteration=list(moment.iteration))
@@ -129,8 +133,29 @@ def _note(seen: Observation, moment: Moment) -> None:
                 iteration=list(moment.iteration),
             )
         )
+    elif what == "held":
+        _hold(seen, moment)
     elif what in _ENDINGS:
         _end(seen, moment)
+
+
+def _given(task: Task, moment: Moment) -> None:
+    """An operator gave a live task its output."""
+    task.status = "completed"
+    task.ended_at = moment.at
+    task.output = moment.data
+    task.by_hand = True
+
+
+def _hold(seen: Observation, moment: Moment) -> None:
+    """A task failed and waits for a person. It has not ended."""
+    task = seen.tasks.get(moment.id)
+    if task is None:
+        # Its `if`, its input transform or its input schema failed.
+        task = seen.tasks[moment.id] = _begun(moment)
+        task.input = None
+    task.status = "suspended"
+    task.error = moment.data
 
 
 def _begun(moment: Moment) -> Task:

@@ -20,6 +20,7 @@ from segue.service.events import Events
 from segue.service.functions import described, load_functions
 from segue.service.later import Handlers
 from segue.service.models import Models
+from segue.service.policies import policies
 from segue.service.resources import Resources
 from segue.service.runs import Runs
 from segue.service.service import Service
@@ -102,6 +103,7 @@ async def open_service(
     models: ModelRegistry | None = None,
     secrets: SecretSource | None = None,
     base: Path | None = None,
+    attended: bool = True,
 ) -> AsyncIterator[Service]:
     """Open a data folder.
 
@@ -110,6 +112,7 @@ async def open_service(
         functions, models: What documents may call, besides what the settings name.
         secrets: Where secrets come from, instead of the settings.
         base: Folder that documents may read schemas from, by path; None for a server.
+        attended: Somebody can decide what becomes of a failure. Where nobody can, none is held.
 
     Raises:
         ServiceError: `folder-busy`, `folder-unusable`, `setting-refused` or `function-refused`.
@@ -144,7 +147,7 @@ async def open_service(
 
         try:
             if drive:
-                host = await stack.enter_async_context(_host(folder, settings, handlers, load, source))
+                host = await stack.enter_async_context(_host(folder, settings, handlers, load, source, attended))
                 store = host.store
             else:
                 store = Store.open(folder)
@@ -173,6 +176,7 @@ def _host(
     handlers: Handlers,
     plans: Callable[[Store], Definitions],
     secrets: SecretSource,
+    attended: bool,
 ) -> AbstractAsyncContextManager[EmbeddedHost]:
     from segue.hosts import EmbeddedHost, HostSettings
 
@@ -181,9 +185,11 @@ def _host(
         handlers=handlers,
         plans=plans,
         secrets=secrets,
+        policy=policies(attended=attended),
         settings=HostSettings(
             acts_max=settings.acts_max,
             early_events_ms=settings.early_events_ms,
+            hold_failures=settings.failures == "hold",
             disk_free_min_bytes=settings.disk_free_min_mb * 1_000_000,
         ),
     )

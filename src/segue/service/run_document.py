@@ -68,6 +68,7 @@ async def run_document(
             models=models,
             secrets=secrets,
             base=base,
+            attended=False,
         )
         async with opened as service:
             for other in others:

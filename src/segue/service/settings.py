@@ -7,7 +7,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -82,6 +82,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         secrets_folder: Folder with one file for each secret, asked after the environment.
         acts_max: Acts on the world under way at the same time, over all runs.
         early_events_ms: How long an event is kept for runs that wait for it later, in milliseconds.
+        failures: What becomes of a failure that nobody catches: `hold` lets the task wait for a person, `fault`
+            ends the run. `segue serve` holds unless told otherwise.
         disk_free_min_mb: While less disk space is free, in MB, new runs and events are refused; 0 never refuses.
         mail: Mail server that e-mail leaves through: `host`, `sender`, `port`, `tls`, `username`, `password`.
         outbound: What requests of workflows may reach.
@@ -99,6 +101,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     secrets_folder: str | None = None
     acts_max: int = 1000
     early_events_ms: int = 3_600_000
+    failures: Literal["hold", "fault"] = "fault"
     disk_free_min_mb: int = 256
     mail: dict[str, Any] = {}
     outbound: OutboundSettings = OutboundSettings()

@@ -6,7 +6,7 @@ file, `backup.py` copies one. No rule of workflows lives here: the store does no
 Open `store.py` first, then `batch.py`.
 """
 
-from segue.store import codec, records, runs
+from segue.store import codec, effects, incidents, records, runs
 from segue.store.backup import BACKUPS_NAME, Manifest, back_up, restore
 from segue.store.batch import Batch
 from segue.store.commit import GroupCommit
@@ -38,6 +38,8 @@ __all__ = [
     "StoredEvent",
     "back_up",
     "codec",
+    "effects",
+    "incidents",
     "records",
     "restore",
     "runs",

@@ -35,6 +35,8 @@ _COLUMNS: Final = (
     "timers",
     "waits",
     "unparked",
+    "incidents",
+    "resolutions",
 )
 
 _INTO_TABLES: Final = """
@@ -55,8 +57,8 @@ FROM json_each(NEW.ends) AS e WHERE run.seq = e.value->>0;
 INSERT OR IGNORE INTO event (seq, source, id, type, received_at, run, envelope)
 SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->6 FROM json_each(NEW.events);
 
-INSERT OR REPLACE INTO effect (run, command, key, handler, pointer, attempt, state, intended_at)
-SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, 'intent', value->>6
+INSERT OR REPLACE INTO effect (run, command, key, handler, pointer, attempt, state, intended_at, connection)
+SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, 'intent', value->>6, value->>7
 FROM json_each(NEW.intents);
 
 UPDATE effect SET state = r.value->>2, settled_at = r.value->>3, receipt = r.value->4
@@ -72,6 +74,17 @@ INSERT OR REPLACE INTO timer (run, command, due_at)
 SELECT value->>0, value->>1, value->>2 FROM json_each(NEW.timers);
 INSERT OR IGNORE INTO wait (run, command, type)
 SELECT value->>0, value->>1, value->>2 FROM json_each(NEW.waits);
+
+INSERT OR IGNORE INTO incident (run, task, kind, state, at, event, namespace, name, pointer, failure, fingerprint,
+                                owner, deadline, effect, action, closed_at)
+SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, value->>7, value->>8, value->>9,
+       value->>10, value->>11, value->>12, value->>13, value->>14, value->>15
+FROM json_each(NEW.incidents) ORDER BY key;
+UPDATE incident SET state = 'closed', action = r.value->>2, by = r.value->>3, reason = r.value->>4,
+                    closed_at = r.value->>5
+FROM json_each(NEW.resolutions) AS r
+WHERE incident.run = r.value->>0 AND incident.task = r.value->>1 AND incident.kind = 'held'
+      AND incident.state = 'open';
 """
 # A run that is parked and woken in one batch was woken last: `unparked` drops it from `parked` (see `unpark`).
 
@@ -92,6 +105,8 @@ class Batch:
     Attributes:
         history: Sequence number of the run, and the event as JSON, in the order in which they happened.
         status: The newest status of each run whose status changed.
+        incidents: Failures that come into the inbox (see `incidents.row_of`).
+        resolutions: Held tasks that are held no longer: run, task, action, by, reason, time.
         held: What the owner may release once the batch is on disk; the store does not look at it.
         waiters: Futures that are resolved once the batch is on disk.
     """
@@ -101,9 +116,11 @@ class Batch:
         "events",
         "held",
         "history",
+        "incidents",
         "intents",
         "parked",
         "receipts",
+        "resolutions",
         "runs",
         "statements",
         "status",
@@ -125,6 +142,8 @@ class Batch:
         self.timers: list[tuple[int, int, int]] = []
         self.waits: list[tuple[int, int, str]] = []
         self.unparked: dict[int, None] = {}
+        self.incidents: list[tuple[Any, ...]] = []
+        self.resolutions: list[tuple[Any, ...]] = []
         self.statements: list[tuple[str, Sequence[Any]]] = []
         self.held: list[Any] = []
         self.waiters: list[asyncio.Future[None]] = []
@@ -145,6 +164,8 @@ class Batch:
             or self.status
             or self.runs
             or self.unparked
+            or self.incidents
+            or self.resolutions
         )
 
     def start_run(
@@ -195,9 +216,20 @@ class Batch:
         else:
             self.events.append((*columns, msgspec.Raw(raw)))
 
-    def intend(self, run: int, command: int, *, key: str, handler: str, pointer: str, attempt: int, at: int) -> None:
+    def intend(
+        self,
+        run: int,
+        command: int,
+        *,
+        key: str,
+        handler: str,
+        pointer: str,
+        attempt: int,
+        at: int,
+        connection: str | None = None,
+    ) -> None:
         """An act that must not simply be repeated is about to begin."""
-        self.intents.append((run, command, key, handler, pointer, attempt, at))
+        self.intents.append((run, command, key, handler, pointer, attempt, at, connection))
 
     def settle(self, run: int, command: int, state: str, at: int, receipt: Any = None) -> None:
         """The outcome of an intended act is known: `done`, `failed`, or `unknown` for good."""
@@ -257,6 +289,8 @@ class Batch:
             _text(self.timers),
             _text(self.waits),
             _text(list(self.unparked)),
+            _text(self.incidents),
+            _text(self.resolutions),
         )
 
 

@@ -54,7 +54,10 @@ class StoredEvent(msgspec.Struct, frozen=True):
 
 
 class EffectRecord(msgspec.Struct, frozen=True):
-    """One act of the ledger: `state` is `intent`, `done`, `failed` or `unknown`. Times in milliseconds."""
+    """One act of the ledger: `state` is `intent`, `done`, `failed` or `unknown`. Times in milliseconds.
+
+    `receipt` is what a person said that the system answered; what it answered itself stands in history.
+    """
 
     run: int
     command: int
@@ -66,6 +69,7 @@ class EffectRecord(msgspec.Struct, frozen=True):
     intended_at: int
     settled_at: int | None
     receipt: Any
+    connection: str | None = None
 
 
 # -- definitions -----------------------------------------------------------------------------------
@@ -244,7 +248,10 @@ def newest_inbox(connection: sqlite3.Connection) -> int:
 
 # -- effects ---------------------------------------------------------------------------------------
 
-_EFFECT = "SELECT run, command, key, handler, pointer, attempt, state, intended_at, settled_at, receipt FROM effect"
+_EFFECT = (
+    "SELECT run, command, key, handler, pointer, attempt, state, intended_at, settled_at, receipt, connection"
+    " FROM effect"
+)
 
 
 def effects_of(connection: sqlite3.Connection, seqs: Sequence[int]) -> list[EffectRecord]:
@@ -285,7 +292,7 @@ def read_meta(connection: sqlite3.Connection, key: str) -> str | None:
 
 def delete_run(seq: int) -> list[Sql]:
     """Remove a run and everything that belongs to it alone."""
-    tables = ("history", "timer", "wait", "inbox", "effect")
+    tables = ("history", "timer", "wait", "inbox", "effect", "incident")
     return [
         *((f"DELETE FROM {table} WHERE run = ?", (seq,)) for table in tables),  # noqa: S608
         ("DELETE FROM run WHERE seq = ?", (seq,)),
@@ -295,6 +302,11 @@ def delete_run(seq: int) -> list[Sql]:
 def quarantine_run(seq: int, reason: str) -> Sql:
     """Set a run aside: a bug stopped it, its history is kept."""
     return "UPDATE run SET residence = 'quarantined', reason = ? WHERE seq = ?", (reason, seq)
+
+
+def revive_run(seq: int) -> Sql:
+    """Try a run again that was set aside."""
+    return "UPDATE run SET residence = 'live', reason = NULL WHERE seq = ? AND residence = 'quarantined'", (seq,)
 
 
 def close_lingering(seq: int) -> Sql:

@@ -11,7 +11,8 @@ from typing import Any, Protocol
 from tests.conformance.hosts.building import NoSecrets, PlanBook
 
 from segue.core import Plan
-from segue.hosts import EmbeddedHost, HostSettings, VirtualClock
+from segue.hosts import EmbeddedHost, HostSettings, PolicyOf, VirtualClock
+from segue.hosts.contracts import no_policy
 from segue.types import Handler
 
 
@@ -20,6 +21,7 @@ class World(Protocol):
 
     host: Any
     settings: HostSettings
+    policy: PolicyOf
 
     async def open(self, handlers: Mapping[str, Handler], *plans: Plan) -> Any:
         """Open the host; what was there before goes on."""
@@ -54,6 +56,7 @@ class EmbeddedWorld:
         self.clock = VirtualClock()
         # Runs stay in memory unless a test is about parking.
         self.settings = settings or HostSettings(drain_seconds=0.0, park_after_ms=10**12)
+        self.policy: PolicyOf = no_policy
         self.host: Any = None
         self.writes = 0
         self._dead = False
@@ -68,6 +71,7 @@ class EmbeddedWorld:
             secrets=NoSecrets(),
             clock=self.clock,
             settings=self.settings,
+            policy=self.policy,
             fault=self._fault,
         )
         return self.host

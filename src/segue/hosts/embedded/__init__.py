@@ -6,6 +6,7 @@ memory and back, `feed.py` tells who watches. `host.py` wires them and is the do
 """
 
 from segue.hosts.embedded.feed import Subscription
-from segue.hosts.embedded.host import Control, EmbeddedHost
+from segue.hosts.embedded.host import EmbeddedHost
+from segue.hosts.embedded.operator import Control
 
 __all__ = ["Control", "EmbeddedHost", "Subscription"]

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from segue.core.state import Frame
 from segue.hosts.embedded.engine import Engine
 from segue.hosts.embedded.live import LiveRun
 from segue.hosts.embedded.plans import Plans
@@ -75,6 +76,7 @@ class Children:
             parent=None if command.detached else run,
             parent_command=None if command.detached else command.id,
             starter=run,
+            guarded=not command.detached and _is_guarded(run, command.id),
         )
         if command.detached:
             self._engine.answer(run, command.id, None)
@@ -164,3 +166,14 @@ class Children:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _is_guarded(run: LiveRun, command_id: int) -> bool:
+    """The task that starts a child stands in the list of a `try`, so its parent may catch what fails in it."""
+    frame: Frame | None = run.state.frames.get(command_id)
+    while frame is not None:
+        above = frame.parent
+        if above is not None and above.node.kind == "try" and frame.node.section == "try":
+            return True
+        frame = above
+    return False

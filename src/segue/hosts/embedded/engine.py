@@ -22,7 +22,7 @@ from secrets import token_hex
 from typing import TYPE_CHECKING, Any, Final
 
 from segue.core import Plan, RunState, advance
-from segue.hosts.contracts import Clock, HostSettings
+from segue.hosts.contracts import Clock, HostSettings, PolicyOf, no_policy
 from segue.hosts.embedded.live import LiveRun
 from segue.store import Batch, GroupCommit, HostError, codec, records
 from segue.types import (
@@ -45,6 +45,7 @@ from segue.types import (
 if TYPE_CHECKING:
     from segue.hosts.embedded.children import Children
     from segue.hosts.embedded.feed import Feed
+    from segue.hosts.embedded.incidents import Incidents
     from segue.hosts.embedded.parking import Parking
     from segue.hosts.embedded.performer import Performer
     from segue.hosts.embedded.postman import Postman
@@ -73,12 +74,14 @@ class Engine:
     children: Children
     scheduler: Scheduler
     parking: Parking
+    incidents: Incidents
     feed: Feed
     commit: GroupCommit
 
-    def __init__(self, clock: Clock, settings: HostSettings) -> None:
+    def __init__(self, clock: Clock, settings: HostSettings, policy: PolicyOf = no_policy) -> None:
         self.clock = clock
         self.settings = settings
+        self.policy = policy
         self.runs: dict[int, LiveRun] = {}
         self.by_id: dict[str, LiveRun] = {}
         self.next_seq = 1
@@ -107,11 +110,15 @@ class Engine:
         parent_command: int | None = None,
         starter: LiveRun | None = None,
         hidden: bool = False,
+        guarded: bool = False,
     ) -> LiveRun:
-        """A run comes into being. Its id must be new, its input settled (`codec.settled`)."""
-        seq, self.next_seq = self.next_seq, self.next_seq + 1
+        """A run comes into being. Its id must be new, its input settled (`codec.settled`).
+
+        Args:
+            guarded: Its parent's document may handle its failures, so they are not held here unless it says so.
+        """
         run = LiveRun(
-            seq,
+            self.next_seq,
             run_id,
             plan,
             digest,
@@ -121,24 +128,38 @@ class Engine:
             depth=0 if parent is None else parent.depth + 1,
             hidden=hidden,
         )
+        now = self.enrol(run, starter)
+        flags = () if hidden or not self._holds(plan, guarded) else ("hold",)
+        runtime = plan.runtime.get("version", "")
+        self.apply(run, RunStarted(now, run_id, digest, input, token_hex(8), cause, flags, runtime))
+        return run
+
+    def _holds(self, plan: Plan, guarded: bool) -> bool:
+        said = self.policy(plan).hold
+        return self.settings.hold_failures and not guarded if said is None else said
+
+    def enrol(self, run: LiveRun, starter: LiveRun | None = None) -> int:
+        """A run gets its row and its place in memory; returns its start time. Its history follows."""
         now = self._start_time()
-        self.runs[seq] = run
-        self.by_id[run_id] = run
+        plan = run.plan
+        assert run.seq == self.next_seq, "runs are enrolled in the order in which they are made"
+        self.next_seq += 1
+        self.runs[run.seq] = run
+        self.by_id[run.id] = run
         self.commit.pending.start_run(
-            seq,
-            run_id,
-            digest=digest,
+            run.seq,
+            run.id,
+            digest=run.digest,
             namespace=plan.namespace,
             name=plan.name,
             version=plan.version,
             started_at=now,
-            hidden=hidden,
+            hidden=run.hidden,
             parent=starter.seq if starter is not None else run.parent,
-            parent_command=parent_command,
-            cause=cause,
+            parent_command=run.parent_command,
+            cause=run.cause,
         )
-        self.apply(run, RunStarted(now, run_id, digest, input, token_hex(8), cause))
-        return run
+        return now
 
     def new_id(self) -> str:
         """An id for a run. Ids grow with time, so that their index grows at its end."""
@@ -221,6 +242,7 @@ class Engine:
         if state is not None and state.ended is not None:
             self._apply_late(run, event, raw)
             return
+        held = tuple(state.held) if state is not None and state.held else ()
         try:
             state, commands = advance(run.plan, state, event)
         except Exception as error:
@@ -235,6 +257,8 @@ class Engine:
             batch.unpark(run.seq)
         run.parking = False
         self._take(run, commands, batch)
+        if held or state.held or state.failure is not None:
+            self.incidents.follow(run, event, held)
         if state.ended is None:
             status = state.status
             if status != run.status:
@@ -287,6 +311,7 @@ class Engine:
         _log.error("run %s (%s) is set aside: a bug stopped it", run.id, run.workflow, exc_info=error)
         reason = f"{type(error).__name__}: {error}"
         self.commit.pending.statements.append(records.quarantine_run(run.seq, reason))
+        self.incidents.quarantined(run, reason)
         self.performer.drop(run)
         self.forget(run)
         self.after_commit(lambda: self.feed.quarantined(run, reason))

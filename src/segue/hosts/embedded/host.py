@@ -11,14 +11,24 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
-import msgspec
-
 from segue.core import Plan
 from segue.hosts.clock import SystemClock
-from segue.hosts.contracts import Clock, HostHealth, HostSettings, PlanSource, RunOutcome, UnknownRun
+from segue.hosts.contracts import (
+    Clock,
+    HostHealth,
+    HostSettings,
+    Outcome,
+    PlanSource,
+    PolicyOf,
+    RunOutcome,
+    UnknownRun,
+    no_policy,
+)
 from segue.hosts.embedded.children import Children
 from segue.hosts.embedded.engine import Engine
 from segue.hosts.embedded.feed import Feed, Subscription
+from segue.hosts.embedded.incidents import Incidents
+from segue.hosts.embedded.operator import Control, Operator
 from segue.hosts.embedded.parking import Parking
 from segue.hosts.embedded.performer import Performer
 from segue.hosts.embedded.plans import Plans
@@ -37,9 +47,7 @@ from segue.store import (
     records,
     runs,
 )
-from segue.types import Event, Handler, RunCancelled, RunPaused, RunResumed, SecretSource
-
-Control = RunPaused | RunResumed | RunCancelled
+from segue.types import Event, Handler, SecretSource, TaskRestarted
 
 _RUN_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,199}")
 _RECOVERED_AT_ONCE: Final = 500
@@ -57,6 +65,7 @@ class EmbeddedHost:
         self._engine = engine
         self._plans = plans
         self._upkeep = Upkeep(engine, store)
+        self._operator = Operator(engine, store, plans)
         self._starting: dict[str, asyncio.Future[None]] = {}
         self._gc_before: tuple[int, int, int] | None = None
         self._closed = False
@@ -71,6 +80,7 @@ class EmbeddedHost:
         secrets: SecretSource,
         clock: Clock | None = None,
         settings: HostSettings | None = None,
+        policy: PolicyOf = no_policy,
         fault: Callable[[int], None] | None = None,
     ) -> _Opening:
         """Open a data folder, go on with what it holds, and take work.
@@ -78,6 +88,7 @@ class EmbeddedHost:
         Args:
             handlers: By the name that documents' acts give. `workflow` is the host's own.
             plans: Where compiled definitions come from, or what makes that of the opened store.
+            policy: What definitions say about their failures.
             fault: Testing seam: called before each write with its number; may raise to make the write fail.
 
         Raises:
@@ -86,7 +97,13 @@ class EmbeddedHost:
         """
         return _Opening(
             partial(
-                cls._open, folder, handlers, plans, secrets, clock or SystemClock(), settings or HostSettings(), fault
+                cls._open,
+                folder,
+                handlers,
+                plans,
+                secrets,
+                partial(Engine, clock or SystemClock(), settings or HostSettings(), policy),
+                fault,
             )
         )
 
@@ -97,11 +114,11 @@ class EmbeddedHost:
         handlers: Mapping[str, Handler],
         plans: PlanSource | Callable[[Store], PlanSource],
         secrets: SecretSource,
-        clock: Clock,
-        settings: HostSettings,
+        make_engine: Callable[[], Engine],
         fault: Callable[[int], None] | None,
     ) -> EmbeddedHost:
-        engine = Engine(clock, settings)
+        engine = make_engine()
+        clock, settings = engine.clock, engine.settings
         store = Store.open(folder, on_durable=engine.durable, fault=fault)
         source = Plans(plans(store) if callable(plans) else plans)
         engine.commit = store.commit
@@ -112,6 +129,7 @@ class EmbeddedHost:
         engine.children = Children(engine, source)
         engine.scheduler = Scheduler(engine, store, source)
         engine.parking = Parking(engine, store, source)
+        engine.incidents = Incidents(engine, store)
         host = cls(store, engine, source)
         try:
             await host._go_on()
@@ -126,6 +144,7 @@ class EmbeddedHost:
         engine.next_seq = await self.store.read(runs.newest_seq) + 1
         engine.next_inbox = await self.store.read(records.newest_inbox) + 1
         await engine.postman.load()
+        await engine.incidents.open()
         # Before any run goes on: the end of one may be what a schedule waits for.
         await engine.scheduler.open()
         newest = 0
@@ -244,49 +263,71 @@ class EmbeddedHost:
         """
         return await self._engine.feed.wait_closed(run_id, self._engine.by_id.get(run_id))
 
-    async def control(self, run_id: str, event: Control) -> bool:
-        """Pause, resume or cancel a run; returns when that is on disk.
+    async def control(self, run_id: str, event: Control, *, outcome: Outcome | None = None) -> bool:
+        """Control a run, or intervene in one of its tasks; returns when that is on disk.
 
         Args:
             event: Its `at` is replaced by the host's time.
+            outcome: For an intervention in a held task: how its acts ended whose outcome is unknown. The ledger is
+                put right in the same transaction, so an act that did not happen goes out when the task starts again.
 
         Returns:
-            False when the run had ended before.
+            False when the run had ended before, or is not at the task that the intervention names: it is not under
+            way, or, for `FailureReleased` and where an outcome is given, not held. Then nothing was changed.
 
         Raises:
             UnknownRun: There is none with this id.
             HostError: It could not be stored, or not yet; or the run is set aside and can only be cancelled.
         """
         self._check_open()
-        event = msgspec.structs.replace(event, at=self._engine.clock.now_ms())
-        run = self._engine.by_id.get(run_id)
-        if run is None:
-            record = await self.store.run(run_id)
-            if record is None:
-                raise UnknownRun(f"there is no run {run_id!r}")
-            if record.is_closed:
-                return False
-            if record.residence == "quarantined":
-                return await self._end_quarantined(record, event)
-            run = await self._engine.parking.ensure(record.seq)
-        if run is None or run.state.ended is not None:
-            return False
-        self._engine.apply(run, event)
-        self._engine.parking.consider(run)
-        await self.store.commit.wait_durable()
-        return True
+        return await self._operator.control(run_id, event, outcome)
 
-    async def _end_quarantined(self, record: RunRecord, event: Control) -> bool:
-        if not isinstance(event, RunCancelled):
-            raise HostError(
-                f"run {record.id!r} is set aside because a bug stopped it ({record.reason}); it can be cancelled,"
-                " not paused or resumed"
-            )
-        batch = self.store.commit.pending
-        batch.history.append((record.seq, codec.encode(event)))
-        batch.end_run(record.seq, "cancelled", event.at)
-        await self.store.commit.wait_durable()
-        return True
+    async def revive(self, run_id: str, *, by: str = "", reason: str = "") -> bool:
+        """Try a run again that a bug had set aside; False when it is not set aside, or is again at once.
+
+        Raises:
+            UnknownRun: There is none with this id.
+            HostError: It could not be stored, or not yet.
+        """
+        self._check_open()
+        return await self._operator.revive(run_id, by=by, reason=reason)
+
+    async def settle(self, key: str, outcome: Outcome | None, *, by: str = "", reason: str = "") -> None:
+        """Put the ledger right about an act that no task waits for any more.
+
+        Args:
+            key: Its effect key.
+            outcome: None where nobody will find out: the ledger keeps saying so, and the inbox asks no longer.
+
+        Raises:
+            UnknownRun: There is none with such an act.
+            ValueError: The receipt is no JSON.
+            HostError: It could not be stored, or not yet.
+        """
+        self._check_open()
+        await self._operator.settle(key, outcome, by=by, reason=reason)
+
+    async def fork(self, digest: str, prefix: Sequence[Event], restart: TaskRestarted) -> str:
+        """Start a run whose history begins with these events; returns its id when it is on disk.
+
+        What the events did outside is not done again. What is under way after them begins anew, under the new run's
+        keys.
+
+        Args:
+            prefix: A history, beginning with the new run's own `RunStarted`; must leave the run open.
+            restart: What happens then. Its `at` is replaced by the host's time.
+
+        Raises:
+            LookupError: There is no such definition.
+            HostError: The start could not be stored, or not yet.
+            DiskLow: The disk is nearly full, so nothing was started.
+        """
+        self._check_takes_work()
+        return await self._operator.fork(digest, prefix, restart)
+
+    def new_run_id(self) -> str:
+        """An id that no run has."""
+        return self._engine.new_id()
 
     async def run(self, run_id: str) -> RunRecord | None:
         """The run with this id, as of the newest commit."""

@@ -233,18 +233,30 @@ class Parking:
             self._set_aside(record, error)
             return
         run.woken_at = self._engine.clock.now_ms()
-        run.efforts = _efforts(run.id, found.effects.get(record.seq, ()), history)
+        ledger = found.effects.get(record.seq, ())
+        run.efforts = _efforts(run.id, ledger, history)
         run.children = found.children.get(record.seq, {})
         run.taken = found.taken.get(record.seq, [])
         recovering = recovering and record.residence == "live"
+        if recovering:
+            self._put_right(run, ledger)
         self._engine.resume(run, frozenset(found.intended.get(record.seq, ())), recovering=recovering)
         for number, event in found.inbox.get(record.seq, ()):
             self._engine.children.deliver(run, number, event)
+
+    def _put_right(self, run: LiveRun, ledger: Sequence[records.EffectRecord]) -> None:
+        """See to it that the inbox holds what it must, whatever release wrote the run and whenever it died."""
+        if run.state.held:
+            self._engine.incidents.rebuild(run)
+        for effect in ledger:
+            if effect.state == "intent" and effect.command not in run.state.open:
+                self._engine.incidents.orphaned(run, effect.command, effect.key, effect.pointer)
 
     def _set_aside(self, record: RunRecord, error: Exception) -> None:
         _log.error("run %s cannot be read back and is set aside", record.id, exc_info=error)
         reason = f"{type(error).__name__}: {error}"
         self._engine.commit.pending.statements.append(records.quarantine_run(record.seq, reason))
+        self._engine.incidents.unreadable(record, reason)
         self._engine.wake()
 
 
@@ -273,7 +285,7 @@ def _efforts(run_id: str, effects: Sequence[records.EffectRecord], history: Sequ
         return {}
     answers = {event.id: event.output for event in history if isinstance(event, AttemptSucceeded)}
     latest = sorted(effects, key=lambda effect: (effect.intended_at, effect.command))
-    return {e.key.removeprefix(f"{run_id}:"): Effort(e.state, answers.get(e.command)) for e in latest}
+    return {e.key.removeprefix(f"{run_id}:"): Effort(e.state, answers.get(e.command, e.receipt)) for e in latest}
 
 
 def _fold(plan: Plan, history: Sequence[Event]) -> RunState:

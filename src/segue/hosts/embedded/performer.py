@@ -15,7 +15,9 @@ from typing import Any, Final
 
 from segue.hosts.contracts import HostSettings
 from segue.hosts.embedded.engine import Engine
+from segue.hosts.embedded.incidents import stopped
 from segue.hosts.embedded.live import Effort, LiveRun
+from segue.store.effects import EffectState
 from segue.types import (
     NOT_DONE,
     EffectContext,
@@ -194,6 +196,7 @@ class Performer:
             task = asyncio.current_task()
             if act.cancelled:
                 self._settle(act, "unknown" if act.begun else "failed")
+                self._tell_unknown(act, stopped(command.pointer))
             elif task is not None and not task.cancelling():
                 self._settle(act, "unknown")
                 self._answer(act, failure("runtime", f"the handler {command.handler!r} cancelled itself"))
@@ -202,6 +205,7 @@ class Performer:
         except TaskFailure as error:
             self._settle(act, "unknown" if error.failure.outcome_unknown else "failed")
             self._answer(act, error.failure)
+            self._tell_unknown(act, error.failure)
         except Exception as error:
             self._settle(act, "failed")
             self._answer(act, _unexpected(command, error))
@@ -222,6 +226,8 @@ class Performer:
         earlier = Effort("intent") if act.intended else run.efforts.get(command.effect)
         if earlier is not None:
             found = await self._look_back(act, earlier, context)
+            if earlier.state in ("intent", "unknown"):
+                self._put_right(act, context.key, found)
             if found is not NOT_DONE:
                 return found
         if not act.intended:
@@ -233,6 +239,7 @@ class Performer:
                 pointer=command.pointer,
                 attempt=command.attempt,
                 at=self._engine.clock.now_ms(),
+                connection=_connection(command),
             )
             act.intended = True
             run.efforts[command.effect] = Effort("intent")
@@ -262,9 +269,28 @@ class Performer:
             self._engine.commit.pending.settle(act.run.seq, act.command.id, state, now)
             self._engine.wake()
 
+    def _put_right(self, act: Act, key: str, found: Any) -> None:
+        """The system was asked, so the ledger need not say any longer that nobody knows."""
+        state: EffectState = "failed" if found is NOT_DONE else "done"
+        act.run.efforts[act.command.effect] = Effort(state, None if found is NOT_DONE else found)
+        self._engine.incidents.known(key, state, besides=act.command.id)
+        self._engine.wake()
+
+    def _tell_unknown(self, act: Act, reason: Failure) -> None:
+        """An act of the ledger may have happened; who looks after the run is told, unless its task says so."""
+        effort = act.run.efforts.get(act.command.effect)
+        if reason.outcome_unknown and act.begun and effort is not None and effort.state == "unknown":
+            self._engine.incidents.unknown(act.run, act.command, reason)
+
     def _answer(self, act: Act, reason: Failure) -> None:
         act.run.acts.pop(act.command.id, None)
         self._engine.fail(act.run, act.command.id, reason)
+
+
+def _connection(command: Perform) -> str | None:
+    """The connection that an act names, for listings."""
+    named = command.arguments.get("use") if isinstance(command.arguments, dict) else None
+    return named if command.handler == "connector" and isinstance(named, str) else None
 
 
 def _missing(name: str) -> Failure:

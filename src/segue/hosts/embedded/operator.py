@@ -1,0 +1,158 @@
+"""What people do to runs: control them, decide about held tasks, settle unknown outcomes, fork.
+
+Everything here is an event like any other, except what the inbox alone knows: an act of a run that has gone on, and
+a run that a bug stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from segue.core import replay
+from segue.hosts.contracts import Outcome, UnknownRun
+from segue.hosts.embedded.engine import WORKFLOW, Engine
+from segue.hosts.embedded.live import LiveRun
+from segue.hosts.embedded.plans import Plans
+from segue.store import HostError, RunRecord, Store, codec, effects, incidents, records
+from segue.types import (
+    Event,
+    FailureReleased,
+    MessageConsumed,
+    Perform,
+    RunCancelled,
+    RunPaused,
+    RunResumed,
+    RunStarted,
+    TaskRestarted,
+    TaskSkipped,
+)
+
+Intervention = TaskRestarted | TaskSkipped | FailureReleased
+Control = RunPaused | RunResumed | RunCancelled | Intervention
+
+
+class Operator:
+    """Carries out what people decide."""
+
+    def __init__(self, engine: Engine, store: Store, plans: Plans) -> None:
+        self._engine = engine
+        self._store = store
+        self._plans = plans
+
+    async def control(self, run_id: str, event: Control, outcome: Outcome | None) -> bool:
+        """See `EmbeddedHost.control`."""
+        said: Any = codec.decode_event(codec.encode(_timed(event, self._engine.clock.now_ms())))
+        run = self._engine.by_id.get(run_id)
+        if run is None:
+            record = await self._record(run_id)
+            if record.is_closed:
+                return False
+            if record.residence == "quarantined":
+                return await self._end_quarantined(record, said)
+            run = await self._engine.parking.ensure(record.seq)
+        if run is None or run.state.ended is not None:
+            return False
+        if isinstance(said, Intervention) and not self._prepare(run, said, outcome):
+            return False
+        with self._engine.incidents.saying(run, None if outcome is None else outcome.action):
+            self._engine.apply(run, said)
+        self._engine.parking.consider(run)
+        await self._store.commit.wait_durable()
+        return True
+
+    def _prepare(self, run: LiveRun, event: Intervention, outcome: Outcome | None) -> bool:
+        """Is the run at this task? Then put the ledger right."""
+        frame = run.state.frames.get(event.id)
+        must_be_held = outcome is not None or isinstance(event, FailureReleased)
+        if frame is None or (must_be_held and event.id not in run.state.held):
+            return False
+        if outcome is not None:
+            self._engine.incidents.settle(run, frame, outcome, by=event.by, reason=event.reason)
+        return True
+
+    async def _end_quarantined(self, record: RunRecord, event: Control) -> bool:
+        if not isinstance(event, RunCancelled):
+            raise HostError(
+                f"run {record.id!r} is set aside because a bug stopped it ({record.reason}); it can be cancelled or"
+                " tried again, nothing else"
+            )
+        batch = self._store.commit.pending
+        batch.history.append((record.seq, codec.encode(event)))
+        batch.end_run(record.seq, "cancelled", event.at)
+        batch.statements.append(incidents.close_of_run(record.seq, "cancel", event.by, event.reason, event.at))
+        await self._store.commit.wait_durable()
+        return True
+
+    async def revive(self, run_id: str, *, by: str, reason: str) -> bool:
+        """See `EmbeddedHost.revive`."""
+        record = await self._record(run_id)
+        if record.residence != "quarantined" or record.is_closed:
+            return False
+        now = self._engine.clock.now_ms()
+        closing = incidents.close_quarantined(record.seq, "retry", by, reason, now)
+        await self._store.write([records.revive_run(record.seq), closing])
+        await self._engine.parking.load([record.seq], recovering=True)
+        await self._store.commit.wait_durable()
+        return run_id in self._engine.by_id
+
+    async def settle(self, key: str, outcome: Outcome | None, *, by: str, reason: str) -> None:
+        """See `EmbeddedHost.settle`."""
+        now = self._engine.clock.now_ms()
+        run_id, _, effect = key.rpartition(":")
+        record = await self._record(run_id)
+        # A run that goes on must know it too: a later attempt asks what became of this one.
+        run = None if record.is_closed else await self._engine.parking.ensure(record.seq)
+        batch = self._store.commit.pending
+        if outcome is not None:
+            receipt = codec.settled(outcome.receipt)
+            batch.statements.append(effects.settle_key(key, outcome.state, now, receipt=receipt))
+            if run is not None and effect in run.efforts:
+                run.efforts[effect] = run.efforts[effect]._replace(state=outcome.state, receipt=receipt)
+        action = "give-up" if outcome is None else outcome.action
+        batch.statements.append(incidents.close_unknown(key, action, by, reason, now))
+        await self._store.commit.wait_durable()
+
+    # -- forks -------------------------------------------------------------------------------------
+
+    async def fork(self, digest: str, prefix: Sequence[Event], restart: TaskRestarted) -> str:
+        """See `EmbeddedHost.fork`."""
+        run = self._plant(digest, prefix)
+        inherited = dict(run.state.open)
+        if run.state.held:
+            self._engine.incidents.rebuild(run)
+        self._engine.apply(run, _timed(restart, self._engine.clock.now_ms()))
+        still = [] if run.gone else [c for number, c in inherited.items() if run.state.open.get(number) is c]
+        for command in still:
+            if isinstance(command, Perform) and command.handler == WORKFLOW:
+                self._engine.children.start(run, command)
+        self._store.commit.pending.held.append((run, still))
+        self._engine.wake()
+        await self._store.commit.wait_durable()
+        return run.id
+
+    def _plant(self, digest: str, prefix: Sequence[Event]) -> LiveRun:
+        """A run with this history comes into being. What its events did outside is not done again."""
+        engine = self._engine
+        plan = self._plans.plan(digest)
+        started = prefix[0]
+        assert isinstance(started, RunStarted), "a history begins with RunStarted"
+        run = LiveRun(engine.next_seq, started.run_id, plan, digest, cause=started.cause)
+        run.state = replay(plan, prefix)
+        run.events = len(prefix)
+        run.consumed = {(e.event["source"], e.event["id"]) for e in prefix if isinstance(e, MessageConsumed)}
+        engine.enrol(run)
+        self._store.commit.pending.history += [(run.seq, codec.encode(event)) for event in prefix]
+        return run
+
+    async def _record(self, run_id: str) -> RunRecord:
+        record = await self._store.run(run_id)
+        if record is None:
+            raise UnknownRun(f"there is no run {run_id!r}")
+        return record
+
+
+def _timed(event: Any, at: int) -> Any:
+    return msgspec.structs.replace(event, at=at)

@@ -1,0 +1,84 @@
+"""What a document says about its failures, in `document.metadata.segue`: hold or fault, owner, deadline."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from segue.core import Plan
+from segue.dsl import Document, Finding, parse_duration_ms
+
+if TYPE_CHECKING:
+    from segue.hosts import FailurePolicy
+
+CHOICES: Final = ("hold", "fault")
+_PLACE: Final = "/document/metadata/segue"
+_KEPT_MAX: Final = 1024
+
+
+def policies(*, attended: bool) -> Callable[[Plan], FailurePolicy]:
+    """What the host asks for each new run and each failure.
+
+    Args:
+        attended: Somebody can come and decide. Where nobody can, nothing is held, whatever a document says.
+    """
+    known: dict[str, FailurePolicy] = {}
+
+    def policy(plan: Plan) -> FailurePolicy:
+        found = known.get(plan.digest)
+        if found is None:
+            if len(known) >= _KEPT_MAX:
+                known.clear()
+            found = known[plan.digest] = _read(plan.definition, attended)
+        return found
+
+    return policy
+
+
+def complaints(document: Document) -> Iterator[Finding]:
+    """What is wrong with what a document says about its failures."""
+    said = _said(document.data)
+    choice, owner, after = said.get("failures"), said.get("owner"), said.get("escalate_after")
+    if choice is not None and choice not in CHOICES:
+        message = f"`failures` is {choice!r}; it says what becomes of a failure that nobody catches"
+        yield _finding(document, "failures", message, "Write `hold` or `fault`, or leave it out.")
+    if owner is not None and not isinstance(owner, str):
+        yield _finding(document, "owner", "`owner` must be text", "Write a name, a team or an address.")
+    if after is not None and (reason := _refused(after)) is not None:
+        message = f"`escalate_after`: {reason}"
+        yield _finding(document, "escalate_after", message, "Write a duration such as PT4H or P2D.")
+
+
+def _read(definition: Any, attended: bool) -> FailurePolicy:
+    from segue.hosts import FailurePolicy
+
+    said = _said(definition)
+    choice, owner, after = said.get("failures"), said.get("owner"), said.get("escalate_after")
+    hold = choice == "hold" if choice in CHOICES else None
+    return FailurePolicy(
+        hold=hold if attended else False,
+        owner=owner if isinstance(owner, str) else None,
+        # A definition of an earlier release may hold what is refused today.
+        deadline_ms=None if after is None or _refused(after) is not None else parse_duration_ms(after),
+    )
+
+
+def _refused(after: Any) -> str | None:
+    if not isinstance(after, str):
+        return f"{after!r} is no ISO 8601 duration"
+    try:
+        parse_duration_ms(after)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def _said(definition: Any) -> Mapping[str, Any]:
+    found = definition
+    for key in ("document", "metadata", "segue"):
+        found = found.get(key) if isinstance(found, Mapping) else None
+    return found if isinstance(found, Mapping) else {}
+
+
+def _finding(document: Document, key: str, message: str, remedy: str) -> Finding:
+    return document.finding("failure-policy", "error", message, remedy, pointer=f"{_PLACE}/{key}")

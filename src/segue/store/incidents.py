@@ -1,0 +1,213 @@
+"""The exception inbox: failures that somebody should know of, open until something resolves them."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import msgspec
+
+from segue.store.codec import encode, load_failure
+from segue.store.records import Sql
+from segue.types import Failure
+
+IncidentKind = Literal["held", "faulted", "unknown", "quarantined"]
+IncidentState = Literal["open", "closed"]
+
+_COLUMNS: Final = (
+    "incident.id, run, run.id, run.version, task, kind, state, at, event, incident.namespace, incident.name, pointer,"
+    " incident.failure, fingerprint, owner, deadline, effect, action, by, incident.reason, closed_at"
+)
+_FROM: Final = "FROM incident JOIN run ON run.seq = incident.run"
+
+
+class IncidentRecord(msgspec.Struct, frozen=True):
+    """One failure in the inbox.
+
+    Attributes:
+        run, run_id: Sequence number and id of its run.
+        task: Id of the held task or of the act; 0 where the run as a whole is meant.
+        event: How many events the run's history held with the cause; 0 where an earlier release did not say.
+        pointer: JSON Pointer of the task, empty where the run as a whole is meant.
+        fingerprint: The same for failures with the same cause.
+        deadline: When it should be resolved, in milliseconds since the epoch.
+        effect: Key of the act whose outcome is unknown.
+        action: What resolved it. by, reason: Who did, and why.
+    """
+
+    id: int
+    run: int
+    run_id: str
+    version: str
+    task: int
+    kind: IncidentKind
+    state: IncidentState
+    at: int
+    event: int
+    namespace: str
+    name: str
+    pointer: str
+    failure: Failure
+    fingerprint: str
+    owner: str | None
+    deadline: int | None
+    effect: str | None
+    action: str | None
+    by: str | None
+    reason: str | None
+    closed_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentFilter:
+    """Which incidents to list; what is None does not restrict."""
+
+    state: IncidentState | None = None
+    kind: IncidentKind | None = None
+    namespace: str | None = None
+    name: str | None = None
+    fingerprint: str | None = None
+    run: int | None = None
+
+
+class IncidentGroup(msgspec.Struct, frozen=True):
+    """Incidents with the same cause: how many, the first and the newest time, and the newest one's id."""
+
+    fingerprint: str
+    count: int
+    first_at: int
+    last_at: int
+    newest: int
+
+
+# -- reading ---------------------------------------------------------------------------------------
+
+
+def find_incident(connection: sqlite3.Connection, number: int) -> IncidentRecord | None:
+    """The incident with this number."""
+    row = connection.execute(f"SELECT {_COLUMNS} {_FROM} WHERE incident.id = ?", (number,)).fetchone()
+    return None if row is None else _record(row)
+
+
+def list_incidents(
+    connection: sqlite3.Connection, wanted: IncidentFilter, *, limit: int, before: int | None = None
+) -> list[IncidentRecord]:
+    """Incidents, newest first; `before` is the id of the last one seen."""
+    where, parameters = _where(wanted, before)
+    sql = f"SELECT {_COLUMNS} {_FROM} {where} ORDER BY incident.id DESC LIMIT ?"
+    return [_record(row) for row in connection.execute(sql, (*parameters, limit))]
+
+
+def group_incidents(connection: sqlite3.Connection, wanted: IncidentFilter, *, limit: int) -> list[IncidentGroup]:
+    """Incidents by cause, the most frequent cause first."""
+    where, parameters = _where(wanted, None)
+    sql = (
+        f"SELECT fingerprint, count(*) AS n, min(at), max(at), max(id) FROM incident {where}"  # noqa: S608
+        " GROUP BY fingerprint ORDER BY n DESC, max(id) DESC LIMIT ?"
+    )
+    return [IncidentGroup(*row) for row in connection.execute(sql, (*parameters, limit))]
+
+
+def first_held(connection: sqlite3.Connection, seqs: list[int]) -> list[tuple[int, int, int, str, Failure]]:
+    """Of each of these runs with held tasks: run, how many, the first one's id, pointer and failure."""
+    sql = (
+        "SELECT run, count(*), min(id), pointer, failure FROM incident"
+        " WHERE run IN (SELECT value FROM json_each(?)) AND state = 'open' AND kind = 'held' GROUP BY run"
+    )
+    # SQLite takes the other columns of a group from the row that holds the minimum.
+    rows = connection.execute(sql, (str(seqs),))
+    return [(run, n, number, pointer, _failure(reason)) for run, n, number, pointer, reason in rows]
+
+
+def unfinished(connection: sqlite3.Connection, *, limit: int) -> list[tuple[int, str, str, str, Failure]]:
+    """Incidents without a fingerprint: id, namespace, name, pointer, failure."""
+    sql = "SELECT id, namespace, name, pointer, failure FROM incident WHERE fingerprint = '' ORDER BY id LIMIT ?"
+    rows = connection.execute(sql, (limit,))
+    return [(number, *place, _failure(reason)) for number, *place, reason in rows]
+
+
+def _where(wanted: IncidentFilter, before: int | None) -> tuple[str, list[Any]]:
+    conditions: list[str] = []
+    parameters: list[Any] = []
+    for column in ("state", "kind", "namespace", "name", "fingerprint", "run"):
+        value = getattr(wanted, column)
+        if value is not None:
+            conditions.append(f"incident.{column} = ?")
+            parameters.append(value)
+    if before is not None:
+        conditions.append("incident.id < ?")
+        parameters.append(before)
+    return (f"WHERE {' AND '.join(conditions)}" if conditions else ""), parameters
+
+
+def _failure(stored: str) -> Failure:
+    found = load_failure(stored)
+    assert found is not None, "an incident has a failure"
+    return found
+
+
+def _record(row: tuple[Any, ...]) -> IncidentRecord:
+    values = dict(zip(IncidentRecord.__struct_fields__, row, strict=True))
+    values["failure"] = _failure(values["failure"])
+    return IncidentRecord(**values)
+
+
+# -- writing ---------------------------------------------------------------------------------------
+
+
+def row_of(
+    run: int,
+    task: int,
+    kind: IncidentKind,
+    *,
+    at: int,
+    event: int,
+    namespace: str,
+    name: str,
+    pointer: str,
+    failure: Failure,
+    fingerprint: str,
+    owner: str | None = None,
+    deadline: int | None = None,
+    effect: str | None = None,
+) -> tuple[Any, ...]:
+    """An incident for `Batch.incidents`. A fault ends its run, so there is nothing left to decide: it is closed."""
+    closed = kind == "faulted"
+    return (
+        *(run, task, kind, "closed" if closed else "open", at, event, namespace, name, pointer),
+        *(encode(failure).decode(), fingerprint, owner, deadline, effect),
+        *(("faulted", at) if closed else (None, None)),
+    )
+
+
+def close_of_run(run: int, action: str, by: str, reason: str, at: int) -> Sql:
+    """Close everything that is open about a run."""
+    sql = (
+        "UPDATE incident SET state = 'closed', action = ?, by = ?, reason = ?, closed_at = ?"
+        " WHERE run = ? AND state = 'open'"
+    )
+    return sql, (action, by, reason, at, run)
+
+
+def close_quarantined(run: int, action: str, by: str, reason: str, at: int) -> Sql:
+    """A run that was set aside is tried again."""
+    sql = (
+        "UPDATE incident SET state = 'closed', action = ?, by = ?, reason = ?, closed_at = ?"
+        " WHERE run = ? AND kind = 'quarantined' AND state = 'open'"
+    )
+    return sql, (action, by, reason, at, run)
+
+
+def close_unknown(effect: str, action: str, by: str, reason: str, at: int) -> Sql:
+    """The outcome of an act is known, or nobody asks any more."""
+    sql = (
+        "UPDATE incident SET state = 'closed', action = ?, by = ?, reason = ?, closed_at = ?"
+        " WHERE effect = ? AND kind = 'unknown' AND state = 'open'"
+    )
+    return sql, (action, by, reason, at, effect)
+
+
+def set_fingerprint(number: int, fingerprint: str) -> Sql:
+    """Fill in what an earlier release did not know."""
+    return "UPDATE incident SET fingerprint = ? WHERE id = ?", (fingerprint, number)
