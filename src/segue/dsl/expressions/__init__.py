@@ -12,6 +12,7 @@ from segue.dsl.expressions.errors import (
     ExpressionError,
     ExpressionRefused,
     ExpressionSyntaxError,
+    RaisedError,
 )
 from segue.dsl.expressions.expression import (
     Expression,
@@ -31,6 +32,7 @@ __all__ = [
     "ExpressionError",
     "ExpressionRefused",
     "ExpressionSyntaxError",
+    "RaisedError",
     "compile_expression",
     "is_wrapped",
     "truthy",

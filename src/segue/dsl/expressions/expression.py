@@ -8,7 +8,15 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
-from segue.dsl.expressions import nodes_assign, nodes_basic, nodes_calls, nodes_control, nodes_paths
+from segue.dsl.expressions import (
+    nodes_arithmetic,
+    nodes_assign,
+    nodes_basic,
+    nodes_building,
+    nodes_calls,
+    nodes_control,
+    nodes_paths,
+)
 from segue.dsl.expressions.codes import NOTHING, Broken, Card, Code, Scope, stream
 from segue.dsl.expressions.compiler import Compiler, NeedsAccount
 from segue.dsl.expressions.errors import EvaluationError, ExpressionError
@@ -22,7 +30,15 @@ from segue.dsl.expressions.tree import Node
 
 __all__ = ["Expression", "compile_expression", "is_wrapped", "truthy", "unwrap"]
 
-_KINDS_OF_NODES: Final = (nodes_assign, nodes_basic, nodes_calls, nodes_control, nodes_paths)
+_KINDS_OF_NODES: Final = (
+    nodes_arithmetic,
+    nodes_assign,
+    nodes_basic,
+    nodes_building,
+    nodes_calls,
+    nodes_control,
+    nodes_paths,
+)
 """Named so that they are imported: each registers its nodes with the compiler."""
 
 EMPTY: Final[Mapping[str, Any]] = MappingProxyType({})
@@ -134,13 +150,21 @@ class Expression:
         now_ms: int = 0,
         budget: Budget = DEFAULT_BUDGET,
     ) -> Iterator[Any]:
-        """All results, one by one; arguments as for `evaluate`."""
-        account = Run(budget, now_ms)
-        env = self._environment(variables, account)
-        try:
-            for value in stream(Code(self._card, self._run))(data, env):
+        """All results; arguments as for `evaluate`."""
+        begin = stream(Code(self._card, self._run))
+
+        def collect() -> list[Any]:
+            account = Run(budget, now_ms)
+            found = list(begin(data, self._environment(variables, account)))
+            for value in found:
                 measure(value, account)
-                yield scrub(value)
+            return [scrub(value) for value in found]
+
+        try:
+            try:
+                return iter(collect())
+            except RecursionError:
+                return iter(with_room(collect))
         except EvaluationError as error:
             error.text = self.text
             raise

@@ -17,8 +17,8 @@ from typing import Any
 from segue.dsl.expressions.errors import BudgetExceeded
 
 DEPTH_FRAMES_MAX = 6_000
-"""Frames that recursive functions may stack up. A frame that passes through C needs under 1 KiB of C stack,
-and threads get 8 MiB on Linux and 16 MiB on macOS, so this leaves a wide margin."""
+"""Frames that recursive functions may stack up; checked to fit a thread with 1 MiB of C stack, while threads
+get 8 MiB on Linux and 16 MiB on macOS."""
 
 SLOT_BYTES = 8
 """What one element of an array costs: a pointer. The element itself was paid where it was made."""
@@ -134,19 +134,23 @@ def measure(value: Any, run: Run) -> None:
 
 
 def charge_walk(value: Any, run: Run) -> None:
-    """Pay steps for a walk over a whole value, before it is taken."""
-    pending = [value]
+    """Pay steps for a walk over a whole value, before it is taken, and refuse one that is too deep."""
+    if type(value) is not list and type(value) is not dict:
+        return
+    pending: list[Any] = [value]
+    depth = 0
     while pending:
-        item = pending.pop()
-        kind = type(item)
-        if kind is list:
+        depth += 1
+        if depth > DEPTH_VALUES_MAX:
+            raise too_deep()
+        level: list[Any] = []
+        for item in pending:
             run.spend(1 + (len(item) >> 2))
-            pending.extend(part for part in item if type(part) is list or type(part) is dict)
-        elif kind is dict:
-            run.spend(1 + (len(item) >> 2))
-            pending.extend(part for part in item.values() if type(part) is list or type(part) is dict)
+            parts = item if type(item) is list else item.values()
+            level += [part for part in parts if type(part) is list or type(part) is dict]
+        pending = level
 
 
 DEPTH_VALUES_MAX = 1_000
-"""Levels of arrays and objects that a result may have. JSON writers and readers of most languages stop
-between 500 and 10,000."""
+"""Levels of arrays and objects that a result may have, or a value that is walked. JSON writers and readers of most
+languages stop between 500 and 10,000."""

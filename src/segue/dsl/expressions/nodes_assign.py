@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from segue.dsl.expressions import tree
-from segue.dsl.expressions.codes import NOTHING, Card, Code, Env, Follower, Runner, Scope, many, one, stream
+from segue.dsl.expressions.codes import NOTHING, Card, Code, Env, Runner, Scope, many, one, stream
 from segue.dsl.expressions.compiler import Compiler, values_of
 from segue.dsl.expressions.functions.arrays import elements
 from segue.dsl.expressions.functions.places import places
 from segue.dsl.expressions.functions.registry import special
 from segue.dsl.expressions.functions.special import located
-from segue.dsl.expressions.nodes_basic import operation
+from segue.dsl.expressions.nodes_arithmetic import operation
+from segue.dsl.expressions.nodes_basic import static_keys
 from segue.dsl.expressions.paths import delete_paths, get_path, set_path
 
 
 @values_of(tree.Assign)
 def _assign(compiler: Compiler, node: tree.Assign, scope: Scope) -> Code:
     compiler.is_metered = True
-    target = compiler.follow(node.target, scope)
+    target = _places(compiler, node.target, scope)
     value = compiler.code(node.value, scope)
     if node.operator == "|=":
         return one(located(node.column, _updating(target, first_result(value))))
@@ -28,6 +30,19 @@ def _assign(compiler: Compiler, node: tree.Assign, scope: Scope) -> Code:
         return one(lambda data, env: change(data, env, run(data, env)))
     values = stream(value)
     return many(lambda data, env: (change(data, env, new) for new in values(data, env)))
+
+
+Places = Callable[[Any, Env], Iterable[tuple[Any, ...]]]
+
+
+def _places(compiler: Compiler, node: tree.Node, scope: Scope) -> Places:
+    """The paths that a target names; where it is a chain of names, they are known without looking."""
+    base, keys = static_keys(node)
+    if isinstance(base, tree.Identity):
+        known = (keys,)
+        return lambda data, env: known
+    follow = compiler.follow(node, scope)
+    return lambda data, env: places(follow, data, env)
 
 
 def first_result(code: Code) -> Runner:
@@ -44,14 +59,14 @@ def first_result(code: Code) -> Runner:
     return first
 
 
-def _updating(target: Follower, update: Runner) -> Runner:
+def _updating(target: Places, update: Runner) -> Runner:
     """Each place gets the first result of `update` on what stands there; where there is none, it goes."""
 
     def run(data: Any, env: Env) -> Any:
         account = env[0]
         result = data
         gone: list[Any] = []
-        for path in places(target, data, env):
+        for path in target(data, env):
             new = update(get_path(result, path), env)
             if new is NOTHING:
                 gone.append(list(path))
@@ -62,32 +77,32 @@ def _updating(target: Follower, update: Runner) -> Runner:
     return run
 
 
-def _setting(target: Follower, node: tree.Assign) -> Any:
+def _setting(target: Places, node: tree.Assign) -> Any:
     def change(data: Any, env: Env, new: Any) -> Any:
         result = data
-        for path in places(target, data, env):
+        for path in target(data, env):
             result = set_path(result, path, new, env[0])
         return result
 
     return change
 
 
-def _combining(target: Follower, node: tree.Assign) -> Any:
+def _combining(target: Places, node: tree.Assign) -> Any:
     combine = operation(node.operator[:-1], node.column)
 
     def change(data: Any, env: Env, operand: Any) -> Any:
         result = data
-        for path in places(target, data, env):
+        for path in target(data, env):
             result = set_path(result, path, combine(get_path(result, path), operand, env), env[0])
         return result
 
     return change
 
 
-def _defaulting(target: Follower, node: tree.Assign) -> Any:
+def _defaulting(target: Places, node: tree.Assign) -> Any:
     def change(data: Any, env: Env, default: Any) -> Any:
         result = data
-        for path in places(target, data, env):
+        for path in target(data, env):
             old = get_path(result, path)
             chosen = default if old is None or old is False else old
             result = set_path(result, path, chosen, env[0])

@@ -1,4 +1,4 @@
-"""Values of the nodes that read, calculate and build."""
+"""Values of the nodes that read: `.`, variables, keys, slices, elements."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any
 
 from segue.dsl.expressions import tree
 from segue.dsl.expressions.codes import (
-    NOTHING,
     Card,
     Code,
     Env,
@@ -15,25 +14,15 @@ from segue.dsl.expressions.codes import (
     Scope,
     constant,
     many,
-    maybe,
     one,
     stream,
 )
-from segue.dsl.expressions.compiler import Compiler, account, grown, values_of
+from segue.dsl.expressions.combining import after, cartesian, compute, optionally
+from segue.dsl.expressions.compiler import Compiler, grown, values_of
 from segue.dsl.expressions.errors import BudgetExceeded, EvaluationError
-from segue.dsl.expressions.formats import format_named, join_pieces, known_formats
-from segue.dsl.expressions.meter import ENTRY_BYTES, SLOT_BYTES, charge_walk
 from segue.dsl.expressions.paths import index, slice_of
 from segue.dsl.expressions.secrets import secret_reference
 from segue.dsl.expressions.text import describe
-from segue.dsl.expressions.values import (
-    OPERATORS,
-    PLAIN_OPERATORS,
-    kind_of,
-    negate,
-    repeat_count,
-)
-from segue.types import SecretText
 
 
 def identity(data: Any, env: Env) -> Any:
@@ -86,16 +75,17 @@ def _index(compiler: Compiler, node: tree.Index, scope: Scope) -> Code:
     if node.optional:
         base, key = compiler.code(node.base, scope), compiler.code(node.key, scope)
         return optionally(compute(index, node.column), base, key)
-    start, keys = _static_keys(node)
+    start, keys = static_keys(node)
     if keys and isinstance(start, tree.Identity):
         return one(_walk(keys, node.column))
     if keys:
-        return _after(compiler.code(start, scope), _walk(keys, node.column))
+        return after(compiler.code(start, scope), _walk(keys, node.column))
     base, key = compiler.code(node.base, scope), compiler.code(node.key, scope)
     return cartesian(compute(index, node.column), base, key)
 
 
-def _static_keys(node: tree.Node) -> tuple[tree.Node, tuple[str | int, ...]]:
+def static_keys(node: tree.Node) -> tuple[tree.Node, tuple[str | int, ...]]:
+    """What a chain of accesses starts from, and its keys, as far back as they are constants."""
     keys: list[str | int] = []
     while isinstance(node, tree.Index) and isinstance(node.key, tree.Constant) and not node.optional:
         key = node.key.value
@@ -104,19 +94,6 @@ def _static_keys(node: tree.Node) -> tuple[tree.Node, tuple[str | int, ...]]:
         keys.append(key)
         node = node.base
     return node, tuple(reversed(keys))
-
-
-def _after(base: Code, step: Runner) -> Code:
-    run = base.run
-    if base.card is Card.ONE:
-        return one(lambda data, env: step(run(data, env), env))
-    results = stream(base)
-
-    def run_many(data: Any, env: Env) -> Iterable[Any]:
-        for value in results(data, env):
-            yield step(value, env)
-
-    return many(run_many)
 
 
 def _walk(keys: tuple[str | int, ...], column: int) -> Runner:
@@ -173,6 +150,7 @@ def _walk_names(keys: tuple[str | int, ...], slowly: Callable[[Any], Any]) -> Ru
 
 @values_of(tree.Slice)
 def _slice(compiler: Compiler, node: tree.Slice, scope: Scope) -> Code:
+    secret_reference(compiler, node, scope)
     low = constant(None) if node.low is None else compiler.code(node.low, scope)
     high = constant(None) if node.high is None else compiler.code(node.high, scope)
     base = compiler.code(node.base, scope)
@@ -208,6 +186,7 @@ def _slice(compiler: Compiler, node: tree.Slice, scope: Scope) -> Code:
 
 @values_of(tree.Iterate)
 def _iterate(compiler: Compiler, node: tree.Iterate, scope: Scope) -> Code:
+    secret_reference(compiler, node, scope)
     compiler.is_metered = True
     base = compiler.code(node.base, scope)
 
@@ -235,298 +214,3 @@ def _iterate(compiler: Compiler, node: tree.Iterate, scope: Scope) -> Code:
             yield from elements(value, env)
 
     return many(run_many)
-
-
-# Calculating
-
-
-def compute(function: Callable[[Any, Any], Any], column: int) -> Callable[[Any, Any, Env], Any]:
-    """A function of two values with its errors located and its results paid for."""
-
-    def computed(left: Any, right: Any, env: Env) -> Any:
-        try:
-            value = function(left, right)
-        except EvaluationError as error:
-            error.located(column)
-            raise
-        kind = type(value)
-        if kind is bool or kind is int or kind is float:
-            return value
-        return grown(value, env)
-
-    return computed
-
-
-def cartesian(function: Callable[[Any, Any, Env], Any], left: Code, right: Code) -> Code:
-    """A function of two codes, for every pair of their results; the right one is evaluated first."""
-    left_run, right_run = left.run, right.run
-    if left.card is Card.ONE and right.card is Card.ONE:
-
-        def run(data: Any, env: Env) -> Any:
-            second = right_run(data, env)
-            return function(left_run(data, env), second, env)
-
-        return one(run)
-    lefts, rights = stream(left), stream(right)
-
-    def run_many(data: Any, env: Env) -> Iterable[Any]:
-        for second in rights(data, env):
-            for first in lefts(data, env):
-                yield function(first, second, env)
-
-    return many(run_many)
-
-
-def optionally(function: Callable[[Any, Any, Env], Any], left: Code, right: Code) -> Code:
-    """A function of two codes, without a result where it fails; the codes themselves may not fail."""
-
-    def attempt(first: Any, second: Any, env: Env) -> Any:
-        try:
-            return function(first, second, env)
-        except BudgetExceeded:
-            raise
-        except EvaluationError:
-            return NOTHING
-
-    tried = cartesian(attempt, left, right)
-    if tried.card is Card.ONE:
-        return maybe(tried.run)
-    results = tried.run
-    return many(lambda data, env: (value for value in results(data, env) if value is not NOTHING))
-
-
-@values_of(tree.Negate)
-def _negate(compiler: Compiler, node: tree.Negate, scope: Scope) -> Code:
-    operand = compiler.code(node.operand, scope)
-
-    def step(value: Any, env: Env) -> Any:
-        try:
-            return negate(value)
-        except EvaluationError as error:
-            error.located(node.column)
-            raise
-
-    return compiler.folded(_after(operand, step), operand)
-
-
-@values_of(tree.Binary)
-def _binary(compiler: Compiler, node: tree.Binary, scope: Scope) -> Code:
-    left, right = compiler.code(node.left, scope), compiler.code(node.right, scope)
-    operator = node.operator
-    if operator in PLAIN_OPERATORS:
-        code = _comparison(operator, left, right, node)
-    else:
-        code = cartesian(operation(operator, node.column), left, right)
-    return compiler.folded(code, left, right)
-
-
-def _comparison(operator: str, left: Code, right: Code, node: tree.Binary) -> Code:
-    known = node.right.value if isinstance(node.right, tree.Constant) else None
-    if left.card is Card.ONE and right.is_constant and type(known) in (int, float):
-        return one(_compare_number(operator, left.run, known, node.column))
-    if left.card is Card.ONE and type(known) is str and operator in ("==", "!="):
-        return one(_compare_text(left.run, known, node.column, wanted=operator == "=="))
-    return cartesian(operation(operator, node.column), left, right)
-
-
-def _compare_number(operator: str, left: Runner, known: Any, column: int) -> Runner:
-    plainly, fully = PLAIN_OPERATORS[operator], operation(operator, column)
-
-    def run(data: Any, env: Env) -> Any:
-        value = left(data, env)
-        kind = type(value)
-        if (kind is float or kind is int) and value == value:
-            return plainly(value, known)
-        return fully(value, known, env)
-
-    return run
-
-
-def _compare_text(left: Runner, known: str, column: int, *, wanted: bool) -> Runner:
-    fully = operation("==" if wanted else "!=", column)
-
-    def run(data: Any, env: Env) -> Any:
-        value = left(data, env)
-        if type(value) is SecretText:
-            return fully(value, known, env)
-        return (value == known) is wanted
-
-    return run
-
-
-def operation(operator: str, column: int) -> Callable[[Any, Any, Env], Any]:
-    """The function of an operator, `//` aside."""
-    if operator == "*":
-        return _multiplication(column)
-    if operator in ("==", "!=", "<", "<=", ">", ">="):
-        return _full_comparison(operator, column)
-    return compute(OPERATORS[operator], column)
-
-
-def _multiplication(column: int) -> Callable[[Any, Any, Env], Any]:
-    product = compute(OPERATORS["*"], column)
-
-    def multiplied(left: Any, right: Any, env: Env) -> Any:
-        if type(left) is str or type(right) is str:
-            text, times = (left, right) if type(left) is str else (right, left)
-            if type(times) is int or type(times) is float:
-                # Paid before it is built: the factor comes from the data.
-                account(env).build(len(text) * (repeat_count(times) or 0))
-        if type(right) is dict and env[0] is not None:
-            charge_walk(right, env[0])
-        return product(left, right, env)
-
-    return multiplied
-
-
-def _full_comparison(operator: str, column: int) -> Callable[[Any, Any, Env], Any]:
-    function = OPERATORS[operator]
-
-    def compared(left: Any, right: Any, env: Env) -> bool:
-        kind = type(left)
-        if kind is list or kind is dict:
-            run = env[0]
-            if run is not None:
-                charge_walk(left, run)
-                charge_walk(right, run)
-        try:
-            return bool(function(left, right))
-        except EvaluationError as error:
-            error.located(column)
-            raise
-
-    return compared
-
-
-# Building
-
-
-@values_of(tree.ArrayOf)
-def _array(compiler: Compiler, node: tree.ArrayOf, scope: Scope) -> Code:
-    if node.content is None:
-        return one(lambda data, env: [])
-    code = compiler.code(node.content, scope)
-    run = code.run
-    if code.card is Card.ONE:
-        return one(lambda data, env: [run(data, env)])
-    parts = code.parts
-    if parts:
-        return one(lambda data, env: [part(data, env) for part in parts])
-    items = stream(code)
-
-    def collect(data: Any, env: Env) -> Any:
-        found = list(items(data, env))
-        if len(found) > 64:
-            account(env).build(SLOT_BYTES * len(found))
-        return found
-
-    return one(collect)
-
-
-@values_of(tree.ObjectOf)
-def _object(compiler: Compiler, node: tree.ObjectOf, scope: Scope) -> Code:
-    keys = [compiler.code(key, scope) for key, _ in node.entries]
-    values = [compiler.code(value, scope) for _, value in node.entries]
-    for key, code in zip((key for key, _ in node.entries), keys, strict=True):
-        if isinstance(key, tree.Constant) and type(key.value) is not str:
-            kind = kind_of(code.run(None, (None,)))
-            raise compiler.refuse(f"a key must be a string, not {kind}", key, "convert it with tostring")
-    if all(code.card is Card.ONE for code in (*keys, *values)):
-        return one(_single_object(node, keys, values))
-    return many(_many_objects(node, keys, values))
-
-
-def _single_object(node: tree.ObjectOf, keys: list[Code], values: list[Code]) -> Runner:
-    if all(isinstance(key, tree.Constant) for key, _ in node.entries):
-        named = [(key.run(None, (None,)), value.run) for key, value in zip(keys, values, strict=True)]
-        return lambda data, env: {name: run(data, env) for name, run in named}
-    pairs = [
-        (key.run, value.run, entry[0].column) for entry, key, value in zip(node.entries, keys, values, strict=True)
-    ]
-
-    def build(data: Any, env: Env) -> Any:
-        made: dict[str, Any] = {}
-        for key, value, column in pairs:
-            name = key(data, env)
-            made[_checked_key(name, column)] = value(data, env)
-        return made
-
-    return build
-
-
-def _checked_key(name: Any, column: int) -> str:
-    if type(name) is str:
-        return name
-    raise EvaluationError(
-        f"a key must be a string, not {describe(name)}", column=column, hint="convert it with tostring"
-    )
-
-
-def _many_objects(node: tree.ObjectOf, keys: list[Code], values: list[Code]) -> Runner:
-    entries = [
-        (stream(key), stream(value), key_node.column)
-        for (key_node, _), key, value in zip(node.entries, keys, values, strict=True)
-    ]
-
-    def build(data: Any, env: Env, made: dict[str, Any], at: int) -> Iterable[Any]:
-        if at == len(entries):
-            account(env).build(ENTRY_BYTES * len(made))
-            yield made
-            return
-        names, results, column = entries[at]
-        for name in names(data, env):
-            checked = _checked_key(name, column)
-            for value in results(data, env):
-                yield from build(data, env, {**made, checked: value}, at + 1)
-
-    return lambda data, env: build(data, env, {}, 0)
-
-
-@values_of(tree.Format)
-def _format(compiler: Compiler, node: tree.Format, scope: Scope) -> Code:
-    if node.name not in known_formats():
-        names = ", ".join(f"@{name}" for name in sorted(known_formats()))
-        raise compiler.refuse(f"@{node.name} is not a format", node, f"formats are {names}")
-    convert = format_named(node.name)
-
-    def converted(value: Any, env: Env) -> Any:
-        if env[0] is not None:
-            charge_walk(value, env[0])
-        try:
-            return grown(convert(value), env)
-        except EvaluationError as error:
-            error.located(node.column)
-            raise
-
-    if node.pieces is None:
-        return one(converted)
-    return _interpolation(compiler, node.pieces, scope, converted)
-
-
-def _interpolation(compiler: Compiler, pieces: tuple[str | tree.Node, ...], scope: Scope, convert: Runner) -> Code:
-    codes = [constant(p) if isinstance(p, str) else compiler.code(p, scope) for p in pieces]
-    literal = [isinstance(piece, str) for piece in pieces]
-    runs = [code.run for code in codes]
-
-    if all(code.card is Card.ONE for code in codes):
-
-        def run(data: Any, env: Env) -> Any:
-            # The last piece is evaluated first, as everywhere in the language.
-            parts = [
-                part(data, env) if known else convert(part(data, env), env)
-                for part, known in zip(reversed(runs), reversed(literal), strict=True)
-            ]
-            return grown(join_pieces(parts[::-1]), env)
-
-        return compiler.folded(one(run), *codes)
-    results = [stream(code) for code in codes]
-
-    def build(data: Any, env: Env, tail: list[Any], at: int) -> Iterable[Any]:
-        if at < 0:
-            yield grown(join_pieces(tail), env)
-            return
-        for value in results[at](data, env):
-            part = value if literal[at] else convert(value, env)
-            yield from build(data, env, [part, *tail], at - 1)
-
-    return many(lambda data, env: build(data, env, [], len(results) - 1))

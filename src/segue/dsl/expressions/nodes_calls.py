@@ -67,7 +67,7 @@ def unknown_function(compiler: Compiler, node: tree.Call, scope: Scope) -> Excep
     if arities:
         counts = " or ".join(str(count) for count in arities)
         return compiler.refuse(f"{name} takes {counts} arguments, not {arity}", node, "separate them with ;")
-    close = get_close_matches(name, sorted({other for other, _ in known}), n=1)
+    close = get_close_matches(name, sorted({other for other, _ in known}), n=1, cutoff=0.75)
     hint = f"did you mean {close[0]}?" if close else "define it in place with def"
     if arity == 0 and name.isidentifier() and not close:
         hint = f'a field is written .{name}, a text "{name}"'

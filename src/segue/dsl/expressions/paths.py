@@ -94,7 +94,7 @@ def slice_range(length: int, low: Any, high: Any) -> tuple[int, int]:
 def _bound(bound: Any, length: int, rounded: Any) -> int:
     if type(bound) is float:
         if bound != bound:
-            return 0
+            return 0 if rounded is math.floor else length
         bound = rounded(max(-1e15, min(1e15, bound)))
     elif type(bound) is not int:
         raise EvaluationError(f"the bounds of a slice are numbers, not {kind_of(bound)}")
@@ -175,41 +175,52 @@ def _set_slice(
 
 def delete_paths(value: Any, paths: list[Any], run: Run) -> Any:
     """`value` without what the paths name, each counted as if the others had not been deleted yet."""
-    kept: list[Any] = []
-    for path in sorted(paths, key=sort_key):
+    kept: list[list[Any]] = []
+    for path in sorted(map(as_path, paths), key=sort_key):
         run.spend(1 + len(path))
         # What stands below something that goes, goes with it.
-        if not kept or as_path(path)[: len(kept[-1])] != kept[-1]:
+        if not kept or path[: len(kept[-1])] != kept[-1]:
             kept.append(path)
-    for path in reversed(kept):
-        value = _delete(value, path, run, 0)
-    return value
+    return _delete(value, kept, run, 0)
 
 
-def _delete(value: Any, path: list[Any], run: Run, at: int) -> Any:
-    if value is None or at == len(path):
-        return None
-    key = path[at]
-    if at == len(path) - 1:
-        return _delete_key(value, key, run)
-    inner = index(value, key)
-    if inner is None:
+def _delete(value: Any, paths: list[list[Any]], run: Run, at: int) -> Any:
+    """Delete below `value`, to which the first `at` keys of all the paths lead; inner places first."""
+    if not paths or value is None:
         return value
-    return set_path(value, (key,), _delete(inner, path, run, at + 1), run)
+    if len(paths[0]) == at:
+        return None
+    keys: list[Any] = []
+    end = len(paths)
+    while end > 0:
+        key = paths[end - 1][at]
+        start = end - 1
+        while start > 0 and paths[start - 1][at] == key:
+            start -= 1
+        if len(paths[start]) == at + 1:
+            keys.append(key)
+        else:
+            inner = index(value, key)
+            if inner is not None:
+                value = set_path(value, (key,), _delete(inner, paths[start:end], run, at + 1), run)
+        end = start
+    return _without_keys(value, keys, run) if keys else value
 
 
-def _delete_key(value: Any, key: Any, run: Run) -> Any:
-    kind, key_kind = type(value), type(key)
-    if kind is dict and key_kind is str:
-        if key not in value:
-            return value
+def _without_keys(value: Any, keys: list[Any], run: Run) -> Any:
+    if type(value) is dict and all(type(key) is str for key in keys):
+        gone_names = set(keys)
         run.build(ENTRY_BYTES * len(value))
-        return {name: item for name, item in value.items() if name != key}
-    if kind is list and (key_kind is int or key_kind is float or key_kind is dict):
-        start, end = _deleted_range(value, key)
+        return {name: item for name, item in value.items() if name not in gone_names}
+    if type(value) is list and all(type(key) in (int, float, dict) for key in keys):
+        gone: set[int] = set()
+        for key in keys:
+            gone.update(range(*_deleted_range(value, key)))
         run.build(SLOT_BYTES * len(value))
-        return value[:start] + value[end:]
-    raise EvaluationError(f"cannot delete the key {describe(key)} of {describe(value)}")
+        run.spend(len(gone))
+        return [item for at, item in enumerate(value) if at not in gone]
+    wrong = next(key for key in keys if type(value) is not dict or type(key) is not str)
+    raise EvaluationError(f"cannot delete the key {describe(wrong)} of {describe(value)}")
 
 
 def _deleted_range(value: list[Any], key: Any) -> tuple[int, int]:

@@ -51,6 +51,9 @@ class _Walk:
             case tree.Variable(name=name):
                 if name not in bound:
                     self.variables.add(name)
+            case tree.RecurseAll() | tree.Format(pieces=None):
+                if here is not None:
+                    self.paths.add(here)
             case tree.Index(base=base) | tree.Slice(base=base) | tree.Iterate(base=base):
                 self._visit_access(node, base, here, bound, whole=place is None)
             case tree.Pipe(left=left, right=right):
@@ -82,7 +85,7 @@ class _Walk:
     def place(self, node: Node, here: ReadPath | None, bound: frozenset[str]) -> ReadPath | None:
         """The static path that `node` stands for, or None."""
         match node:
-            case tree.Identity() | tree.RecurseAll():
+            case tree.Identity():
                 return here
             case tree.Variable(name=name):
                 return (f"${name}",) if name not in bound and name in self.outside else None

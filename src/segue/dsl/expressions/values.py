@@ -151,8 +151,7 @@ def add(left: Any, right: Any) -> Any:
     """`+`: sum, concatenation, union of objects (the right one wins); null adds nothing."""
     kind, other = type(left), type(right)
     if kind is int and other is int:
-        total = left + right
-        return total if -EXACT_MAX <= total <= EXACT_MAX else tidy(to_double(left) + to_double(right))
+        return from_int(left + right) if _exact(left, right) else tidy(to_double(left) + to_double(right))
     if kind is str and other is str:
         return left + right
     if (kind is int or kind is float) and (other is int or other is float):
