@@ -64,6 +64,13 @@ _GROUPS: Final = {
             "remove": ("segue.cli.connections:remove", "Remove a connection."),
         },
     ),
+    "retention": (
+        "How long what is kept.",
+        {
+            "show": ("segue.cli.retention:show", "Show what is kept how long, and the space it takes."),
+            "run": ("segue.cli.retention:run", "Remove now what is no longer kept."),
+        },
+    ),
     "models": (
         "Registered models.",
         {"list": ("segue.cli.models:list_", "List models.")},

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol
 
 from segue.core import Plan
+from segue.store import Rules
 from segue.types import EffectContext, Failure, Perform, RunStatus
 
 
@@ -120,6 +121,7 @@ class HostSettings:
         hold_failures: In new runs, a task whose failure nobody catches waits for a person instead of faulting the
             run; a definition may decide otherwise (`FailurePolicy`).
         disk_free_min_bytes: Below so much free disk space new work is shed; 0 never sheds.
+        retention: How long closed runs and events are kept.
         tune_gc: Let the garbage collector run less often. It is process-wide, so a host embedded in somebody
             else's program should not decide it.
     """
@@ -133,6 +135,7 @@ class HostSettings:
     drain_seconds: float = 5.0
     hold_failures: bool = False
     disk_free_min_bytes: int = 0
+    retention: Rules = field(default_factory=Rules)
     tune_gc: bool = False
 
 

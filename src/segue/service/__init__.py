@@ -32,6 +32,7 @@ from segue.service.functions import load_functions, register
 from segue.service.lifecycle import LIFECYCLE_TYPES, Lifecycle, lifecycle_of
 from segue.service.observe import Observation, observe
 from segue.service.opening import open_checker, open_service
+from segue.service.retention import NewPurge, PurgeView, RetentionView
 from segue.service.run_document import ONE_RUN, run_document
 from segue.service.runs import PAGE_MAX, Action, RunFilter, RunStatusName
 from segue.service.service import Service
@@ -91,6 +92,7 @@ __all__ = [
     "ModelView",
     "NewBackup",
     "NewConnection",
+    "NewPurge",
     "Observation",
     "OpenCommand",
     "OperationView",
@@ -99,6 +101,8 @@ __all__ = [
     "ProblemKind",
     "ProcessLimits",
     "Published",
+    "PurgeView",
+    "RetentionView",
     "RunDetail",
     "RunFaulted",
     "RunFilter",

@@ -22,12 +22,13 @@ from segue.service.later import Handlers
 from segue.service.models import Models
 from segue.service.policies import policies
 from segue.service.resources import Resources
+from segue.service.retention import Retention, rules_of
 from segue.service.runs import Runs
 from segue.service.service import Service
 from segue.service.settings import Settings
 from segue.service.shapes import Validation
 from segue.service.workflows import Workflows
-from segue.store import FolderInUse, FolderNotUsable, Store
+from segue.store import FolderInUse, FolderNotUsable, Rules, Store
 from segue.store.folder import DATABASE_NAME, open_reader
 from segue.store.records import list_connections
 from segue.types import SecretSource, TaskFailure
@@ -136,6 +137,7 @@ async def open_service(
             allow_remote_functions=settings.allow_remote_functions,
         )
         host: EmbeddedHost | None = None
+        rules = rules_of(settings, definitions)
 
         def load(store: Store) -> Definitions:
             # What the host needs before it goes on with the first run.
@@ -147,7 +149,8 @@ async def open_service(
 
         try:
             if drive:
-                host = await stack.enter_async_context(_host(folder, settings, handlers, load, source, attended))
+                opened = _host(folder, settings, handlers, load, source, rules, attended)
+                host = await stack.enter_async_context(opened)
                 store = host.store
             else:
                 store = Store.open(folder)
@@ -165,6 +168,7 @@ async def open_service(
             events=Events(host),
             connections=connections,
             models=Models(known_models),
+            retention=Retention(rules, settings, store, host),
             store=store,
             host=host,
         )
@@ -176,6 +180,7 @@ def _host(
     handlers: Handlers,
     plans: Callable[[Store], Definitions],
     secrets: SecretSource,
+    rules: Rules,
     attended: bool,
 ) -> AbstractAsyncContextManager[EmbeddedHost]:
     from segue.hosts import EmbeddedHost, HostSettings
@@ -191,6 +196,7 @@ def _host(
             early_events_ms=settings.early_events_ms,
             hold_failures=settings.failures == "hold",
             disk_free_min_bytes=settings.disk_free_min_mb * 1_000_000,
+            retention=rules,
         ),
     )
 

@@ -1,4 +1,4 @@
-"""What a document says about its failures, in `document.metadata.segue`: hold or fault, owner, deadline."""
+"""What a document says in `document.metadata.segue`: hold or fault, owner, deadline, and how long runs are kept."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 CHOICES: Final = ("hold", "fault")
 _PLACE: Final = "/document/metadata/segue"
+DAYS_MAX: Final = 36_500
 _KEPT_MAX: Final = 1024
 
 
@@ -36,9 +37,13 @@ def policies(*, attended: bool) -> Callable[[Plan], FailurePolicy]:
 
 
 def complaints(document: Document) -> Iterator[Finding]:
-    """What is wrong with what a document says about its failures."""
+    """What is wrong with what a document says about its failures and its retention."""
     said = _said(document.data)
     choice, owner, after = said.get("failures"), said.get("owner"), said.get("escalate_after")
+    days = said.get("retention_days")
+    if days is not None and said_days(document.data) is None:
+        message = f"`retention_days` is {days!r}; it must be a number of days, above 0 and up to {DAYS_MAX}"
+        yield _finding(document, "retention_days", message, "Write a number, or leave it to the setting.")
     if choice is not None and choice not in CHOICES:
         message = f"`failures` is {choice!r}; it says what becomes of a failure that nobody catches"
         yield _finding(document, "failures", message, "Write `hold` or `fault`, or leave it out.")
@@ -47,6 +52,14 @@ def complaints(document: Document) -> Iterator[Finding]:
     if after is not None and (reason := _refused(after)) is not None:
         message = f"`escalate_after`: {reason}"
         yield _finding(document, "escalate_after", message, "Write a duration such as PT4H or P2D.")
+
+
+def said_days(definition: Any) -> float | None:
+    """How many days its closed runs are kept; None where it says nothing that can be understood."""
+    days = _said(definition).get("retention_days")
+    if isinstance(days, bool) or not isinstance(days, int | float) or not 0 < days <= DAYS_MAX:
+        return None
+    return float(days)
 
 
 def _read(definition: Any, attended: bool) -> FailurePolicy:

@@ -10,6 +10,7 @@ from segue.service.connections import Connections
 from segue.service.errors import ServiceError
 from segue.service.events import Events
 from segue.service.models import Models
+from segue.service.retention import Retention
 from segue.service.runs import Runs
 from segue.service.shapes import Health
 from segue.service.workflows import Workflows
@@ -32,6 +33,7 @@ class Service:
     events: Events
     connections: Connections
     models: Models
+    retention: Retention
     store: Store
     host: EmbeddedHost | None
 

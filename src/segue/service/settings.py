@@ -85,6 +85,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         failures: What becomes of a failure that nobody catches: `hold` lets the task wait for a person, `fault`
             ends the run. `segue serve` holds unless told otherwise.
         disk_free_min_mb: While less disk space is free, in MB, new runs and events are refused; 0 never refuses.
+        retention_days: How long closed runs are kept after their end; 0 keeps them for ever.
+        event_retention_days: How long CloudEvents are kept after their arrival; 0 keeps them for ever.
         mail: Mail server that e-mail leaves through: `host`, `sender`, `port`, `tls`, `username`, `password`.
         outbound: What requests of workflows may reach.
         processes: Bounds of programs that documents start.
@@ -103,6 +105,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     early_events_ms: int = 3_600_000
     failures: Literal["hold", "fault"] = "fault"
     disk_free_min_mb: int = 256
+    retention_days: int = 90
+    event_retention_days: int = 30
     mail: dict[str, Any] = {}
     outbound: OutboundSettings = OutboundSettings()
     processes: ProcessLimits = ProcessLimits()
@@ -205,6 +209,9 @@ def _checked(values: Mapping[str, Any], source: str) -> Settings:
         raise ServiceError("setting-refused", f"In {source}: {error}.") from None
     if not 0 <= settings.port <= 65535:
         raise ServiceError("setting-refused", f"In {source}: `port` must lie in 0 to 65535, got {settings.port}.")
+    for name in ("disk_free_min_mb", "retention_days", "event_retention_days"):
+        if getattr(settings, name) < 0:
+            raise ServiceError("setting-refused", f"In {source}: `{name}` must not be negative.")
     for name in ("max_body_bytes", "acts_max"):
         if getattr(settings, name) < 1:
             raise ServiceError("setting-refused", f"In {source}: `{name}` must be at least 1.")

@@ -12,11 +12,13 @@ from segue.store.batch import Batch
 from segue.store.commit import GroupCommit
 from segue.store.errors import BackupRefused, Conflict, DiskLow, FolderInUse, FolderNotUsable, HostError
 from segue.store.records import Definition, EffectRecord, ScheduleRecord, StoredEvent
+from segue.store.retention import DAY_MS, Purged, Rules, Space, count_due, purge, space, workflows
 from segue.store.runs import PAGE_MAX, Residence, RunFilter, RunPage, RunRecord
 from segue.store.store import Store
 
 __all__ = [
     "BACKUPS_NAME",
+    "DAY_MS",
     "PAGE_MAX",
     "BackupRefused",
     "Batch",
@@ -29,18 +31,25 @@ __all__ = [
     "GroupCommit",
     "HostError",
     "Manifest",
+    "Purged",
     "Residence",
+    "Rules",
     "RunFilter",
     "RunPage",
     "RunRecord",
     "ScheduleRecord",
+    "Space",
     "Store",
     "StoredEvent",
     "back_up",
     "codec",
+    "count_due",
+    "purge",
     "effects",
     "incidents",
     "records",
     "restore",
     "runs",
+    "space",
+    "workflows",
 ]

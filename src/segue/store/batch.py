@@ -266,7 +266,8 @@ class Batch:
                 rows = ((seq, pack(raw)) for seq, raw in self.history)
                 connection.executemany("INSERT INTO history (run, data) VALUES (?, ?)", rows)
             for sql, parameters in self.statements:
-                connection.execute(sql, parameters)
+                # To the end: some pragmas work row by row.
+                connection.execute(sql, parameters).fetchall()
             connection.execute("COMMIT")
         except BaseException:
             if connection.in_transaction:

@@ -21,6 +21,7 @@ OLDEST_SQLITE: Final = (3, 38, 0)
 """The first SQLite that has the JSON operators of `batch.py` built in."""
 
 _CHECKPOINT_PAGES: Final = 2000
+_CONVERTED_BYTES_MAX: Final = 256 << 20
 _CACHE_KIB: Final = 32 * 1024
 
 
@@ -75,6 +76,8 @@ def open_writer(path: Path) -> sqlite3.Connection:
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         # Only the owner may read what workflows carry.
         os.chmod(path, 0o600)
+        # Works only before the first page is written; what was made without it is converted below.
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
@@ -83,11 +86,20 @@ def open_writer(path: Path) -> sqlite3.Connection:
         # A WAL that once grew large gives its space back.
         connection.execute("PRAGMA journal_size_limit = 67108864")
         migrate(connection, str(path))
+        _let_shrink(connection, path)
     except sqlite3.DatabaseError as error:
         raise FolderNotUsable(
             f"{path} cannot be opened: {error}; check permissions and disk space, or restore a backup"
         ) from error
     return connection
+
+
+def _let_shrink(connection: sqlite3.Connection, path: Path) -> None:
+    """Convert a file of an earlier release, so that it can give space back; a large one would take too long."""
+    (mode,) = connection.execute("PRAGMA auto_vacuum").fetchone()
+    if mode == 0 and path.stat().st_size <= _CONVERTED_BYTES_MAX:
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        connection.execute("VACUUM")
 
 
 def open_reader(path: Path) -> sqlite3.Connection:

@@ -38,6 +38,7 @@ from segue.hosts.embedded.timekeeper import Timekeeper
 from segue.hosts.embedded.upkeep import Upkeep
 from segue.store import (
     HostError,
+    Purged,
     RunFilter,
     RunPage,
     RunRecord,
@@ -389,6 +390,14 @@ class EmbeddedHost:
         return self._engine.scheduler.active
 
     # -- the host itself ---------------------------------------------------------------------------
+
+    async def purge(self, *, seconds: float | None = None) -> Purged:
+        """Remove now what retention no longer keeps, as it is done every hour; stops after about `seconds`.
+
+        Raises:
+            HostError: The store cannot be read or written.
+        """
+        return await self._upkeep.purge(seconds=seconds)
 
     def health(self) -> HostHealth:
         """Whether work is taken, and how much is under way."""

@@ -2,7 +2,7 @@
 
 Every second it looks at the free disk space. Below the watermark, work that would come in (starts, events, due
 schedules) is shed, so that what is under way has the rest of the disk to itself. Every few seconds it notes how far
-the file has come (`segue.store.mark`).
+the file has come (`segue.store.mark`). Every hour it removes what retention no longer keeps (`segue.store.retention`).
 """
 
 from __future__ import annotations
@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import Final
 
 from segue.hosts.embedded.engine import Engine
-from segue.store import DiskLow, HostError, Store
+from segue.store import DiskLow, HostError, Purged, Store, purge
 
 _log = logging.getLogger("segue.hosts")
 
 _SECONDS: Final = 1.0
 _TICK_EVERY: Final = 5
+_FIRST_PURGE_SECONDS: Final = 60.0
+_PURGE_SECONDS: Final = 3600.0
 _MEGABYTE: Final = 1_000_000
 
 
@@ -35,18 +37,45 @@ class Upkeep:
         self._engine = engine
         self._store = store
         self._free_bytes = free_bytes or _free_bytes
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._purging = asyncio.Lock()
 
     def open(self) -> None:
         """Begin. The disk is looked at once before this returns."""
         self.look_at_disk()
-        self._task = asyncio.create_task(self._keep(), name="segue-upkeep")
+        self._tasks = [
+            asyncio.create_task(self._keep(), name="segue-upkeep"),
+            asyncio.create_task(self._purge_regularly(), name="segue-retention"),
+        ]
 
     async def close(self) -> None:
         """Stop."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def purge(self, *, seconds: float | None = None) -> Purged:
+        """Remove now what retention no longer keeps; one at a time.
+
+        Raises:
+            HostError: The store cannot be read or written.
+        """
+        async with self._purging:
+            rules = self._engine.settings.retention
+            return await purge(self._store, rules, self._engine.clock.now_ms(), seconds=seconds)
+
+    async def _purge_regularly(self) -> None:
+        await self._engine.clock.sleep(_FIRST_PURGE_SECONDS)
+        while True:
+            try:
+                purged = await self.purge()
+                if purged.runs or purged.events:
+                    _log.info("retention removed %d runs and %d events", purged.runs, purged.events)
+            except HostError:
+                pass  # The commit says so itself; what is due is still due next time.
+            except Exception:
+                _log.exception("retention goes on after an error")
+            await self._engine.clock.sleep(_PURGE_SECONDS)
 
     async def _keep(self) -> None:
         turn = 0
