@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -55,7 +56,8 @@ def serve(
             return
         say(f"Segue serves {folder} at {place.url} (Ctrl-C stops it)")
         if fresh:
-            # Once: afterwards it is in the file, and in nobody's terminal log.
-            note(f"Token, also in {Path(folder) / TOKEN_FILE}: {place.token}")
+            # The token itself goes to a person at a terminal, once; never into a log that output is sent to.
+            where = Path(folder) / TOKEN_FILE
+            note(f"Token, also in {where}: {place.token}" if sys.stderr.isatty() else f"The token is in {where}")
 
     asyncio.run(serve_folder(folder, settings, started=started, log_level=log_level))

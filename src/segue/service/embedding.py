@@ -138,11 +138,14 @@ class Segue:
         return decorate
 
     async def publish(self, document: str | Path | bytes) -> Published:
-        """Publish a document: the path of its file, or its content as bytes.
+        """Publish a document: the path of its file, or its content as bytes or as text of several lines.
 
         Raises:
             ServiceError: `definition-refused` with all findings, `version-taken` or `file-unreadable`.
         """
+        # No path has a line break in it, and no workflow fits on one line by accident.
+        if isinstance(document, str) and "\n" in document:
+            return await self.service.workflows.publish(document.encode())
         if isinstance(document, bytes):
             return await self.service.workflows.publish(document)
         return await self.service.workflows.publish_file(Path(document))

@@ -279,6 +279,15 @@ class ServiceError(Exception):
         """What the command line ends with."""
         return self.entry.exit_code
 
+    def __str__(self) -> str:
+        """What happened and, where a document is refused, every finding with its place and remedy."""
+        lines = [
+            f"{f.file}:{f.line}:{f.column}: {f.severity}: {f.message} [{f.rule}]"
+            + (f"; {f.remedy}" if f.remedy else "")
+            for f in self.findings
+        ]
+        return "\n  ".join([self.detail, *lines])
+
     def as_problem(self, instance: str | None = None) -> dict[str, Any]:
         """The problem document of RFC 9457."""
         problem: dict[str, Any] = {

@@ -62,5 +62,9 @@ def _unresolved(build: Build, called: str, name: str, where: Any, pointer: str) 
         build.error("not-yet-supported", pointer, message, "it will come; until then define it in `use.functions`")
         return
     known = sorted({*as_object(build.use.get("functions")), *build.environment.functions})
-    remedy = f"known here: {listed(known)}" if known else "define it in `use.functions`"
+    remedy = (
+        f"known here: {listed(known)}"
+        if known
+        else "define it in `use.functions`, or register a Python function of this name"
+    )
     build.error("unresolved-function", pointer, f"there is no function {called!r}", remedy)
