@@ -143,12 +143,10 @@ class Segue:
         Raises:
             ServiceError: `definition-refused` with all findings, `version-taken` or `file-unreadable`.
         """
-        # No path has a line break in it, and no workflow fits on one line by accident.
-        if isinstance(document, str) and "\n" in document:
-            return await self.service.workflows.publish(document.encode())
-        if isinstance(document, bytes):
-            return await self.service.workflows.publish(document)
-        return await self.service.workflows.publish_file(Path(document))
+        source = _source(document)
+        if isinstance(source, bytes):
+            return await self.service.workflows.publish(source)
+        return await self.service.workflows.publish_file(source)
 
     async def start(
         self,
@@ -186,3 +184,10 @@ class Segue:
             ServiceError: `event-refused`.
         """
         return await self.service.events.send(list(events))
+
+
+def _source(document: str | Path | bytes) -> bytes | Path:
+    """The content of a document, or the path of its file. No path has a line break in it."""
+    if isinstance(document, str) and "\n" in document:
+        return document.encode()
+    return document if isinstance(document, bytes) else Path(document)
