@@ -11,9 +11,12 @@ import asyncio
 import json
 import queue
 import sqlite3
+import statistics
 import threading
 import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 
 class Appender:
@@ -87,19 +90,46 @@ async def baseline(folder: Path, *, runs: int, steps: int = 10) -> float:
     return runs * steps / took
 
 
-def bare_commit_ms(folder: Path, *, commits: int = 200) -> float:
-    """How long one small commit takes, alone, in milliseconds (median)."""
-    connection = sqlite3.connect(_new_file(folder, "single"), isolation_level=None)
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("CREATE TABLE step (id INTEGER PRIMARY KEY, data TEXT)")
-    times = []
-    for _ in range(commits):
+class Commits:
+    """Small commits, one after another, through a connection of their own."""
+
+    def __init__(self, folder: Path) -> None:
+        self._connection = sqlite3.connect(_new_file(folder, "single"), isolation_level=None)
+        self._connection.execute("PRAGMA journal_mode = WAL")
+        self._connection.execute("PRAGMA synchronous = FULL")
+        self._connection.execute("CREATE TABLE step (id INTEGER PRIMARY KEY, data TEXT)")
+
+    def ms(self, number: int) -> float:
+        """How long so many take, in milliseconds."""
         began = time.perf_counter()
-        connection.execute('INSERT INTO step (data) VALUES (\'{"e":"ok","at":1700000000000,"id":1}\')')
-        times.append(time.perf_counter() - began)
-    connection.close()
-    return sorted(times)[len(times) // 2] * 1000
+        for _ in range(number):
+            self._connection.execute('INSERT INTO step (data) VALUES (\'{"e":"ok","at":1700000000000,"id":1}\')')
+        return (time.perf_counter() - began) * 1000
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._connection.close()
+
+
+async def beside_commits(
+    folder: Path, one: Callable[[], Awaitable[Any]], *, commits: int, times: int
+) -> tuple[float, float]:
+    """Milliseconds for `one`, and for so many bare commits: medians, and their quotient that of the pairs' quotients.
+
+    The two take turns, because a disk that others use is fast in one moment and slow in the next.
+    """
+    bare = Commits(folder)
+    await one()
+    bare.ms(commits)
+    pairs = []
+    for _ in range(times):
+        began = time.perf_counter()
+        await one()
+        took = (time.perf_counter() - began) * 1000
+        pairs.append((took, bare.ms(commits)))
+    bare.close()
+    ours = statistics.median(pair[0] for pair in pairs)
+    return ours, ours / statistics.median(mine / other for mine, other in pairs)
 
 
 def _new_file(folder: Path, name: str) -> Path:

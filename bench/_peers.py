@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bench._figures import Effort, Figure
-from bench.w1 import document_alone_ms, of_document
+from bench.w1 import document_alone, of_document
 
 ENVIRONMENT = Path(".venv-bench")
 PEERS = {
@@ -38,7 +38,7 @@ def measure(effort: Effort) -> tuple[list[Figure], list[str]]:
             notes.append(f"{name}: NOT MEASURED ({found})")
             continue
         ours = [asyncio.run(of_document(effort.folder / f"{module}-{n}", runs, 5)) for n in range(rounds)]
-        ours_alone = asyncio.run(document_alone_ms(effort.folder / f"{module}-alone", 20))
+        ours_alone = asyncio.run(document_alone(effort.folder / f"{module}-alone", 20))[0]
         for peer in found:
             notes.append(f"{peer['name']}: {peer['durability']}")
             pairs = list(zip(peer["steps_per_s"], ours, strict=True))

@@ -17,7 +17,7 @@ from pathlib import Path
 from bench._figures import BARE_LOOP, Figure, from_json, ratio_text
 
 _WIDTH, _BAR, _GAP, _LEFT, _RIGHT, _TOP = 860, 22, 12, 330, 120, 64
-_OURS, _LIMIT, _OTHER = "#1f6f6b", "#b9a44c", "#9aa3a8"
+_OURS, _LIMIT, _OTHER, _INK = "#1f6f6b", "#b9a44c", "#9aa3a8", "#22282b"
 
 Bar = tuple[str, float, str, str]
 """Label, share of the full width, text at its end, colour."""
@@ -63,20 +63,18 @@ def _write(path: Path, title: str, bars: Sequence[Bar]) -> Path:
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{height}" viewBox="0 0 {_WIDTH} {height}"'
         f' role="img" aria-label="{escape(title)}" font-family="system-ui, sans-serif" font-size="13">',
         f'<rect width="{_WIDTH}" height="{height}" rx="6" fill="#fbfaf6"/>',
-        f'<text x="24" y="36" font-size="17" font-weight="600" fill="#22282b">{escape(title)}</text>',
+        f'<text x="24" y="36" font-size="17" font-weight="600" fill="{_INK}">{escape(title)}</text>',
     ]
     for row, (label, share, value, color) in enumerate(bars):
         y = _TOP + row * (_BAR + _GAP)
         middle = y + _BAR * 0.7
-        width = max(2.0, share * room)
+        width, end = max(2.0, share * room), _WIDTH - _RIGHT + 12
         parts.append(
             f'<text x="{_LEFT - 12}" y="{middle:.1f}" text-anchor="end" fill="#22282b">{escape(label)}</text>'
         )
         parts.append(f'<rect x="{_LEFT}" y="{y}" width="{room}" height="{_BAR}" fill="#efece2"/>')
         parts.append(f'<rect x="{_LEFT}" y="{y}" width="{width:.1f}" height="{_BAR}" fill="{color}"/>')
-        parts.append(
-            f'<text x="{_WIDTH - _RIGHT + 12}" y="{middle:.1f}" font-weight="600" fill="#22282b">{escape(value)}</text>'
-        )
+        parts.append(f'<text x="{end}" y="{middle:.1f}" font-weight="600" fill="{_INK}">{escape(value)}</text>')
     path.write_text("\n".join([*parts, "</svg>"]) + "\n")
     return path
 

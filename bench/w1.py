@@ -8,20 +8,19 @@ and acts without a handler's work: what host, core and store can do at most. Bes
 same disk, in turns: the bare loop with group commit, which waits as many at a time and writes as many rows.
 
 Starting the runs and hearing of their end is inside the measured time, opening and publishing are not. Every measure
-begins with a wave that does not count.
+begins with a wave that does not count. A run alone takes turns with ten bare commits, run by run.
 """
 
 from __future__ import annotations
 
 import asyncio
-import statistics
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 from bench import _document
-from bench._baseline import bare_commit_ms, baseline
+from bench._baseline import baseline, beside_commits
 from bench._document import INPUT
 from bench._figures import BARE_LOOP, Effort, Figure, command
 from bench._plans import DIGEST, NoSecrets, Plans, Step, chain
@@ -79,35 +78,25 @@ async def _rate(wave: Wave, runs: int, waves: int) -> float:
     return waves * runs * STEPS / (time.perf_counter() - began)
 
 
-async def document_alone_ms(folder: Path, times: int) -> float:
-    """How long one run of the document takes when nothing else happens, in milliseconds (median)."""
-    async with _document.opened(folder, _document.chain(STEPS)) as (house, _):
+async def document_alone(folder: Path, times: int) -> tuple[float, float]:
+    """Milliseconds for one run of the document when nothing else happens, and for ten bare commits."""
+    async with _document.opened(folder / "data", _document.chain(STEPS)) as (house, _):
 
         async def one() -> Any:
             return await (await house.start("bench/chain", input=INPUT)).result()
 
-        return await _median_ms(one, times)
+        return await beside_commits(folder, one, commits=STEPS, times=times)
 
 
-async def plan_alone_ms(folder: Path, times: int) -> float:
+async def plan_alone(folder: Path, times: int) -> tuple[float, float]:
     """The same of the plan built by hand."""
-    opening = EmbeddedHost.open(folder, handlers={"bench": Step()}, plans=Plans(chain(STEPS)), secrets=NoSecrets())
-    async with opening as host:
+    plans, secrets = Plans(chain(STEPS)), NoSecrets()
+    async with EmbeddedHost.open(folder / "data", handlers={"bench": Step()}, plans=plans, secrets=secrets) as host:
 
         async def one() -> RunOutcome:
             return await host.wait_closed(await host.start(DIGEST, {"customer": 1}))
 
-        return await _median_ms(one, times)
-
-
-async def _median_ms(one: Callable[[], Awaitable[Any]], times: int) -> float:
-    await one()
-    found = []
-    for _ in range(times):
-        began = time.perf_counter()
-        await one()
-        found.append((time.perf_counter() - began) * 1000)
-    return statistics.median(found)
+        return await beside_commits(folder, one, commits=STEPS, times=times)
 
 
 def measure(effort: Effort) -> list[Figure]:
@@ -123,12 +112,12 @@ def measure(effort: Effort) -> list[Figure]:
                 pairs.append((ours, asyncio.run(baseline(effort.folder, runs=runs, steps=STEPS * waves * 4))))
             what = f"{runs:,} runs of ten steps at once, {name}"
             found.append(Figure.compared("W1", what, "steps/s", BARE_LOOP, pairs))
-    alone = (("document", document_alone_ms), ("plan alone, no handler", plan_alone_ms))
-    for name, way_alone in alone:
-        pairs = []
-        for number in range(effort.rounds):
-            took = asyncio.run(way_alone(effort.folder / f"{name[:4]}-alone-{number}", 5 if effort.quick else 50))
-            pairs.append((took, STEPS * bare_commit_ms(effort.folder)))
+    for name, way_alone in (("document", document_alone), ("plan alone, no handler", plan_alone)):
+        times = 5 if effort.quick else 50
+        pairs = [
+            asyncio.run(way_alone(effort.folder / f"{name[:4]}-alone-{number}", times))
+            for number in range(effort.rounds)
+        ]
         found.append(Figure.compared("W1", f"one run of ten steps alone, {name}", "ms", "ten bare commits", pairs))
     return found
 
