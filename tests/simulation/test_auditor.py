@@ -12,7 +12,7 @@ from segue.core.machines import attempt, fork
 from segue.core.turn import Turn
 from segue.hosts.simulated import Finding, engine, run_seed
 from segue.hosts.simulated.disk import Disk
-from segue.hosts.simulated.engine import Engine
+from segue.hosts.simulated.engine import Effort, Engine
 from segue.types import AwaitMessages, Cancel, Command, Perform, TimerFired
 
 SEEDS = 600
@@ -47,11 +47,64 @@ class ForgetsCancel(Engine):
 class RepeatsWhatItMustAsk(Engine):
     """Performs an act again although its intent says that it may have happened."""
 
-    def _perform(self, live: Any, command: Perform, *, recovering: bool = False) -> None:
+    def _look_back(self, live: Any, command: Perform) -> None:
         if (live.id, command.id) in self._intended:
-            self._act(live, command, True)
+            self._intend(live, command)
         else:
-            super()._perform(live, command, recovering=recovering)
+            super()._look_back(live, command)
+
+
+class LooksAtThisAttemptOnly(Engine):
+    """Counts every attempt of a retried list as a new act."""
+
+    def _look_back(self, live: Any, command: Perform) -> None:
+        if (live.id, command.id) not in self._intended:
+            self._efforts.pop((live.id, command.effect), None)
+        super()._look_back(live, command)
+
+
+class TakesALostAnswerForAFailure(Engine):
+    """Believes that what failed did not happen."""
+
+    def _settle(self, live: Any, command: Perform, effort: Any) -> Any:
+        unsure = effort.state == "unknown" and (live.id, command.id) in self._intended
+        return super()._settle(live, command, Effort("failed") if unsure else effort)
+
+
+class ForgetsOutcomesInACrash(Engine):
+    """A new process does not know how earlier attempts ended."""
+
+    def load(self) -> None:
+        super().load()
+        self._efforts.clear()
+
+
+class DoesNotWaitForTheEarlierOne(Engine):
+    """Begins an act beside an earlier attempt at it that nobody waits for."""
+
+    def _perform(self, live: Any, command: Perform, *, recovering: bool = False) -> None:
+        self._under_way.pop((live.id, command.effect), None)
+        super()._perform(live, command, recovering=recovering)
+
+
+class TakesADoneActForAFailedOne(Engine):
+    """Does again what has a receipt."""
+
+    def _look_back(self, live: Any, command: Perform) -> None:
+        name = (live.id, command.effect)
+        if self._efforts.get(name, Effort("")).state == "done":
+            self._intend(live, command)
+        else:
+            super()._look_back(live, command)
+
+
+class ForgetsWhatIsHeld(Engine):
+    """A new process shows no failures."""
+
+    def load(self) -> None:
+        super().load()
+        for live in self.runs.values():
+            live.state.held.clear()
 
 
 class ActsWithoutIntent(Engine):
@@ -138,7 +191,13 @@ class TakesEveryAnswer(Engine):
     [
         (ReleasesEarly, "before its"),
         (ForgetsCancel, "though it is cancelled"),
-        (RepeatsWhatItMustAsk, "was performed twice"),
+        (RepeatsWhatItMustAsk, "asked for again blindly"),
+        (LooksAtThisAttemptOnly, "asked for again blindly"),
+        (TakesALostAnswerForAFailure, "asked for again blindly"),
+        (ForgetsOutcomesInACrash, "asked for again blindly"),
+        (DoesNotWaitForTheEarlierOne, "was performed twice"),
+        (TakesADoneActForAFailedOne, "asked for again blindly"),
+        (ForgetsWhatIsHeld, "differs from its history"),
         (ActsWithoutIntent, "without an intent"),
         (LosesActs, "was lost"),
         (LosesTimers, "was lost"),
@@ -199,7 +258,31 @@ def _waits_for_all(self: Any, turn: Turn, frame: Any, child: Any, reason: Any) -
     frame.data.left -= 1
 
 
+def _lets_it_work_on(self: Turn, frame: Any, reason: Any) -> None:
+    self.state.frames[frame.id] = frame
+    self.state.held[frame.id] = reason
+
+
+def _holds_one_at_a_time(self: Turn, frame: Any, reason: Any) -> None:
+    self.state.held.clear()
+    ORIGINAL_HOLD(self, frame, reason)
+
+
+def _drops_what_others_hold(self: Turn, frame: Any, output: Any, then: int) -> None:
+    self.state.held.clear()
+    ORIGINAL_PASS_ON(self, frame, output, then)
+
+
+def _ends_its_siblings(self: Turn, frame: Any) -> None:
+    for other in list(self.state.frames.values()):
+        if other.parent is frame.parent:
+            ORIGINAL_END_ONE(self, other)
+
+
 ORIGINAL_BEGIN = Turn._begin
+ORIGINAL_HOLD = Turn._hold
+ORIGINAL_PASS_ON = Turn.pass_on
+ORIGINAL_END_ONE = Turn.end_one
 DICE = Random()
 
 
@@ -212,15 +295,24 @@ DICE = Random()
         (Turn, "_begin", _starts_anyway),
         (attempt, "_draw", lambda seed, frame_id, number: DICE.random()),
         (fork.Fork, "child_failed", _waits_for_all),
+        (Turn, "_falls_through", lambda self, frame, reason: False),
+        (Turn, "_falls_through", lambda self, frame, reason: frame.parent is not None),
+        (Turn, "_hold", _lets_it_work_on),
+        (Turn, "_hold", _holds_one_at_a_time),
+        (Turn, "pass_on", _drops_what_others_hold),
+        (Turn, "end_one", _ends_its_siblings),
+        (Turn, "end_one", lambda self, frame: self._close_one(frame)),
     ],
 )
 def test_a_broken_core_is_found(monkeypatch: pytest.MonkeyPatch, place: Any, name: str, broken: Any) -> None:
-    """Forgotten cancels, a pause that does not hold, dice that are thrown again on replay."""
+    """Forgotten cancels, a pause that does not hold, dice that are thrown again on replay; failures that are not
+    held, held too long or lost, and hands that reach beyond the task they name."""
     monkeypatch.setattr(place, name, broken)
     assert complaint_about()
 
 
 def test_what_stands_on_the_shelf_is_used() -> None:
     """The broken hosts above override methods that exist; a renamed one would break nothing any more."""
-    for method in ("_write", "_let_out", "_issue_again", "_perform", "_tick", "_rearm", "_offer", "_open_wait"):
+    methods = ["_write", "_let_out", "_issue_again", "_perform", "_tick", "_rearm", "_offer", "_open_wait", "load"]
+    for method in (*methods, "_look_back", "_intend", "_settle"):
         assert method in vars(Engine)

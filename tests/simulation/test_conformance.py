@@ -1,7 +1,8 @@
 """What the suite of hosts asks of every host, asked of the simulated one.
 
-It claims runs, acts and their recovery, time, events, and controls. Parking, schedules, child runs, lists of runs,
-limits on acts and a disk that refuses writes belong to hosts with a store, and are not claimed.
+It claims runs, acts, their recovery and earlier attempts at them, time, events, and controls. Parking, schedules,
+child runs, lists of runs, limits on acts and a disk that refuses writes belong to hosts with a store, and are not
+claimed.
 """
 
 from __future__ import annotations
@@ -9,6 +10,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest_asyncio
+from tests.conformance.hosts.test_attempts import (
+    test_an_act_nobody_can_look_up_is_never_tried_again_blindly,
+    test_what_an_earlier_attempt_completed_is_not_done_again,
+)
 from tests.conformance.hosts.test_crashes import (
     test_a_safe_act_is_repeated_after_a_crash_with_the_same_key,
     test_an_act_nobody_can_look_up_becomes_a_question,
@@ -54,6 +59,7 @@ __all__ = [
     "test_a_safe_act_is_repeated_after_a_crash_with_the_same_key",
     "test_a_timer_fires_when_it_is_due_and_not_sooner",
     "test_an_act_nobody_can_look_up_becomes_a_question",
+    "test_an_act_nobody_can_look_up_is_never_tried_again_blindly",
     "test_an_act_that_can_be_looked_up_is_looked_up_first",
     "test_an_event_is_taken_once_per_source_and_id",
     "test_an_event_without_identity_is_refused",
@@ -67,6 +73,7 @@ __all__ = [
     "test_results_reach_the_run_as_a_replay_will_read_them",
     "test_the_losers_of_a_competition_are_stopped",
     "test_waits_survive_a_restart",
+    "test_what_an_earlier_attempt_completed_is_not_done_again",
     "test_what_one_run_emits_another_hears",
 ]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -17,33 +18,30 @@ from segue.hosts.simulated.simulation import Finding, World
 
 _CHUNK = 50
 _LOG_LINES_MAX = 400
+_COUNTED = ("events", "acts", "crashes", "held", "interventions")
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
     """What came of some seeds: counts, and the first complaint with its seed."""
 
-    worlds: int
-    events: int
-    crashes: int
-    acts: int
+    counts: Counter[str]
     seed: int | None = None
     complaint: str = ""
 
 
 def run_batch(seeds: Sequence[int]) -> Batch:
     """Run these seeds, up to the first finding."""
-    worlds = events = crashes = acts = 0
+    counts: Counter[str] = Counter()
     for seed in seeds:
         try:
             report = World(seed).run()
         except Finding as finding:
-            return Batch(worlds, events, crashes, acts, seed, finding.complaint)
-        worlds += 1
-        events += report.events
-        crashes += report.crashes
-        acts += report.acts
-    return Batch(worlds, events, crashes, acts)
+            return Batch(counts, seed, finding.complaint)
+        counts["worlds"] += 1
+        for name in _COUNTED:
+            counts[name] += getattr(report, name)
+    return Batch(counts)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -57,17 +55,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if asked.seed is not None:
         return show(asked.seed)
     began = time.monotonic()
-    total = found = Batch(0, 0, 0, 0)
+    total: Counter[str] = Counter()
+    found = Batch(total)
     for batch in _batches(asked.start, asked.seeds, asked.workers):
-        total = Batch(*(getattr(total, n) + getattr(batch, n) for n in ("worlds", "events", "crashes", "acts")))
+        total.update(batch.counts)
         if batch.seed is not None:
             found = batch
             break
     took = time.monotonic() - began
-    print(
-        f"{total.worlds} worlds in {took:.1f} s ({total.worlds / max(took, 0.001):.0f} a second):"
-        f" {total.events} events, {total.acts} acts, {total.crashes} crashes"
-    )
+    worlds = total["worlds"]
+    said = ", ".join(f"{total[name]} {name}" for name in _COUNTED)
+    print(f"{worlds} worlds in {took:.1f} s ({worlds / max(took, 0.001):.0f} a second): {said}")
     return 0 if found.seed is None else show(found.seed)
 
 

@@ -201,6 +201,9 @@ class Auditor:
     Attributes:
         happened: How often an act really happened outside, by run and command id.
         effects: Effects that an outside system holds, by effect key.
+        doubts: Effect keys under which an act was asked for whose end is not known yet; until then it must be
+            looked up, or a person asked, before it is asked for again.
+        mistakes: How often a person said of an effect that it did not happen, though it did.
     """
 
     def __init__(self, plans: dict[str, Plan]) -> None:
@@ -210,7 +213,11 @@ class Auditor:
         self.intents: set[tuple[str, int]] = set()
         self.happened: dict[tuple[str, int], int] = {}
         self.effects: dict[str, list[tuple[str, int]]] = {}
+        self.doubts: dict[str, int] = {}
+        self.mistakes: dict[str, int] = {}
         self.events = 0
+        self.held = 0
+        self.interventions = 0
 
     # -- the disk --------------------------------------------------------------------------------
 
@@ -221,7 +228,7 @@ class Auditor:
                 self._durable_event(record)
             elif isinstance(record, IntentRecord):
                 self.intents.add((record.run_id, record.command_id))
-            else:
+            elif isinstance(record, MessageRecord):
                 require(key_of(record.event) not in self.messages, f"message {record.event['id']!r} stored twice")
                 self.messages[key_of(record.event)] = record
 
@@ -234,7 +241,11 @@ class Auditor:
         shadow = self.runs[record.run_id]
         require(record.seq == len(shadow.history), f"event {record.seq} of {record.run_id!r} is out of its order")
         self._check_event(record.run_id, shadow, event)
+        before = set() if shadow.state is None else set(shadow.state.held)
         shadow.fold(event)
+        assert shadow.state is not None
+        self.held += len(shadow.state.held.keys() - before)
+        self.interventions += isinstance(event, INTERVENTIONS)
 
     def _check_event(self, run_id: str, shadow: Shadow, event: Event) -> None:
         if isinstance(event, TimerFired):
@@ -254,8 +265,12 @@ class Auditor:
             require(
                 isinstance(command, Perform), f"command {event.id} of {run_id!r} was answered, but it is not open"
             )
+            effect = self.key(run_id, event.id)
+            is_known = isinstance(event, AttemptFailed) and not event.failure.outcome_unknown
+            if is_known and self.doubts.get(effect) == event.id:
+                del self.doubts[effect]
             if isinstance(event, AttemptSucceeded):
-                done = self.happened.get((run_id, event.id)) or self.effects.get(self.key(run_id, event.id))
+                done = self.happened.get((run_id, event.id)) or self.effects.get(effect)
                 require(done, f"act {event.id} of {run_id!r} is said to have succeeded, but never happened")
 
     # -- the host and the outside ----------------------------------------------------------------
@@ -277,6 +292,9 @@ class Auditor:
         if recovery != "repeat":
             intended = (run_id, command.id) in self.intents
             require(intended, f"{command.name!r} ({recovery}) is performed without an intent on disk")
+            blind = f"{command.name!r} ({recovery}) of {run_id!r} is asked for again blindly"
+            require(key not in self.doubts and self._may_happen(key), blind)
+            self.doubts[key] = command.id
         require(key == self.key(run_id, command.id), f"{command.name!r} was asked for under the wrong key {key!r}")
 
     def happens(self, run_id: str, command: Perform, key: str, recovery: str, *, in_a_crash: bool = False) -> None:
@@ -288,11 +306,22 @@ class Auditor:
         if not in_a_crash:
             self._require_open(run_id, command, "performed")
         place = (run_id, command.id)
-        self.happened[place] = times = self.happened.get(place, 0) + 1
+        self.happened[place] = self.happened.get(place, 0) + 1
+        once = recovery == "repeat" or self._may_happen(key)
+        require(once, f"{command.name!r} ({recovery}) of {run_id!r} was performed twice")
         self.effects.setdefault(key, []).append(place)
-        require(
-            recovery == "repeat" or times == 1, f"{command.name!r} ({recovery}) of {run_id!r} was performed twice"
-        )
+
+    def cleared(self, key: str) -> None:
+        """A system or a person says that an act did not happen."""
+        self.doubts.pop(key, None)
+
+    def mistake(self, key: str) -> None:
+        """A person says so although it did."""
+        self.mistakes[key] = self.mistakes.get(key, 0) + 1
+
+    def _may_happen(self, key: str) -> bool:
+        """It has not happened over all attempts, or only where a person then said that it had not."""
+        return len(self.effects.get(key, ())) <= self.mistakes.get(key, 0)
 
     def key(self, run_id: str, command_id: int) -> str:
         """The effect key that this act must have."""

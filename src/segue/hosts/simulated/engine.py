@@ -1,8 +1,8 @@
 """The engine: one process of the simulated host, from its birth to its crash.
 
 The same principle as every host's: an event is applied in memory, written, and only when the write is acknowledged
-are its commands let out. Acts that must not simply be repeated have an intent on disk before they begin. A new
-process folds what it finds on disk and issues again what is still open.
+are its commands let out. Acts that must not simply be repeated have an intent on disk before they begin, and look
+back at earlier attempts under their name. A new process folds what it finds on disk and issues again what is open.
 
 Everything is a call; there is no thread and no coroutine. A process that died takes no calls any more (`alive`).
 """
@@ -10,14 +10,16 @@ Everything is a call; there is no thread and no coroutine. A process that died t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, NamedTuple
 
 from segue.core import Plan, RunState, advance, consumes
+from segue.hosts.simulated.contracts import Performer, Watcher
 from segue.hosts.simulated.disk import Disk
 from segue.hosts.simulated.records import (
     EventRecord,
     IntentRecord,
     MessageRecord,
+    OutcomeRecord,
     Record,
     decode_event,
     encode_event,
@@ -36,51 +38,25 @@ from segue.types import (
     Failure,
     MessageConsumed,
     Perform,
-    Recovery,
     RunStarted,
     StartTimer,
     TimerFired,
     failure,
 )
 
-Reply = Callable[[Any], None]
-"""Takes a result, or a `Failure`."""
 
+class Effort(NamedTuple):
+    """How the last attempt at an act ended: `intent` (nothing recorded), `unknown`, `failed`, or `done`."""
 
-class Performer(Protocol):
-    """How commands reach the world. Answers come through the reply, later or never."""
-
-    def recovery(self, command: Perform) -> Recovery:
-        """What to do when the outcome is unknown."""
-        ...
-
-    def perform(self, run_id: str, command: Perform, key: str, recovering: bool, reply: Reply) -> None:
-        """Act."""
-        ...
-
-    def verify(self, run_id: str, command: Perform, key: str, reply: Reply, absent: Callable[[], None]) -> None:
-        """Look the act up; call `absent` when it did not happen."""
-        ...
-
-    def ask(self, run_id: str, command: Perform, key: str, reply: Reply, absent: Callable[[], None]) -> None:
-        """Ask a person whether it happened."""
-        ...
-
-    def cancel(self, run_id: str, command_id: int) -> None:
-        """Stop acting; unknown ids are no mistake."""
-        ...
-
-
-class Watcher(Protocol):
-    """Who is told what the host lets out."""
-
-    def released(self, run_id: str, command: Command) -> None:
-        """A command leaves the host."""
-        ...
+    state: str
+    receipt: Any = None
 
 
 class Live:
-    """A run in memory. `waits` are those that have been let out; `consumed` are messages it took."""
+    """A run in memory. `waits` are those that have been let out; `consumed` are messages it took.
+
+    `receipts` are the results of its acts that were read from disk, by command id.
+    """
 
     def __init__(self, started: RunStarted, plan: Plan) -> None:
         self.id = started.run_id
@@ -90,6 +66,7 @@ class Live:
         self.events = 0
         self.waits: dict[int, AwaitMessages] = {}
         self.consumed: set[tuple[str, str]] = set()
+        self.receipts: dict[int, Any] = {}
 
 
 class Engine:
@@ -110,6 +87,10 @@ class Engine:
         self._arriving: dict[tuple[str, str], list[Callable[[], None]]] = {}
         self._timers: dict[tuple[str, int], int] = {}
         self._intended: set[tuple[str, int]] = set()
+        self._begun: set[tuple[str, int]] = set()
+        self._efforts: dict[tuple[str, str], Effort] = {}
+        self._under_way: dict[tuple[str, str], Perform] = {}
+        self._queued: dict[tuple[str, str], list[Callable[[], None]]] = {}
         time.on_jump.append(self._rearm)
 
     # -- in ----------------------------------------------------------------------------------------
@@ -157,11 +138,20 @@ class Engine:
 
     # -- one event ---------------------------------------------------------------------------------
 
-    def _apply(self, live: Live, event: Event, then: Callable[[], None] | None = None) -> None:
+    def _apply(
+        self,
+        live: Live,
+        event: Event,
+        then: Callable[[], None] | None = None,
+        *,
+        outcome: OutcomeRecord | None = None,
+    ) -> None:
         raw = encode_event(event)
         live.state, commands = advance(live.plan, live.state, decode_event(raw))
         records: list[Record] = [EventRecord(live.id, live.events, raw)]
         live.events += 1
+        if outcome is not None:
+            records.append(outcome)
         now = self._time.wall()
         records += [MessageRecord(now, c.event) for c in commands if isinstance(c, Emit)]
         self._write(records, lambda: self._release(live, commands, records, then))
@@ -191,34 +181,62 @@ class Engine:
             self._timers.pop((live.id, command.id), None)
             live.waits.pop(command.id, None)
             self._performer.cancel(live.id, command.id)
+            self._give_up(live, command.id)
         elif isinstance(command, EndRun):
             self.on_closed(live.id, command)
 
     # -- acts --------------------------------------------------------------------------------------
 
     def _perform(self, live: Live, command: Perform, *, recovering: bool = False) -> None:
-        if command.id not in live.state.open:
+        if not self.alive or command.id not in live.state.open:
             return
         if self._performer.recovery(command) == "repeat":
             self._act(live, command, recovering)
             return
-        place = (live.id, command.id)
-        if place not in self._intended:
-            self._intended.add(place)
-            self._write([IntentRecord(*place)], lambda: self._act(live, command, recovering))
+        name = (live.id, command.effect)
+        if name in self._under_way:
+            # One that nobody waits for may still be on its way; how it ends decides about this one.
+            self._queued.setdefault(name, []).append(lambda: self._perform(live, command))
             return
-        find = self._performer.verify if self._performer.recovery(command) == "verify" else self._performer.ask
-        find(
-            live.id,
-            command,
-            _key(live, command),
-            lambda answer: self._answer(live, command, answer),
-            lambda: self._act(live, command, True),
-        )
+        self._under_way[name] = command
+        self._look_back(live, command)
+
+    def _look_back(self, live: Live, command: Perform) -> None:
+        """Act, unless an earlier attempt at this act may have happened."""
+        place = (live.id, command.id)
+        earlier = Effort("intent") if place in self._intended else self._efforts.get((live.id, command.effect))
+        recovery = self._performer.recovery(command)
+        if earlier is None or (earlier.state == "failed" and recovery == "ask"):
+            self._intend(live, command)
+        elif earlier.state == "done":
+            self._answer(live, command, earlier.receipt)
+        else:
+            find = self._performer.verify if recovery == "verify" else self._performer.ask
+            find(
+                live.id,
+                command,
+                _key(live, command),
+                lambda answer: self._answer(live, command, answer),
+                lambda: self._intend(live, command),
+            )
+
+    def _intend(self, live: Live, command: Perform) -> None:
+        """Act, once the intent is on disk."""
+        place = (live.id, command.id)
+        if not self.alive or command.id not in live.state.open:
+            return
+        recovering = (live.id, command.effect) in self._efforts
+        if place in self._intended:
+            self._act(live, command, recovering)
+            return
+        self._intended.add(place)
+        self._efforts[live.id, command.effect] = Effort("intent")
+        self._write([IntentRecord(*place, command.effect)], lambda: self._act(live, command, recovering))
 
     def _act(self, live: Live, command: Perform, recovering: bool) -> None:
         if not self.alive or command.id not in live.state.open:
             return
+        self._begun.add((live.id, command.id))
         key = _key(live, command)
         self._performer.perform(live.id, command, key, recovering, lambda answer: self._answer(live, command, answer))
 
@@ -226,16 +244,35 @@ class Engine:
         """An answer came; a second one, or one that nobody waits for any more, is dropped."""
         if not self.alive or command.id not in live.state.open:
             return
-        now = self._time.wall()
-        if isinstance(answer, Failure):
-            self._apply(live, AttemptFailed(now, command.id, answer))
+        event = _event_of(answer, command.id, self._time.wall())
+        outcome = self._settle(live, command, _ending(event))
+        self._apply(live, event, outcome=outcome)
+        self._leave(live, command)
+
+    def _give_up(self, live: Live, command_id: int) -> None:
+        """An act is cancelled: if it had begun, nobody will know whether it happened."""
+        command = next((c for (run, _), c in self._under_way.items() if (run, c.id) == (live.id, command_id)), None)
+        if command is None:
             return
-        event: Event = AttemptSucceeded(now, command.id, answer)
-        try:
-            encode_event(event)
-        except (TypeError, ValueError, RecursionError) as error:
-            event = AttemptFailed(now, command.id, failure("runtime", f"the result cannot be stored: {error}"))
-        self._apply(live, event)
+        begun = (live.id, command_id) in self._begun
+        outcome = self._settle(live, command, Effort("unknown" if begun else "failed"))
+        if outcome is not None:
+            self._write([outcome], lambda: None)
+        self._leave(live, command)
+
+    def _settle(self, live: Live, command: Perform, effort: Effort) -> OutcomeRecord | None:
+        if (live.id, command.id) not in self._intended:
+            return None
+        self._efforts[live.id, command.effect] = effort
+        return OutcomeRecord(live.id, command.id, command.effect, effort.state)
+
+    def _leave(self, live: Live, command: Perform) -> None:
+        """Let go on what waits for the end of this attempt."""
+        name = (live.id, command.effect)
+        if self._under_way.get(name) is command:
+            del self._under_way[name]
+            for go_on in self._queued.pop(name, []):
+                go_on()
 
     # -- timers ------------------------------------------------------------------------------------
 
@@ -296,7 +333,13 @@ class Engine:
             if isinstance(record, EventRecord):
                 self._fold(record)
             elif isinstance(record, IntentRecord):
+                # Its request may have left before the process died.
                 self._intended.add((record.run_id, record.command_id))
+                self._begun.add((record.run_id, record.command_id))
+                self._efforts[record.run_id, record.effect] = Effort("intent")
+            elif isinstance(record, OutcomeRecord):
+                receipt = self.runs[record.run_id].receipts.get(record.command_id)
+                self._efforts[record.run_id, record.effect] = Effort(record.state, receipt)
             else:
                 self._messages[key_of(record.event)] = record
 
@@ -313,6 +356,8 @@ class Engine:
         live.events += 1
         if isinstance(event, MessageConsumed):
             live.consumed.add(key_of(event.event))
+        if isinstance(event, AttemptSucceeded):
+            live.receipts[event.id] = event.output
         live.state, _ = advance(live.plan, live.state, event)
 
     def _issue_again(self, live: Live) -> None:
@@ -325,6 +370,26 @@ class Engine:
                 self._arm(live, command)
             elif isinstance(command, AwaitMessages):
                 self._open_wait(live, command)
+
+
+def _event_of(answer: Any, command_id: int, now: int) -> AttemptSucceeded | AttemptFailed:
+    """An answer as the event that a replay will see; what is not JSON is a failure."""
+    if isinstance(answer, Failure):
+        return AttemptFailed(now, command_id, answer)
+    event = AttemptSucceeded(now, command_id, answer)
+    try:
+        decoded = decode_event(encode_event(event))
+        assert isinstance(decoded, AttemptSucceeded)
+        return decoded
+    except (TypeError, ValueError, RecursionError) as error:
+        reason = failure("runtime", f"the result cannot be stored: {error}", outcome_unknown=True)
+        return AttemptFailed(now, command_id, reason)
+
+
+def _ending(event: AttemptSucceeded | AttemptFailed) -> Effort:
+    if isinstance(event, AttemptSucceeded):
+        return Effort("done", event.output)
+    return Effort("unknown" if event.failure.outcome_unknown else "failed")
 
 
 def _key(live: Live, command: Perform) -> str:

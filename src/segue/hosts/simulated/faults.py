@@ -23,6 +23,9 @@ class Faults:
         act_fails: It fails without having happened. answer_lost: It happens, but fails for who asked.
         answer_doubled: The answer comes twice. foolish: A model answers garbage.
         message_doubled: A sender sends twice. operator: An operator pauses, resumes or cancels a run.
+        holds: A run holds failures for a person. meddles: An operator starts tasks again, skips or gives up
+            failures, often the wrong ones, twice or too late.
+        mistaken: A person who is asked whether an act happened is wrong, or cannot say.
         clock_jumps: The wall clock is set, forward or back, now and then.
         late_ms: How late people are.
     """
@@ -39,12 +42,19 @@ class Faults:
     foolish: float = 0.0
     message_doubled: float = 0.0
     operator: float = 0.0
+    holds: float = 0.0
+    meddles: float = 0.0
+    mistaken: float = 0.0
     clock_jumps: float = 0.0
     late_ms: int = 0
 
     @classmethod
-    def drawn(cls, rng: Random) -> Faults:
-        """A one-sided world: most things are fine, a few go wrong often."""
+    def drawn(cls, rng: Random, people: Random) -> Faults:
+        """A one-sided world: most things are fine, a few go wrong often.
+
+        Args:
+            people: Dice of their own for what came later, so that earlier seeds stay the worlds that they were.
+        """
         return cls(
             crash_at_write=rng.choice((0.0, 0.02, 0.1, 0.3)),
             crash_within_ms=rng.choice((0, 0, 50, 2_000, 100_000)),
@@ -53,11 +63,14 @@ class Faults:
             act_ms=rng.choice((0, 5, 200, 5_000)),
             act_stalls=rng.choice(_RARE),
             act_fails=rng.choice(_COMMON) / 3,
-            answer_lost=rng.choice(_RARE),
+            answer_lost=max(rng.choice(_RARE), people.choice((0.0, 0.0, 0.0, 0.4))),
             answer_doubled=rng.choice(_COMMON),
             foolish=rng.choice(_COMMON),
             message_doubled=rng.choice(_COMMON),
             operator=rng.choice(_COMMON),
+            holds=people.choice((0.0, 0.5, 1.0)),
+            meddles=people.choice((0.0, 0.3, 0.8)),
+            mistaken=people.choice((0.0, 0.0, 0.3)),
             clock_jumps=rng.choice((0.0, 0.0, 0.3, 0.8)),
             late_ms=rng.choice((0, 10, 10_000, 86_400_000)),
         )

@@ -17,8 +17,9 @@ from typing import Any, Final
 import msgspec
 
 from segue.hosts.contracts import HostHealth, PlanSource, RunOutcome, UnknownRun
+from segue.hosts.simulated.contracts import Reply
 from segue.hosts.simulated.disk import Disk
-from segue.hosts.simulated.engine import Engine, Reply
+from segue.hosts.simulated.engine import Engine
 from segue.hosts.simulated.faults import Faults
 from segue.hosts.simulated.records import EventRecord, decode_event, key_of
 from segue.hosts.simulated.time import Time
@@ -29,6 +30,7 @@ from segue.types import (
     EndRun,
     Event,
     Failure,
+    FailureReleased,
     Handler,
     Perform,
     Recovery,
@@ -39,6 +41,8 @@ from segue.types import (
     RunStatus,
     SecretSource,
     TaskFailure,
+    TaskRestarted,
+    TaskSkipped,
     failure,
 )
 
@@ -48,7 +52,7 @@ PATIENCE_SECONDS: Final = 0.05
 _TURNS: Final = 20
 """How often the event loop goes round before everything counts as waiting."""
 
-Control = RunPaused | RunResumed | RunCancelled
+Control = RunPaused | RunResumed | RunCancelled | TaskRestarted | TaskSkipped | FailureReleased
 
 _RUN_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,199}")
 
@@ -194,7 +198,7 @@ class SimulatedHost:
         return RunOutcome(run_id, end.status, end.output, end.failure)
 
     async def control(self, run_id: str, event: Control) -> bool:
-        """Pause, resume or cancel a run; returns when that is on disk, False when the run had ended before.
+        """Control a run or its tasks; returns when that is on disk, False when the run had ended before.
 
         Raises:
             UnknownRun: There is none with this id.
@@ -385,7 +389,7 @@ class _Acts:
     def ask(self, run_id: str, command: Perform, key: str, reply: Reply, absent: Callable[[], None]) -> None:
         """Nobody is here to ask: the outcome is unknown."""
         detail = (
-            f"the process stopped while {command.name!r} was acting, and the system cannot be asked whether it"
+            f"an attempt at {command.name!r} ended without an answer, and the system cannot be asked whether it"
             " happened: look there, then go on by hand"
         )
         reply(failure("runtime", detail, outcome_unknown=True))

@@ -1,8 +1,8 @@
 """The outside world: systems that act, and people who are asked. It keeps its own ledger, by effect key.
 
 `read` changes nothing. `keyed` knows keys: the second act of one key gives the first one's result. `lookup` can be
-asked for a key, and acts again when it is told to. `manual` can only be looked at by a person. `model` talks, and
-talks nonsense when it is foolish.
+asked for a key, and acts again when it is told to. `manual` can only be looked at by a person, who may be wrong or
+at a loss. `model` talks, and talks nonsense when it is foolish.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from random import Random
 from typing import Any, Final
 
 from segue.hosts.simulated.auditor import Auditor
-from segue.hosts.simulated.engine import Reply
+from segue.hosts.simulated.contracts import Reply
 from segue.hosts.simulated.faults import Faults
 from segue.hosts.simulated.time import Time
 from segue.types import Failure, Perform, Recovery, failure
@@ -55,7 +55,6 @@ class Outside:
         self._auditor = auditor
         self._log = log
         self._flights: dict[Place, Flight] = {}
-        self._by_place: dict[Place, Any] = {}
         self._by_key: dict[str, Any] = {}
 
     def recovery(self, command: Perform) -> Recovery:
@@ -77,19 +76,33 @@ class Outside:
 
         def look() -> None:
             self._log(f"verified {run_id} {command.name} id={command.id}: {key in self._by_key}")
-            reply(self._by_key[key]) if key in self._by_key else absent()
+            self._tell(key, reply, absent, is_known=key in self._by_key)
 
         self._time.after(self._delay(), look)
 
     def ask(self, run_id: str, command: Perform, key: str, reply: Reply, absent: Callable[[], None]) -> None:
         """A person looks whether it happened, when they come to it."""
-        place = (run_id, command.id)
 
         def look() -> None:
-            self._log(f"person   {run_id} {command.name} id={command.id}: {place in self._by_place}")
-            reply(self._by_place[place]) if place in self._by_place else absent()
+            mistaken = self.faults.mistaken and self._rng.random() < self.faults.mistaken
+            if mistaken and self._rng.random() < 0.5:
+                self._log(f"person   {run_id} {command.name} id={command.id}: cannot say")
+                reply(failure("runtime", "nobody knows whether it happened", outcome_unknown=True))
+                return
+            if mistaken and key in self._by_key:
+                self._auditor.mistake(key)
+            is_known = key in self._by_key and not mistaken
+            self._log(f"person   {run_id} {command.name} id={command.id}: {is_known}")
+            self._tell(key, reply, absent, is_known=is_known)
 
         self._time.after(self._rng.randint(0, self.faults.late_ms), look)
+
+    def _tell(self, key: str, reply: Reply, absent: Callable[[], None], *, is_known: bool) -> None:
+        if is_known:
+            reply(self._by_key[key])
+        else:
+            self._auditor.cleared(key)
+            absent()
 
     def cancel(self, run_id: str, command_id: int) -> None:
         """A request that has not arrived never will."""
@@ -113,6 +126,7 @@ class Outside:
     def _outcome(self, place: Place, flight: Flight) -> Any | Failure:
         rng, faults = self._rng, self.faults
         if rng.random() < faults.act_fails:
+            del self._flights[place]
             return failure("communication", "refused", status=rng.choice((404, 500, 503)))
         result = self._happen(place, flight)
         if rng.random() < faults.answer_lost:
@@ -129,7 +143,7 @@ class Outside:
         result = self._rng.randrange(100)
         if command.handler == "keyed":
             result = self._by_key.setdefault(key, result)
-        self._by_key[key] = self._by_place[place] = result
+        self._by_key[key] = result
         return result
 
     def _delay(self) -> int:

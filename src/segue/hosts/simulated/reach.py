@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from segue.core import Plan, RunState
+from segue.core.plan import TryNode
 from segue.core.state import Frame
 from segue.types import (
     AwaitMessages,
@@ -97,7 +98,7 @@ class Picture:
 
     def _check_held(self, event: Event, after: RunState) -> None:
         for number, reason in self.held.items():
-            if after.held.get(number) is reason:
+            if after.held.get(number) == reason:
                 continue
             inside, *around = self.chains[number]
             touched = isinstance(event, INTERVENTIONS) and event.id in (inside, *around)
@@ -134,6 +135,22 @@ def check_held(plan: Plan, state: RunState) -> None:
         require(reason.instance not in meant, f"the error that {reason.instance!r} raises is held")
         require(number in state.frames, f"the held task {number} is not live")
         require(number not in busy, f"the held task {number} still has something under way")
+        require(not _is_caught(state.frames[number]), f"the failure of task {number} is held, though it is caught")
+
+
+def _is_caught(frame: Frame) -> bool:
+    """Something above takes every failure of it. (Catches with conditions are left out: they may or may not.)"""
+    child, above = frame, frame.parent
+    while above is not None:
+        node = above.node
+        if isinstance(node, TryNode) and child.node.section == "try" and _takes_all(node):
+            return True
+        child, above = above, above.parent
+    return False
+
+
+def _takes_all(node: TryNode) -> bool:
+    return node.catch_with is None and node.when is None and node.except_when is None
 
 
 def _chain(frame: Frame) -> tuple[int, ...]:

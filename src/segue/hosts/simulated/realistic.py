@@ -85,4 +85,31 @@ def graph() -> Plan:
     return b.plan(b.loop("customers", [1, 2, 3], diamond, timeout=10**8), name="graph")
 
 
+def order_batch() -> Plan:
+    """Orders one by one, each tried again from its start when anything in it fails."""
+    again = b.retry(delay=50, count=3)
+    order = b.attempt(
+        "order",
+        b.act("reserve", handler="lookup", timeout=400),
+        b.act("book", handler="manual"),
+        b.act("notify", handler="lookup", wait=False),
+        b.act("confirm", handler="keyed"),
+        retry=again,
+    )
+    return b.plan(b.loop("orders", [1, 2], order, output_as=b.constant(1)), name="order-batch")
+
+
+def payout() -> Plan:
+    """Two payments side by side, each tried again until the time for all is spent; what fails is for a person."""
+    again = b.retry(delay=20, backoff="exponential", count=5, attempt_duration=1_000, duration=60_000)
+    branches = (
+        b.attempt("bank", b.act("transfer", handler="lookup"), b.act("book", handler="read"), retry=again),
+        b.attempt("cheque", b.act("print", handler="manual"), b.act("post", handler="manual"), retry=again),
+    )
+    return b.plan(b.fork("pay", *branches, output_as=b.constant(1)), b.act("close", handler="lookup"), name="payout")
+
+
+CAREFUL: Final[tuple[Callable[[], Plan], ...]] = (order_batch, payout)
+"""What must not happen twice, in lists that are tried again."""
+
 REALISTIC: Final[tuple[Callable[[], Plan], ...]] = (renewal_risk, approval, order_saga, digest_of_notes, graph)

@@ -18,10 +18,20 @@ class EventRecord(msgspec.Struct, frozen=True):
 
 
 class IntentRecord(msgspec.Struct, frozen=True):
-    """An act that must not simply be repeated is about to begin."""
+    """An act that must not simply be repeated is about to begin; `effect` is its name in the run."""
 
     run_id: str
     command_id: int
+    effect: str
+
+
+class OutcomeRecord(msgspec.Struct, frozen=True):
+    """How an intended act ended: `done` (its result stands in the run's history), `failed` or `unknown`."""
+
+    run_id: str
+    command_id: int
+    effect: str
+    state: str
 
 
 class MessageRecord(msgspec.Struct, frozen=True):
@@ -31,7 +41,7 @@ class MessageRecord(msgspec.Struct, frozen=True):
     event: dict[str, Any]
 
 
-Record = EventRecord | IntentRecord | MessageRecord
+Record = EventRecord | IntentRecord | OutcomeRecord | MessageRecord
 
 
 def key_of(event: dict[str, Any]) -> tuple[str, str]:

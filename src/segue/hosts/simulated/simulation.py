@@ -12,7 +12,10 @@ from functools import partial
 from random import Random
 from typing import Any, Final
 
+from msgspec.structs import replace
+
 from segue.core import Plan
+from segue.hosts.simulated import interventions
 from segue.hosts.simulated.auditor import Auditor
 from segue.hosts.simulated.disk import Disk
 from segue.hosts.simulated.engine import Engine
@@ -20,10 +23,19 @@ from segue.hosts.simulated.faults import Faults
 from segue.hosts.simulated.generating import TYPES, random_plan
 from segue.hosts.simulated.outside import Outside
 from segue.hosts.simulated.reach import Violation
-from segue.hosts.simulated.realistic import REALISTIC
+from segue.hosts.simulated.realistic import CAREFUL, REALISTIC
 from segue.hosts.simulated.records import EventRecord, Record, decode_event
 from segue.hosts.simulated.time import Time
-from segue.types import CLOSED, RunCancelled, RunPaused, RunResumed, RunStarted
+from segue.types import (
+    CLOSED,
+    FailureReleased,
+    RunCancelled,
+    RunPaused,
+    RunResumed,
+    RunStarted,
+    TaskRestarted,
+    TaskSkipped,
+)
 
 STEPS_MAX: Final = 50_000
 """A world that takes more steps than this without coming to rest is taken to go round for ever."""
@@ -32,15 +44,24 @@ _CRASHES_MAX: Final = 40
 _CALM: Final = Faults()
 
 
+Control = RunPaused | RunResumed | RunCancelled | TaskRestarted | TaskSkipped | FailureReleased
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
-    """How a world went."""
+    """How a world went.
+
+    Attributes:
+        held: Failures that waited for a person. interventions: What people did to tasks.
+    """
 
     seed: int
     runs: int
     events: int
     crashes: int
     acts: int
+    held: int
+    interventions: int
 
 
 class Finding(Exception):
@@ -64,10 +85,11 @@ class World:
         self, seed: int, *, verbose: bool = False, engine: type[Engine] = Engine, disk: type[Disk] = Disk
     ) -> None:
         rng = self.rng = Random(seed)  # noqa: S311 - dice of a game, not of a lock
+        people = self.people = Random(f"people of {seed}")  # noqa: S311 - the same
         self.seed = seed
         self.log: list[str] = []
-        self.faults = Faults.drawn(rng)
-        self.plans = _plans(rng)
+        self.faults = Faults.drawn(rng, people)
+        self.plans = _plans(rng, people)
         self.time = Time()
         self.auditor = Auditor(self.plans)
         self.crashes = 0
@@ -96,8 +118,9 @@ class World:
             raise Finding(self.seed, str(error) or repr(error), self.log) from error
         except Exception as error:
             raise Finding(self.seed, f"{type(error).__name__}: {error}", self.log) from error
-        acts = sum(self.auditor.happened.values())
-        return Report(self.seed, len(self._runs), self.auditor.events, self.crashes, acts)
+        seen = self.auditor
+        acts = sum(seen.happened.values())
+        return Report(self.seed, len(self._runs), seen.events, self.crashes, acts, seen.held, seen.interventions)
 
     def say(self, line: str) -> None:
         """Add a line to the log, if there is one."""
@@ -141,10 +164,13 @@ class World:
         for number in range(rng.randint(1, 4)):
             digest = rng.choice(sorted(self.plans))
             run_id = f"run{number}"
-            self._runs.append(RunStarted(0, run_id, digest, rng.choice((None, 7, {"x": 1})), f"{self.seed}-{number}"))
+            given = rng.choice((None, 7, {"x": 1}))
+            flags = ("hold",) if self.people.random() < faults.holds else ()
+            self._runs.append(RunStarted(0, run_id, digest, given, f"{self.seed}-{number}", flags=flags))
             self._insist(rng.randint(0, span), self._starter(self._runs[-1]))
             if rng.random() < faults.operator:
                 self._operate(run_id, span)
+            self._meddle(run_id, span)
         for number in range(rng.randint(0, 8)):
             sent = self._sender(self._message(number, rng.choice(TYPES)))
             self._insist(rng.randint(0, span * 2), sent)
@@ -177,8 +203,7 @@ class World:
 
     def _starter(self, start: RunStarted) -> Callable[[Engine, Callable[[], None]], None]:
         def ask(engine: Engine, yes: Callable[[], None]) -> None:
-            event = RunStarted(self.time.wall(), start.run_id, start.definition, start.input, start.seed)
-            engine.start(event, yes)
+            engine.start(replace(start, at=self.time.wall()), yes)
 
         return ask
 
@@ -209,9 +234,25 @@ class World:
         later = at + self.rng.randint(0, self.faults.late_ms + 1_000)
         self.time.after(later, lambda: self._control(run_id, RunResumed(self.time.wall())))
 
-    def _control(self, run_id: str, event: RunPaused | RunResumed | RunCancelled) -> None:
+    def _meddle(self, run_id: str, span: int) -> None:
+        """An operator looks at the run a few times, and does something to a task then, later, or twice."""
+        for _ in range(4):
+            if self.people.random() < self.faults.meddles:
+                self.time.after(self.people.randint(0, span * 2 + 2_000), partial(self._intervene, run_id))
+
+    def _intervene(self, run_id: str) -> None:
+        live = None if self.engine is None else self.engine.runs.get(run_id)
+        if live is None or live.state is None:
+            return
+        act = interventions.foolish(self.people, live.plan, live.state)
+        times = self.people.choice((1, 1, 1, 2))
+        for _ in range(times):
+            late_ms = self.people.choice((0, 0, self.people.randint(0, self.faults.late_ms + 100)))
+            self.time.after(late_ms, partial(self._control, run_id, act))
+
+    def _control(self, run_id: str, event: Control) -> None:
         if self.engine is not None:
-            self.engine.control(run_id, event, lambda: None)
+            self.engine.control(run_id, replace(event, at=self.time.wall()), lambda: None)
 
     def _jump(self, by_ms: int) -> None:
         self.say(f"clock    set by {by_ms} ms")
@@ -248,9 +289,20 @@ class World:
         for run_id in sorted(self._paused):
             self._control(run_id, RunResumed(self.time.wall()))
         self._settle()
+        self._resolve()
         for number, type_ in enumerate(TYPES * 3):
             self._insist(0, self._sender(self._message(1_000 + number, type_)))
         self._settle()
+
+    def _resolve(self) -> None:
+        """Whatever was held is still there to be resolved; most of it is, in one way or another."""
+        for _ in range(5):
+            assert self.engine is not None
+            held = [(live.id, number) for live in self.engine.runs.values() for number in live.state.held]
+            for run_id, number in held:
+                self._control(run_id, interventions.wise(self.people, number))
+            if held:
+                self._settle()
 
     def _end_everything(self) -> None:
         assert self.engine is not None
@@ -263,10 +315,12 @@ class World:
                 raise Violation(f"{run.run_id!r} was cancelled, but is {state.status!r} with {state.open!r} open")
 
 
-def _plans(rng: Random) -> dict[str, Plan]:
+def _plans(rng: Random, people: Random) -> dict[str, Plan]:
     made = [random_plan(rng, name=f"p{number}") for number in range(rng.randint(1, 3))]
     if rng.random() < 0.5:
         made.append(rng.choice(REALISTIC)())
+    if people.random() < 0.3:
+        made.append(people.choice(CAREFUL)())
     return {plan.digest: plan for plan in made}
 
 

@@ -8,11 +8,12 @@ import pytest
 
 from segue.core import advance
 from segue.hosts.simulated.__main__ import main
-from segue.hosts.simulated.auditor import RunAudit, Violation, inspect, same_state
+from segue.hosts.simulated.auditor import RunAudit, inspect, same_state
 from segue.hosts.simulated.building import act, plan, wait
 from segue.hosts.simulated.disk import Disk
 from segue.hosts.simulated.faults import Faults
 from segue.hosts.simulated.generating import Generator, Taste, random_plan
+from segue.hosts.simulated.reach import Violation
 from segue.hosts.simulated.realistic import REALISTIC
 from segue.hosts.simulated.records import IntentRecord, Record
 from segue.hosts.simulated.time import Time
@@ -38,7 +39,7 @@ class TestTime:
 
 
 def record(number: int) -> Record:
-    return IntentRecord("run", number)
+    return IntentRecord("run", number, "1")
 
 
 class TestDisk:
