@@ -122,6 +122,7 @@ class HostSettings:
             run; a definition may decide otherwise (`FailurePolicy`).
         disk_free_min_bytes: Below so much free disk space new work is shed; 0 never sheds.
         retention: How long closed runs and events are kept.
+        payload_bytes_max: Largest input, act's result or event, as JSON.
         tune_gc: Let the garbage collector run less often. It is process-wide, so a host embedded in somebody
             else's program should not decide it.
     """
@@ -135,6 +136,7 @@ class HostSettings:
     drain_seconds: float = 5.0
     hold_failures: bool = False
     disk_free_min_bytes: int = 0
+    payload_bytes_max: int = 16 * 1024 * 1024
     retention: Rules = field(default_factory=Rules)
     tune_gc: bool = False
 

@@ -196,6 +196,7 @@ def _host(
             early_events_ms=settings.early_events_ms,
             hold_failures=settings.failures == "hold",
             disk_free_min_bytes=settings.disk_free_min_mb * 1_000_000,
+            payload_bytes_max=settings.payload_max_kb * 1024,
             retention=rules,
         ),
     )

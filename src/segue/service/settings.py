@@ -87,6 +87,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         disk_free_min_mb: While less disk space is free, in MB, new runs and events are refused; 0 never refuses.
         retention_days: How long closed runs are kept after their end; 0 keeps them for ever.
         event_retention_days: How long CloudEvents are kept after their arrival; 0 keeps them for ever.
+        payload_max_kb: Largest input, result of a task or event that is stored, in KiB of JSON.
         mail: Mail server that e-mail leaves through: `host`, `sender`, `port`, `tls`, `username`, `password`.
         outbound: What requests of workflows may reach.
         processes: Bounds of programs that documents start.
@@ -105,6 +106,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     early_events_ms: int = 3_600_000
     failures: Literal["hold", "fault"] = "fault"
     disk_free_min_mb: int = 256
+    payload_max_kb: int = 16 * 1024
     retention_days: int = 90
     event_retention_days: int = 30
     mail: dict[str, Any] = {}
@@ -212,7 +214,7 @@ def _checked(values: Mapping[str, Any], source: str) -> Settings:
     for name in ("disk_free_min_mb", "retention_days", "event_retention_days"):
         if getattr(settings, name) < 0:
             raise ServiceError("setting-refused", f"In {source}: `{name}` must not be negative.")
-    for name in ("max_body_bytes", "acts_max"):
+    for name in ("max_body_bytes", "acts_max", "payload_max_kb"):
         if getattr(settings, name) < 1:
             raise ServiceError("setting-refused", f"In {source}: `{name}` must be at least 1.")
     return settings

@@ -20,7 +20,8 @@ from typing import Any, Final
 
 import msgspec
 
-from segue.store.codec import PACK_FROM_BYTES, encode, pack
+from segue.store.blobs import put_event, put_value
+from segue.store.codec import PACK_FROM_BYTES, encode
 from segue.types import Failure
 
 _COLUMNS: Final = (
@@ -98,6 +99,10 @@ def prepare(connection: sqlite3.Connection) -> None:
 
 _WRITE: Final = f"INSERT INTO batch ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608
 
+_LARGE_EVENT: Final = (
+    "INSERT OR IGNORE INTO event (envelope, seq, source, id, type, received_at, run) VALUES (?, ?, ?, ?, ?, ?, ?)"
+)
+
 
 class Batch:
     """What the next commit will hold. Filled on the event loop, written by the committing thread.
@@ -106,6 +111,8 @@ class Batch:
         history: Sequence number of the run, and the event as JSON, in the order in which they happened.
         status: The newest status of each run whose status changed.
         incidents: Failures that come into the inbox (see `incidents.row_of`).
+        large: Values too large for the one statement: SQL whose first parameter is the value's stored form, who
+            uses it (`blobs.py`), its JSON, and the other parameters.
         resolutions: Held tasks that are held no longer: run, task, action, by, reason, time.
         held: What the owner may release once the batch is on disk; the store does not look at it.
         waiters: Futures that are resolved once the batch is on disk.
@@ -118,6 +125,7 @@ class Batch:
         "history",
         "incidents",
         "intents",
+        "large",
         "parked",
         "receipts",
         "resolutions",
@@ -145,6 +153,7 @@ class Batch:
         self.incidents: list[tuple[Any, ...]] = []
         self.resolutions: list[tuple[Any, ...]] = []
         self.statements: list[tuple[str, Sequence[Any]]] = []
+        self.large: list[tuple[str, int, bytes, tuple[Any, ...]]] = []
         self.held: list[Any] = []
         self.waiters: list[asyncio.Future[None]] = []
 
@@ -156,6 +165,7 @@ class Batch:
             or self.held
             or self.waiters
             or self.statements
+            or self.large
             or self.events
             or self.parked
             or self.intents
@@ -202,7 +212,7 @@ class Batch:
         raw = encode(output)
         reason = None if failure is None else encode(failure).decode()
         if len(raw) >= PACK_FROM_BYTES:
-            self.statements.append(("UPDATE run SET output = ? WHERE seq = ?", (pack(raw), seq)))
+            self.large.append(("UPDATE run SET output = ? WHERE seq = ?", seq, raw, (seq,)))
             raw = b"null"
         self.ends.append((seq, status, ended_at, msgspec.Raw(raw), reason, residence))
 
@@ -211,8 +221,7 @@ class Batch:
         raw = encode(envelope)
         columns = (seq, envelope["source"], envelope["id"], envelope["type"], received_at, run)
         if len(raw) >= PACK_FROM_BYTES:
-            sql = "INSERT OR IGNORE INTO event VALUES (?, ?, ?, ?, ?, ?, ?)"
-            self.statements.append((sql, (*columns, pack(raw))))
+            self.large.append((_LARGE_EVENT, -seq, raw, columns))
         else:
             self.events.append((*columns, msgspec.Raw(raw)))
 
@@ -256,15 +265,17 @@ class Batch:
             sqlite3.Error: Nothing was written.
         """
         is_large = any(len(raw) >= PACK_FROM_BYTES for _, raw in self.history)
-        if not is_large and not self.statements:
+        if not is_large and not self.statements and not self.large:
             connection.execute(_WRITE, self._texts())
             return
         connection.execute("BEGIN IMMEDIATE")
         try:
             connection.execute(_WRITE, self._texts(with_history=not is_large))
             if is_large:
-                rows = ((seq, pack(raw)) for seq, raw in self.history)
+                rows = ((seq, put_event(connection, seq, raw)) for seq, raw in self.history)
                 connection.executemany("INSERT INTO history (run, data) VALUES (?, ?)", rows)
+            for sql, owner, raw, more in self.large:
+                connection.execute(sql, (put_value(connection, owner, raw), *more))
             for sql, parameters in self.statements:
                 # To the end: some pragmas work row by row.
                 connection.execute(sql, parameters).fetchall()

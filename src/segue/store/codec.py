@@ -44,16 +44,30 @@ decode_event = _event_decoder.decode
 """Unpacked bytes or text as an event. Raises msgspec.DecodeError."""
 
 
-def settled(value: Any) -> Any:
+def settled(value: Any, bytes_max: int | None = None) -> Any:
     """The value as it will be read back: tuples become lists, NaN becomes null, secrets their names.
 
+    Args:
+        bytes_max: Refuse a value whose JSON is longer.
+
     Raises:
-        ValueError: It is not JSON; the message says why.
+        ValueError: It is not JSON, or too large; the message says why.
     """
     try:
-        return decode(encode(value))
+        raw = encode(value)
+        if bytes_max is not None and len(raw) > bytes_max:
+            raise ValueError(too_large(len(raw), bytes_max))
+        return decode(raw)
     except (TypeError, ValueError, RecursionError, OverflowError) as error:
         raise ValueError(f"not a JSON value: {error}") from error
+
+
+def too_large(size: int, bytes_max: int) -> str:
+    """What to say of a value that is larger than allowed."""
+    return (
+        f"the value has {size:,} bytes, and at most {bytes_max:,} may be stored (setting payload_max_kb): keep large"
+        " data where it is and pass a reference to it"
+    )
 
 
 def pack(raw: bytes) -> str | bytes:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from segue.store import blobs
 from segue.store.codec import load, load_event
 from segue.types import Event
 
@@ -188,13 +189,13 @@ def events_since(
     if types:
         where += f" AND type IN ({', '.join('?' * len(types))})"
     rows = connection.execute(f"{_EVENT} WHERE {where} ORDER BY seq LIMIT ?", (since_ms, after, *types, limit))
-    return [StoredEvent(seq, at, load(envelope)) for seq, at, envelope in rows]
+    return [StoredEvent(seq, at, blobs.load(connection, envelope)) for seq, at, envelope in rows]
 
 
 def events_after(connection: sqlite3.Connection, after: int, *, limit: int) -> list[StoredEvent]:
     """Events in the order of arrival, from the one after `after`."""
     rows = connection.execute(f"{_EVENT} WHERE seq > ? ORDER BY seq LIMIT ?", (after, limit))
-    return [StoredEvent(seq, at, load(envelope)) for seq, at, envelope in rows]
+    return [StoredEvent(seq, at, blobs.load(connection, envelope)) for seq, at, envelope in rows]
 
 
 def delete_events_before(received_ms: int, *, limit: int) -> Sql:
@@ -295,6 +296,7 @@ def delete_run(seq: int) -> list[Sql]:
     tables = ("history", "timer", "wait", "inbox", "effect", "incident")
     return [
         *((f"DELETE FROM {table} WHERE run = ?", (seq,)) for table in tables),  # noqa: S608
+        *blobs.release([seq]),
         ("DELETE FROM run WHERE seq = ?", (seq,)),
     ]
 

@@ -22,6 +22,7 @@ from typing import Final
 
 import msgspec
 
+from segue.store.blobs import release
 from segue.store.records import Sql
 from segue.store.store import Store
 
@@ -143,7 +144,8 @@ class _Purge:
 
     async def events(self, before_ms: int) -> None:
         while seqs := await self._store.read(partial(_old_events, before_ms=before_ms)):
-            await self._write([("DELETE FROM event WHERE seq IN (SELECT value FROM json_each(?))", (str(seqs),))])
+            sql = "DELETE FROM event WHERE seq IN (SELECT value FROM json_each(?))"
+            await self._write([(sql, (str(seqs),)), *release(-seq for seq in seqs)])
             self.purged.events += len(seqs)
 
     async def give_back(self) -> None:
@@ -216,6 +218,7 @@ def delete_runs(seqs: list[int]) -> list[Sql]:
             (f"DELETE FROM {table} WHERE run IN (SELECT value FROM json_each(?))", chosen)  # noqa: S608 - constants
             for table in _OF_A_RUN
         ),
+        *release(seqs),
         ("DELETE FROM run WHERE seq IN (SELECT value FROM json_each(?))", chosen),
     ]
 

@@ -9,7 +9,8 @@ from typing import Any, Final, Literal, get_args
 
 import msgspec
 
-from segue.store.codec import load, load_event, load_failure
+from segue.store.blobs import load, load_event
+from segue.store.codec import load_failure
 from segue.types import Event, Failure, RunStatus
 
 Residence = Literal["live", "parked", "closed", "quarantined"]
@@ -111,7 +112,7 @@ def list_runs(
     where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
     sql = f"SELECT {_COLUMNS} FROM run {where} ORDER BY seq DESC LIMIT ?"  # noqa: S608
     rows = connection.execute(sql, (*parameters, limit + 1)).fetchall()
-    items = [_record(row) for row in rows[:limit]]
+    items = [_record(connection, row) for row in rows[:limit]]
     return RunPage(items, items[-1].seq if len(rows) > limit else None)
 
 
@@ -133,13 +134,13 @@ def count_runs(connection: sqlite3.Connection) -> dict[str, int]:
 def find_run(connection: sqlite3.Connection, run_id: str) -> RunRecord | None:
     """The run with this id."""
     row = connection.execute(f"SELECT {_COLUMNS} FROM run WHERE id = ?", (run_id,)).fetchone()  # noqa: S608
-    return None if row is None else _record(row)
+    return None if row is None else _record(connection, row)
 
 
 def find_runs(connection: sqlite3.Connection, seqs: Sequence[int]) -> list[RunRecord]:
     """The runs with these sequence numbers, oldest first; those that do not exist are left out."""
     sql = f"SELECT {_COLUMNS} FROM run WHERE seq IN (SELECT value FROM json_each(?)) ORDER BY seq"  # noqa: S608
-    return [_record(row) for row in connection.execute(sql, (str(list(seqs)),))]
+    return [_record(connection, row) for row in connection.execute(sql, (str(list(seqs)),))]
 
 
 def unfinished(connection: sqlite3.Connection, *, after: int, limit: int) -> list[int]:
@@ -169,7 +170,7 @@ def read_history(
     """Events of one run in the order in which they happened."""
     sql = "SELECT data FROM history WHERE run = ? ORDER BY id LIMIT ? OFFSET ?"
     rows = connection.execute(sql, (seq, -1 if limit is None else limit, offset))
-    return [load_event(data) for (data,) in rows]
+    return [load_event(connection, data) for (data,) in rows.fetchall()]
 
 
 def read_histories(connection: sqlite3.Connection, seqs: Sequence[int]) -> dict[int, list[Event]]:
@@ -180,7 +181,7 @@ def read_histories(connection: sqlite3.Connection, seqs: Sequence[int]) -> dict[
         " ORDER BY run, history.id"
     )
     for seq, data in connection.execute(sql, (str(list(seqs)),)):
-        found[seq].append(load_event(data))
+        found[seq].append(load_event(connection, data))
     return found
 
 
@@ -226,10 +227,10 @@ def _bounds(connection: sqlite3.Connection, wanted: RunFilter) -> tuple[int | No
     return newest, oldest
 
 
-def _record(row: tuple[Any, ...]) -> RunRecord:
+def _record(connection: sqlite3.Connection, row: tuple[Any, ...]) -> RunRecord:
     values = dict(zip(RunRecord.__struct_fields__, row, strict=True))
     values["hidden"] = bool(values["hidden"])
-    values["cause"] = load(values["cause"])
-    values["output"] = load(values["output"])
+    values["cause"] = load(connection, values["cause"])
+    values["output"] = load(connection, values["output"])
     values["failure"] = load_failure(values["failure"])
     return RunRecord(**values)

@@ -71,7 +71,7 @@ class Children:
             self._plans.plan(digest),
             f"{run.id}{CHILD_MARK}{command.id}",
             digest=digest,
-            input=codec.settled(wanted.get("input")),
+            input=codec.settled(wanted.get("input"), self._engine.settings.payload_bytes_max),
             cause={"kind": "run", "run": run.id, "task": command.pointer},
             parent=None if command.detached else run,
             parent_command=None if command.detached else command.id,

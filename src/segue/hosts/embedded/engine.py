@@ -176,6 +176,8 @@ class Engine:
         event = AttemptSucceeded(self.clock.now_ms(), command_id, output)
         try:
             raw = codec.encode(event)
+            if len(raw) > self.settings.payload_bytes_max:
+                raise ValueError(codec.too_large(len(raw), self.settings.payload_bytes_max))
             if type(output) not in _SCALARS:
                 event = codec.decode_event(raw)
         except (TypeError, ValueError, RecursionError, OverflowError) as error:

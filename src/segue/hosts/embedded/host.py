@@ -208,7 +208,7 @@ class EmbeddedHost:
         """
         self._check_takes_work()
         plan = self._plans.plan(digest)
-        settled = codec.settled(input)
+        settled = codec.settled(input, self._engine.settings.payload_bytes_max)
         because = codec.settled(dict(cause or {}))
         if run_id is None:
             run_id = self._engine.new_id()
@@ -233,7 +233,8 @@ class EmbeddedHost:
         self._check_takes_work()
         plan = self._plans.plan(digest)
         because = codec.settled(dict(cause or {}))
-        settled = [codec.settled(input) for input in inputs]
+        bytes_max = self._engine.settings.payload_bytes_max
+        settled = [codec.settled(input, bytes_max) for input in inputs]
         ids = [self._begin_one(plan, digest, input, because) for input in settled]
         await self.store.commit.wait_durable()
         return ids

@@ -100,7 +100,8 @@ class Postman:
             ValueError: An envelope lacks a non-empty `id`, `source` or `type`, or is not JSON.
             HostError: They could not be stored, or not yet; publishing them again is safe.
         """
-        settled = [_checked(envelope) for envelope in envelopes]
+        bytes_max = self._engine.settings.payload_bytes_max
+        settled = [_checked(envelope, bytes_max) for envelope in envelopes]
         keys = [_key(envelope) for envelope in settled]
         known = await self._store.read(lambda c: records.known_events(c, keys))
         answers: list[bool] = []
@@ -295,8 +296,8 @@ def _key(envelope: dict[str, Any]) -> Key:
     return envelope["source"], envelope["id"]
 
 
-def _checked(envelope: dict[str, Any]) -> dict[str, Any]:
-    settled: dict[str, Any] = codec.settled(envelope)
+def _checked(envelope: dict[str, Any], bytes_max: int) -> dict[str, Any]:
+    settled: dict[str, Any] = codec.settled(envelope, bytes_max)
     for name in ("id", "source", "type"):
         if not isinstance(settled.get(name), str) or not settled[name]:
             raise ValueError(f"a CloudEvent needs a non-empty text {name!r}; this one has {settled.get(name)!r}")

@@ -2,7 +2,7 @@
 
 Every second it looks at the free disk space. Below the watermark, work that would come in (starts, events, due
 schedules) is shed, so that what is under way has the rest of the disk to itself. Every few seconds it notes how far
-the file has come (`segue.store.mark`). Every hour it removes what retention no longer keeps (`segue.store.retention`).
+the file has come (`segue.store.mark`). Every hour it removes what is no longer kept (`segue.store.retention`).
 """
 
 from __future__ import annotations

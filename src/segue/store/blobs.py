@@ -1,0 +1,121 @@
+"""Large values: stored once by content, and referred to from wherever they occur.
+
+A value of `BLOB_FROM_BYTES` or more as JSON becomes a row of its own under the hash of that JSON. What held it keeps
+a reference, which in stored form begins with a letter like every packing (`codec.py`):
+
+    h   the whole column is the value: 32 bytes of hash follow.
+    r   an event with large fields: JSON follows, `{"refs": {FIELD: hash in hex}, "rest": {the other fields}}`.
+
+So the output of a task, the same value as the run's output and as its parent's result are on disk once. Who uses a
+value stands in a table; when the last user is removed, the value goes in the same transaction. No reference can be
+forged: data of workflows is always text or packed, never a column that begins with one of these letters.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from hashlib import sha256
+from typing import Any, Final
+
+import msgspec
+
+from segue.store.codec import decode, decode_event, encode, pack, unpack
+from segue.types import Event
+
+BLOB_FROM_BYTES: Final = 32 * 1024
+
+_WHOLE: Final = b"h"
+_FIELDS: Final = b"r"
+
+
+class _Split(msgspec.Struct, frozen=True):
+    refs: dict[str, str]
+    rest: dict[str, msgspec.Raw]
+
+
+_fields_of: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_split_of: Final = msgspec.json.Decoder(_Split).decode
+
+
+# -- writing -----------------------------------------------------------------------------------------
+
+
+def put_value(connection: sqlite3.Connection, owner: int, raw: bytes) -> str | bytes:
+    """The stored form of a value, large or not; a large one is stored here. Inside a transaction."""
+    if len(raw) < BLOB_FROM_BYTES:
+        return pack(raw)
+    return _WHOLE + _put(connection, owner, raw)
+
+
+def put_event(connection: sqlite3.Connection, owner: int, raw: bytes) -> str | bytes:
+    """The stored form of an event of a run; its large fields are stored here. Inside a transaction."""
+    if len(raw) < BLOB_FROM_BYTES:
+        return pack(raw)
+    fields = _fields_of(raw)
+    large = {name: bytes(value) for name, value in fields.items() if len(bytes(value)) >= BLOB_FROM_BYTES}
+    if not large:
+        return pack(raw)
+    refs = {name: _put(connection, owner, value).hex() for name, value in large.items()}
+    return _FIELDS + encode(_Split(refs, {name: value for name, value in fields.items() if name not in large}))
+
+
+def _put(connection: sqlite3.Connection, owner: int, raw: bytes) -> bytes:
+    digest = sha256(raw).digest()
+    # Looked up first: packing costs more than the look.
+    if connection.execute("SELECT 1 FROM blob WHERE hash = ?", (digest,)).fetchone() is None:
+        connection.execute("INSERT INTO blob (hash, data) VALUES (?, ?)", (digest, pack(raw)))
+    connection.execute("INSERT OR IGNORE INTO blob_use (owner, hash) VALUES (?, ?)", (owner, digest))
+    return digest
+
+
+# -- reading -----------------------------------------------------------------------------------------
+
+
+def load(connection: sqlite3.Connection, stored: str | bytes | None) -> Any:
+    """The value of a stored column, wherever it lies; None for SQL NULL."""
+    if stored is None:
+        return None
+    if isinstance(stored, bytes) and stored[:1] == _WHOLE:
+        stored = _get(connection, stored[1:])
+    return decode(unpack(stored))
+
+
+def load_event(connection: sqlite3.Connection, stored: str | bytes) -> Event:
+    """The event of a stored column, its large fields included."""
+    if isinstance(stored, bytes) and stored[:1] == _FIELDS:
+        split = _split_of(stored[1:])
+        large = {name: msgspec.Raw(_json(connection, bytes.fromhex(ref))) for name, ref in split.refs.items()}
+        raw: str | bytes = encode({**split.rest, **large})
+    else:
+        raw = unpack(stored)
+    event: Event = decode_event(raw)
+    return event
+
+
+def _json(connection: sqlite3.Connection, digest: bytes) -> bytes:
+    found = unpack(_get(connection, digest))
+    return found.encode() if isinstance(found, str) else found
+
+
+def _get(connection: sqlite3.Connection, digest: bytes) -> str | bytes:
+    row = connection.execute("SELECT data FROM blob WHERE hash = ?", (digest,)).fetchone()
+    if row is None:
+        raise ValueError(f"a stored value refers to {digest.hex()}, which is not in the file: the file is damaged")
+    stored: str | bytes = row[0]
+    return stored
+
+
+# -- removing ----------------------------------------------------------------------------------------
+
+
+def release(owners: Iterable[int]) -> list[tuple[str, tuple[str]]]:
+    """Statements that remove what these owners use and nobody else does."""
+    chosen = (str(list(owners)),)
+    theirs = "(SELECT value FROM json_each(?1))"
+    used_by_others = f"SELECT 1 FROM blob_use AS o WHERE o.hash = blob.hash AND o.owner NOT IN {theirs}"  # noqa: S608
+    used = f"SELECT hash FROM blob_use WHERE owner IN {theirs}"  # noqa: S608
+    return [
+        (f"DELETE FROM blob WHERE hash IN ({used}) AND NOT EXISTS ({used_by_others})", chosen),  # noqa: S608
+        (f"DELETE FROM blob_use WHERE owner IN {theirs}", chosen),  # noqa: S608
+    ]
