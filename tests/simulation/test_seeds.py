@@ -17,6 +17,7 @@ PARTS = 10
 FOUND = {
     "a disk that fell silent after the last crash": 956,
     "an act that a dead process had begun, taken for one that never began": 13,
+    "a branch that began below a held fork": 31983,
     "an act that was refused, and happened when the process died": 17,
 }
 """Seeds under which something was found, by what it was. They are added, never taken out."""

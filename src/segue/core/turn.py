@@ -5,8 +5,8 @@ task: it begins, it completes, it faults; and two reach its parent: a child is d
 calls the next one. Each puts it on the agenda, a stack, so that ten thousand iterations need no deeper Python
 stack than one, and a fork's first branch runs until it waits before the second begins.
 
-A frame that ends is marked closed. What the agenda still holds to begin below it is void: that is how a competing
-branch that never started is cancelled.
+A frame that ends is marked closed. What the agenda still has to begin below it, or below one that is held, is void:
+that is how a competing branch that never started is cancelled.
 """
 
 from __future__ import annotations
@@ -215,9 +215,9 @@ class Turn:
     # -- steps of the agenda -------------------------------------------------------------------
 
     def _begin(self, node: Node, parent: Frame, raw: Any, thread: Thread) -> None:
-        if parent.closed:
-            return
         state = self.state
+        if parent.closed or parent.id in state.held:
+            return
         if state.paused:
             state.deferred.append(Deferred(node, parent, raw, thread))
             return

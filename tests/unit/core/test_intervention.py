@@ -127,6 +127,13 @@ class TestHolding:
         run.fails("b")
         assert run.held == ["b"]
 
+    def test_a_competitor_that_has_not_begun_never_does_when_the_fork_is_held(self) -> None:
+        """The first won at once, and then what the fork exports did not fit."""
+        race = fork("f", put("a", 1), act("b"), compete=True, export_check=lambda value: "it does not fit")
+        run = Held(plan(race))
+        assert run.held == ["f"]
+        assert not run.acting
+
     def test_the_time_out_around_a_held_task_still_ends_it(self) -> None:
         """Holding must not turn a limit off; now it is the outer task that is held."""
         run = Held(plan(do("d", act("a"), timeout=1000)))
