@@ -6,6 +6,7 @@
 #   make check      formatter, linter, strict types, the architecture test
 #   make bench      speed, as ratios against this disk (BENCH_PEERS=1 adds other engines, BENCH=--quick a smoke run)
 #   make simulate SEEDS=100000   the simulated world, as long as you like
+#   make kill-campaign KILLS=1000   kill -9 at random moments; the practice company counts what came of it
 #   make lock       resolve the dependencies again
 #   make clean      remove what was built
 
@@ -17,11 +18,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SEEDS ?= 10000
+KILLS ?= 1000
 WORKERS ?= 2
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help run test test-fast check bench simulate lock clean env env-run
+.PHONY: help run test test-fast check bench simulate kill-campaign lock clean env env-run
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -84,6 +86,9 @@ bench: env $(if $(filter-out 0,$(BENCH_PEERS)),$(PEERS)/.done)
 
 simulate: env
 	@$(BIN)/python -m segue.hosts.simulated --seeds $(SEEDS) --workers $(WORKERS)
+
+kill-campaign: env
+	@$(BIN)/python -m scripts.campaigns.kill --kills $(KILLS) $(CAMPAIGN)
 
 # --- housekeeping -----------------------------------------------------------------------------
 

@@ -9,56 +9,16 @@ exists exactly once.
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
-from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
 
+from scripts.demo.job import ACTIONS, customers, prepare, runs, start_job
 from scripts.demo.show import heading, progress, save_picture, say, table
-from scripts.demo.stage import ROOT, TEMPLATES, Practice, Server, StageError, credentials_of
-
-THRESHOLD = 0.43
-"""Where the model's card puts it: precision 0.62 and recall 0.65 on customers it has not seen."""
-
-ACTIONS = {"crm": "task", "billing": "alert", "support": "outreach"}
-CONNECTIONS: dict[str, tuple[str, dict[str, Any]]] = {
-    "crm": (
-        "oauth2=env:PRACTICE_CRM_CLIENT_ID,env:PRACTICE_CRM_CLIENT_SECRET",
-        {
-            "paging": [
-                {
-                    "operation": "listAccounts",
-                    "kind": "cursor",
-                    "items": "/items",
-                    "parameter": "cursor",
-                    "next": "/nextCursor",
-                }
-            ]
-        },
-    ),
-    "billing": ("basic=env:PRACTICE_BILLING_USERNAME,env:PRACTICE_BILLING_PASSWORD", {}),
-    "usage": ("bearer=env:PRACTICE_USAGE_TOKEN", {}),
-    "support": (
-        "apiKey=env:PRACTICE_SUPPORT_KEY",
-        {
-            "lookups": [
-                {
-                    "operation": "startOutreach",
-                    "reference": "external_ref",
-                    "find": "listOutreach",
-                    "by": "external_ref",
-                    "items": "/outreach",
-                }
-            ]
-        },
-    ),
-}
+from scripts.demo.stage import ROOT, Practice, Server, StageError, credentials_of
 
 
 def main() -> int:
@@ -113,25 +73,18 @@ def _prepare(practice: Practice, server: Server) -> None:
     server.install_model()
     server.start()
     say(f"  {server.url}, data in {_short(server.folder)}")
-    for name, (auth, settings) in CONNECTIONS.items():
-        address = practice.systems[name]["openapi"]
-        answer = server.command(
-            "connections", "add", name, "--openapi", address, "--auth", auth, "--setting", json.dumps(settings)
-        )
-        say(f"  {answer.strip().splitlines()[0]}")
-    for document in ("renewal-risk.yaml", "renewal-job.yaml"):
-        server.command("publish", str(TEMPLATES / document))
-        say(f"  published {document}")
+    for line in prepare(practice, server):
+        say(f"  {line}")
 
 
 def _first_job(practice: Practice, server: Server, days: int) -> bool:
     heading(f"The renewal job: every customer whose contract renews within {days} days")
     started = time.monotonic()
-    job = _start_job(server, days)
+    job = start_job(server, days)
     _follow(server, job)
     seconds = time.monotonic() - started
     outcomes = _outcomes(server, job)
-    return _account(practice, outcomes, _customers(server, job), seconds, "What came of it")
+    return _account(practice, outcomes, customers(server, job), seconds, "What came of it")
 
 
 def _stale_job(practice: Practice, server: Server) -> bool:
@@ -139,11 +92,11 @@ def _stale_job(practice: Practice, server: Server) -> bool:
     practice.reset()
     practice.turn("usage", stale_as_of="2026-01-31T00:00:00Z")
     started = time.monotonic()
-    job = _start_job(server, 2)
+    job = start_job(server, 2)
     _follow(server, job)
     practice.turn("usage", stale_as_of=None)
     seconds = time.monotonic() - started
-    return _account(practice, _outcomes(server, job), _customers(server, job), seconds, "What came of it")
+    return _account(practice, _outcomes(server, job), customers(server, job), seconds, "What came of it")
 
 
 def _second_job(practice: Practice, server: Server, days: int) -> bool:
@@ -153,24 +106,13 @@ def _second_job(practice: Practice, server: Server, days: int) -> bool:
         practice.turn(name, fail_rate=0.02, drop_after_write=0.02)
     say("  2 % of requests fail; 2 % of writes are done, and then the connection is cut before the answer")
     started = time.monotonic()
-    job = _start_job(server, days)
+    job = start_job(server, days)
     _follow(server, job, kill_at=0.5)
     for name in ACTIONS:
         practice.turn(name, fail_rate=0.0, drop_after_write=0.0)
     seconds = time.monotonic() - started
     outcomes = _outcomes(server, job)
-    return _account(practice, outcomes, _customers(server, job), seconds, "What came of it, with the kill")
-
-
-def _start_job(server: Server, days: int) -> str:
-    today = date.fromisoformat(json.loads((server.folder.parent / "practice" / "practice.json").read_text())["today"])
-    wanted = {
-        "renewalBefore": str(today + timedelta(days=days)),
-        "threshold": THRESHOLD,
-        "freshSince": f"{today - timedelta(days=2)}T00:00:00Z",
-    }
-    printed = server.command("runs", "start", "sales/renewal-job", "--input", json.dumps(wanted), "--json")
-    return str(json.loads(printed)["id"])
+    return _account(practice, outcomes, customers(server, job), seconds, "What came of it, with the kill")
 
 
 def _follow(server: Server, job: str, kill_at: float | None = None) -> None:
@@ -179,7 +121,7 @@ def _follow(server: Server, job: str, kill_at: float | None = None) -> None:
         task = bar.add_task("runs", total=None)
         while True:
             server.program.check()
-            total = _customers(server, job)
+            total = customers(server, job)
             counts = server.get("/runs/counts", parent=job)
             closed = sum(counts.get(status, 0) for status in ("completed", "faulted", "cancelled"))
             bar.update(task, total=total, completed=closed)
@@ -195,20 +137,10 @@ def _follow(server: Server, job: str, kill_at: float | None = None) -> None:
             time.sleep(0.25)
 
 
-def _customers(server: Server, job: str) -> int | None:
-    """How many customers the job found; None while it is still looking."""
-    run = server.get(f"/runs/{job}")
-    if run["status"] == "completed":
-        return int(run["output"]["customers"])
-    if run["status"] in ("faulted", "cancelled"):
-        raise StageError(f"the job {job} {run['status']}: {run.get('error')}")
-    return None
-
-
 def _outcomes(server: Server, job: str) -> Counter[str]:
     """What the runs of a job say of themselves."""
     found: Counter[str] = Counter()
-    for run in _runs(server, job):
+    for run in runs(server, job):
         output = run.get("output") or {}
         if run["status"] != "completed":
             found[run["status"]] += 1
@@ -216,17 +148,6 @@ def _outcomes(server: Server, job: str) -> Counter[str]:
         found[output["outcome"]] += 1
         found["at risk"] += output.get("actions", 0) > 0
     return found
-
-
-def _runs(server: Server, job: str) -> Iterator[dict[str, Any]]:
-    after = None
-    while True:
-        query = {"parent": job, "limit": 500, "include": "output"} | ({"after": after} if after else {})
-        page = server.get("/runs", **query)
-        yield from page["items"]
-        after = page.get("next")
-        if not after:
-            return
 
 
 def _account(practice: Practice, outcomes: Counter[str], total: int | None, seconds: float, title: str) -> bool:

@@ -1,0 +1,155 @@
+"""The harm: bad weather at the practice company, SIGKILL at random moments, and a clock on how Segue comes back."""
+
+from __future__ import annotations
+
+import http.client
+import random
+import time
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from scripts.demo.stage import Practice, Server, StageError
+
+READY_SECONDS_MAX = 90
+QUIET_SECONDS_MAX = 150
+_CALM: dict[str, object] = {
+    "latency_ms": 0,
+    "fail_rate": 0.0,
+    "drop_before_write": 0.0,
+    "drop_after_write": 0.0,
+    "rate_limit_per_s": None,
+}
+
+
+@dataclass
+class Record:
+    """What was done, and how long it took to come back.
+
+    Attributes:
+        kills: Of Segue. early: Of those, before it was ready. practice_kills: Of the practice company.
+        ready_s: From the start of the process until it answers.
+        working_s: From the start of the process until the next run has ended.
+    """
+
+    kills: int = 0
+    early: int = 0
+    practice_kills: int = 0
+    ready_s: list[float] = field(default_factory=list)
+    working_s: list[float] = field(default_factory=list)
+
+
+class Siege:
+    """One server and one practice company under attack.
+
+    Args:
+        draw: Decides everything that is random.
+    """
+
+    def __init__(self, practice: Practice, server: Server, draw: random.Random) -> None:
+        self.practice = practice
+        self.server = server
+        self.draw = draw
+        self.record = Record()
+        self._weather: dict[str, dict[str, object]] = {}
+        self._started_s = time.monotonic()
+
+    def kill(self) -> None:
+        """Kill the server, sometimes the practice company too, and start what was killed."""
+        self.server.program.check()
+        self.server.program.kill()
+        self.record.kills += 1
+        if self.draw.random() < 0.06:
+            self._kill_practice()
+        self.change_weather()
+        self._start()
+
+    def change_weather(self) -> None:
+        """New trouble at each system."""
+        for name in self.practice.systems:
+            self._weather[name] = self._draw_weather()
+        self._apply_weather()
+
+    def calm(self) -> None:
+        """No more trouble."""
+        self._weather = {name: dict(_CALM) for name in self.practice.systems}
+        self._apply_weather()
+
+    def kill_practice_alone(self) -> None:
+        """Kill the practice company while the server works, and let it be away for a moment."""
+        self._kill_practice()
+        self._apply_weather()
+
+    def wait_for_work(self, job: str, until_s: float) -> None:
+        """Watch the job until this moment; notes when the first run has ended since the start."""
+        before = self.closed(job)
+        while (now_s := time.monotonic()) < until_s:
+            self.server.program.check()
+            if self._started_s and self.closed(job) > before:
+                self.record.working_s.append(time.monotonic() - self._started_s)
+                self._started_s = 0.0
+            time.sleep(max(0.0, min(0.1, until_s - now_s)))
+
+    def closed(self, job: str) -> int:
+        """How many runs of the job have ended."""
+        counts = self.server.get("/runs/counts", parent=job)
+        return sum(counts.get(status, 0) for status in ("completed", "faulted", "cancelled"))
+
+    def _start(self) -> None:
+        """Start the server; now and then it is killed again before it is ready."""
+        self._started_s = time.monotonic()
+        self.server.program.start()
+        if self.draw.random() < 0.15:
+            time.sleep(self.draw.uniform(0.2, 1.8))
+            self.record.early += not is_ready(self.server.url)
+            self.kill()
+            return
+        while not is_ready(self.server.url):
+            self.server.program.check()
+            if time.monotonic() - self._started_s > READY_SECONDS_MAX:
+                raise StageError(
+                    f"segue serve was not ready after {READY_SECONDS_MAX} s; see {self.server.program.log}"
+                )
+            time.sleep(0.02)
+        self.record.ready_s.append(time.monotonic() - self._started_s)
+
+    def _kill_practice(self) -> None:
+        self.practice.program.kill()
+        self.record.practice_kills += 1
+        time.sleep(self.draw.uniform(0.0, 1.5))
+        self.practice.start()
+
+    def _apply_weather(self) -> None:
+        for name, knobs in self._weather.items():
+            self.practice.turn(name, **knobs, draw_seed=self.draw.randrange(1, 1_000_000))
+
+    def _draw_weather(self) -> dict[str, object]:
+        draw = self.draw
+        kind = draw.choices(("calm", "bad", "pressed", "slow", "out"), (30, 50, 7, 8, 5))[0]
+        if kind == "calm":
+            return dict(_CALM)
+        if kind == "pressed":
+            return _CALM | {"rate_limit_per_s": draw.choice((40, 100, 200))}
+        if kind == "slow":
+            return _CALM | {"latency_ms": draw.choice((50, 150, 400))}
+        if kind == "out":
+            return _CALM | {"fail_rate": 1.0}
+        return {
+            "latency_ms": draw.choice((0, 2, 10)),
+            "fail_rate": draw.uniform(0.0, 0.1),
+            "drop_before_write": draw.uniform(0.0, 0.08),
+            "drop_after_write": draw.uniform(0.0, 0.08),
+            "rate_limit_per_s": None,
+        }
+
+
+def is_ready(url: str) -> bool:
+    """Whether the server answers and takes work. Plain sockets: asked often, beside what is measured."""
+    place = urlsplit(url)
+    connection = http.client.HTTPConnection(place.hostname or "", place.port or 80, timeout=5)
+    try:
+        connection.request("GET", "/api/v1/ready")
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
