@@ -8,7 +8,21 @@ from typing import Any, Final
 from fastapi import APIRouter, FastAPI
 
 import segue
-from segue.api import backups, connections, describe, events, health, problems, retention, runs, streams, workflows
+from segue.api import (
+    backups,
+    connections,
+    describe,
+    effects,
+    events,
+    exceptions,
+    health,
+    problems,
+    retention,
+    runs,
+    steering,
+    streams,
+    workflows,
+)
 from segue.api.guard import Asgi, Guard
 from segue.service import Service, Settings
 
@@ -53,7 +67,8 @@ def _routes() -> FastAPI:
         redirect_slashes=False,
     )
     api = APIRouter(prefix=PREFIX)
-    for room in (workflows, runs, events, connections, backups, retention, streams, health):
+    rooms = (workflows, runs, steering, exceptions, effects, events, connections, backups, retention, streams, health)
+    for room in rooms:
         api.include_router(room.router)
     app.include_router(api)
     problems.install(app)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import Depends, Path, Query, Request
+from pydantic import BeforeValidator
 
 from segue.service import PAGE_MAX, Service
 
@@ -14,6 +16,15 @@ def _service(request: Request) -> Service:
     return service
 
 
+def _moment(text: object) -> datetime:
+    # Left to itself the framework reads `0.5` as half a second after 1970.
+    if not isinstance(text, str) or "T" not in text.upper():
+        raise ValueError("write it as 2026-01-31T12:00:00Z")
+    return datetime.fromisoformat(text.upper())
+
+
+Moment = Annotated[datetime, BeforeValidator(_moment)]
+Workflow = Annotated[str | None, Query(description="Only `namespace/name`.", pattern="^[A-Za-z0-9-]+/[A-Za-z0-9-]+$")]
 Asked = Annotated[Service, Depends(_service)]
 Limit = Annotated[int, Query(ge=1, le=PAGE_MAX, description="Items on a page.")]
 After = Annotated[str | None, Query(description="The `next` of the page before.", max_length=500)]

@@ -14,7 +14,10 @@ from segue.service import PROBLEM_BASE, PROBLEMS, Finding
 _REF: Final = "#/components/schemas/{name}"
 _shapes: dict[str, Any] = {}
 _EVERYWHERE: Final = ("request-malformed", "token-refused", "host-refused", "not-ready")
-_TIMES: Final = ("publishedAt", "startedAt", "endedAt", "at", "dueAt")
+_TIMES: Final = (
+    *("publishedAt", "startedAt", "endedAt", "at", "dueAt"),
+    *("intendedAt", "settledAt", "deadline", "firstAt", "lastAt"),
+)
 
 
 class Problem(msgspec.Struct):

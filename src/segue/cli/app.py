@@ -48,6 +48,29 @@ _GROUPS: Final = {
             "cancel": ("segue.cli.runs:cancel", "End a run and everything below it."),
             "pause": ("segue.cli.runs:pause", "Let a run start nothing new."),
             "resume": ("segue.cli.runs:resume", "Let a paused run go on."),
+            "retry": ("segue.cli.steering:retry", "Let a run go back to a task."),
+            "skip": ("segue.cli.steering:skip", "Give a task of a run its output."),
+            "terminate": ("segue.cli.steering:terminate", "End a run, saying why."),
+            "fork": ("segue.cli.steering:fork", "Start a run with the past of another one."),
+        },
+    ),
+    "exceptions": (
+        "Failures that wait for a decision.",
+        {
+            "list": ("segue.cli.exceptions:list_", "List failures, newest first or by cause."),
+            "show": ("segue.cli.exceptions:show", "Show one failure."),
+            "retry": ("segue.cli.exceptions:retry", "Start the task again."),
+            "skip": ("segue.cli.exceptions:skip", "Give the task its output."),
+            "give-up": ("segue.cli.exceptions:give_up", "Let the run fault."),
+            "happened": ("segue.cli.exceptions:happened", "Say that an unknown act has happened."),
+            "repeat": ("segue.cli.exceptions:repeat", "Say that it has not: it goes out again."),
+        },
+    ),
+    "effects": (
+        "What runs did outside.",
+        {
+            "list": ("segue.cli.effects:list_", "List acts that must not simply be repeated."),
+            "show": ("segue.cli.effects:show", "Show all attempts at one act."),
         },
     ),
     "events": (

@@ -92,20 +92,39 @@ def list_(
             run["startedAt"],
             _duration(run["durationMs"]),
             run["cause"].get("kind"),
+            _held(run),
         )
         for run in page["items"]
     ]
-    table(("run", "workflow", "status", "started", "took", "cause"), rows, empty="No runs.")
+    names = ["run", "workflow", "status", "started", "took", "cause", "held"]
+    if not any(run["held"] for run in page["items"]):
+        names.pop()
+    table(names, [row[: len(names)] for row in rows], empty="No runs.")
     if page["next"]:
         note(f"There is more: --after {page['next']}")
 
 
-def show(run: RunId, /, *, data: Data = None, json: AsJson = False) -> None:
+def show(
+    run: RunId,
+    /,
+    *,
+    at: Annotated[
+        int | None, Parameter(help="As it was after this event, from 1; `runs history` counts them.")
+    ] = None,
+    data: Data = None,
+    json: AsJson = False,
+) -> None:
     """Show one run: what started it, its tasks, decisions, output or failure, and what it waits for."""
-    found = ask(data, Request("GET", f"/runs/{quote(run, safe='')}"), lambda service: service.runs.get(run))
+    path = f"/runs/{quote(run, safe='')}"
+    if at is None:
+        found = ask(data, Request("GET", path), lambda service: service.runs.get(run))
+    else:
+        found = ask(data, Request("GET", f"{path}/at/{at}"), lambda service: service.steering.at(run, at))
     if json:
         print_json(found)
         return
+    if at is not None:
+        say(f"after event {found['event']} of {found['of']}: {found['eventKind']}, {found['at']}\n")
     fields(
         [
             ("run", found["id"]),
@@ -115,6 +134,7 @@ def show(run: RunId, /, *, data: Data = None, json: AsJson = False) -> None:
             ("ended", found["endedAt"]),
             ("took", _duration(found["durationMs"])),
             ("cause", _cause(found["cause"])),
+            ("held", None if at is not None else _held(found)),
         ]
     )
     say("\ninput")
@@ -123,7 +143,29 @@ def show(run: RunId, /, *, data: Data = None, json: AsJson = False) -> None:
     _show_decisions(found["decisions"])
     for waiting in found["open"]:
         say(f"waits for {waiting['kind']} at {waiting['pointer']}" + _what(waiting))
+    if at is not None:
+        _show_data(found)
     show_ending(found)
+
+
+def _show_data(found: dict[str, Any]) -> None:
+    """What went into each task and came out of it, up to that moment."""
+    for task in found["data"]:
+        say(f"\n{task['pointer']}{_turn(task)} {task['status']}")
+        say(f"  in  {clean(msgspec.json.encode(task['input']).decode())}")
+        if task["status"] == "completed":
+            say(f"  out {clean(msgspec.json.encode(task['output']).decode())}")
+    if found["context"] is not None:
+        say("\ncontext")
+        print_value(found["context"])
+
+
+def _held(run: dict[str, Any]) -> str:
+    held = run["held"]
+    if held is None:
+        return ""
+    others = f" and {held['count'] - 1} more" if held["count"] > 1 else ""
+    return f"{held['title']} at {held['pointer']}{others} (exception {held['exception']})"
 
 
 def show_tasks(tasks: list[dict[str, Any]], skipped: list[dict[str, Any]]) -> None:

@@ -28,7 +28,20 @@ from segue.service.errors import (
     error_of,
 )
 from segue.service.events import BATCH_MAX
+from segue.service.exceptions import Exceptions
 from segue.service.functions import load_functions, register
+from segue.service.inbox import (
+    Choice,
+    EffectStateName,
+    EffectView,
+    ExceptionDetail,
+    ExceptionGroup,
+    ExceptionKind,
+    ExceptionState,
+    ExceptionView,
+    GroupDecision,
+    RunMoment,
+)
 from segue.service.lifecycle import LIFECYCLE_TYPES, Lifecycle, lifecycle_of
 from segue.service.observe import Observation, observe
 from segue.service.opening import open_checker, open_service
@@ -43,6 +56,7 @@ from segue.service.shapes import (
     ConnectionView,
     Decision,
     Health,
+    Held,
     ModelView,
     OpenCommand,
     OperationView,
@@ -61,6 +75,7 @@ from segue.service.shapes import (
     WorkflowRef,
     WorkflowSummary,
 )
+from segue.service.steering import Steering
 from segue.service.workflows import parse_workflow
 from segue.store import HostError
 
@@ -80,13 +95,24 @@ __all__ = [
     "PROBLEM_BASE",
     "Action",
     "BackupView",
+    "Choice",
     "ConnectionDetail",
     "ConnectionTest",
     "ConnectionView",
     "Decision",
     "Definitions",
+    "EffectStateName",
+    "EffectView",
+    "ExceptionDetail",
+    "ExceptionGroup",
+    "ExceptionKind",
+    "ExceptionState",
+    "ExceptionView",
+    "Exceptions",
     "Finding",
+    "GroupDecision",
     "Health",
+    "Held",
     "HostError",
     "Lifecycle",
     "ModelView",
@@ -106,6 +132,7 @@ __all__ = [
     "RunDetail",
     "RunFaulted",
     "RunFilter",
+    "RunMoment",
     "RunReport",
     "RunStatusName",
     "RunSummary",
@@ -116,6 +143,7 @@ __all__ = [
     "ServiceError",
     "Settings",
     "SkippedTask",
+    "Steering",
     "TaskDetail",
     "TaskView",
     "Validation",

@@ -92,6 +92,24 @@ PROBLEMS: Final[dict[str, ProblemKind]] = {
         "No connection has this name.",
         "List the connections with `segue connections list`.",
     ),
+    "exception-unknown": ProblemKind(
+        404,
+        "There is no such exception",
+        "The exception inbox has no entry with this number, or no open one of this group.",
+        "List them with `segue exceptions list`.",
+    ),
+    "effect-unknown": ProblemKind(
+        404,
+        "There is no such act",
+        "The effect ledger has no act with this key.",
+        "List them with `segue effects list`.",
+    ),
+    "event-unknown": ProblemKind(
+        404,
+        "The run has had no such event",
+        "The history of the run has fewer events.",
+        "`segue runs history` prints them.",
+    ),
     "route-unknown": ProblemKind(
         404,
         "There is nothing at this address",
@@ -121,6 +139,18 @@ PROBLEMS: Final[dict[str, ProblemKind]] = {
         "The run has ended",
         "A run that completed, faulted or was cancelled takes no more controls.",
         "Start a new run.",
+    ),
+    "exception-closed": ProblemKind(
+        409,
+        "The exception is resolved",
+        "Somebody decided about it, or it was settled otherwise, or the decision did not hold for long.",
+        "`segue exceptions show` says what became of it.",
+    ),
+    "place-refused": ProblemKind(
+        409,
+        "The run cannot be taken there",
+        "The task is neither under way nor in a list that is; or a fork cannot begin with it.",
+        "Do what the detail says; `segue runs show` shows where the run is.",
     ),
     "key-reused": ProblemKind(
         409,
@@ -157,6 +187,12 @@ PROBLEMS: Final[dict[str, ProblemKind]] = {
         "The input does not fit the workflow",
         "The workflow has an input schema, and the input does not fit it. No run was started.",
         "Correct the part that the detail names.",
+    ),
+    "choice-refused": ProblemKind(
+        422,
+        "This cannot be decided like this",
+        "The choice is not offered for this exception, or lacks its reason, its output or its input.",
+        "`segue exceptions show` names the choices.",
     ),
     "event-refused": ProblemKind(
         422,

@@ -15,8 +15,10 @@ from segue.governance import ChainedSecrets, EnvironmentSecrets, FileSecrets
 from segue.handlers import FunctionRegistry, HandlerSet, build_handlers
 from segue.service.connections import Connections
 from segue.service.definitions import Definitions
+from segue.service.effects import Effects
 from segue.service.errors import ServiceError, as_refusal
 from segue.service.events import Events
+from segue.service.exceptions import Exceptions
 from segue.service.functions import described, load_functions
 from segue.service.later import Handlers
 from segue.service.models import Models
@@ -27,6 +29,7 @@ from segue.service.runs import Runs
 from segue.service.service import Service
 from segue.service.settings import Settings
 from segue.service.shapes import Validation
+from segue.service.steering import Steering
 from segue.service.workflows import Workflows
 from segue.store import FolderInUse, FolderNotUsable, Rules, Store
 from segue.store.folder import DATABASE_NAME, open_reader
@@ -162,9 +165,13 @@ async def open_service(
             await _activate(host, definitions)
         connections = Connections(store, loaded, handlers, source)
         workflows = Workflows(definitions, host)
+        runs = Runs(store, definitions, workflows, host)
         yield Service(
             workflows=workflows,
-            runs=Runs(store, definitions, workflows, host),
+            runs=runs,
+            steering=Steering(store, definitions, workflows, runs, host),
+            exceptions=Exceptions(store, definitions, host),
+            effects=Effects(store),
             events=Events(host),
             connections=connections,
             models=Models(known_models),

@@ -18,10 +18,11 @@ from segue.service.definitions import Definitions
 from segue.service.errors import ServiceError
 from segue.service.lifecycle import Lifecycle, lifecycle_of
 from segue.service.observe import Observation, iso, observe
-from segue.service.shapes import Page, RunDetail, RunReport, RunSummary, TaskDetail, WorkflowRef
+from segue.service.shapes import Held, Page, RunDetail, RunReport, RunSummary, TaskDetail, WorkflowRef
 from segue.service.workflows import Workflows, parse_workflow
 from segue.store import RunFilter as StoredFilter
 from segue.store import RunRecord, Store
+from segue.store.incidents import first_held
 from segue.store.runs import read_history
 from segue.types import CLOSED, Event, Failure, RunCancelled, RunPaused, RunResumed, RunStarted
 
@@ -110,7 +111,7 @@ class Runs:
             known = await self._store.run(run_id)
             if known is not None:
                 await self._require_same(known, workflow, version, input)
-                return _summary(known), False
+                return summary_of(known), False
             return await self._begin(workflow, version, input, run_id, told), True
 
     async def page(
@@ -135,8 +136,9 @@ class Runs:
         wanted = wanted or RunFilter()
         parent = None if wanted.parent is None else (await self._record(wanted.parent)).seq
         chosen = _stored_filter(wanted, parent)
-        page = await self._store.runs(chosen, limit=min(limit, PAGE_MAX), before=_place(after))
-        items = [_summary(record, results=results) for record in page.items]
+        page = await self._store.runs(chosen, limit=min(limit, PAGE_MAX), before=place_of(after))
+        held = await self._held([record.seq for record in page.items if not record.is_closed])
+        items = [summary_of(r, results=results, held=held.get(r.seq)) for r in page.items]
         return Page(items=items, next=None if page.next is None else str(page.next))
 
     async def counts(self, parent: str | None = None) -> dict[str, int]:
@@ -155,7 +157,8 @@ class Runs:
         """
         record, plan, history = await self._read(run_id)
         seen = await _observed(plan, history)
-        summary = _summary(record)
+        held = await self._held([] if record.is_closed else [record.seq])
+        summary = summary_of(record, held=held.get(record.seq))
         fields = {name: getattr(summary, name) for name in summary.__struct_fields__}
         # The record may be a moment older or newer than the history: one of them must count, and it is this one.
         fields["status"] = seen.state.status
@@ -181,7 +184,7 @@ class Runs:
             ServiceError: `run-unknown`, or `request-malformed` where `after` is no `next`.
         """
         record = await self._record(run_id)
-        offset = _place(after) or 0
+        offset = place_of(after) or 0
         found = await self._events(record, offset, limit + 1)
         more = str(offset + limit) if len(found) > limit else None
         return Page(items=[msgspec.to_builtins(event) for event in found[:limit]], next=more)
@@ -208,7 +211,7 @@ class Runs:
         # The host sets the time.
         if not await host.control(run_id, _CONTROLS[action](at=0, by=by, reason=reason)):
             raise ServiceError("run-closed", f"Run {run_id} has ended meanwhile.")
-        return _summary(await self._record(run_id))
+        return summary_of(await self._record(run_id))
 
     async def wait(self, run_id: str) -> RunSummary:
         """Wait until a run has ended.
@@ -218,7 +221,17 @@ class Runs:
         """
         await self._record(run_id)
         await self._driving().wait_closed(run_id)
-        return _summary(await self._record(run_id))
+        return summary_of(await self._record(run_id))
+
+    async def summary(self, run_id: str) -> RunSummary:
+        """A run as one line of a list.
+
+        Raises:
+            ServiceError: `run-unknown`.
+        """
+        record = await self._record(run_id)
+        held = await self._held([] if record.is_closed else [record.seq])
+        return summary_of(record, held=held.get(record.seq))
 
     async def cancel_if_open(self, run_id: str, *, by: str = "", reason: str = "") -> None:
         """Cancel a run, unless it has ended."""
@@ -303,6 +316,18 @@ class Runs:
             raise ServiceError("server-needed", "This changes runs, and no host runs here.")
         return self._host
 
+    async def _held(self, seqs: list[int]) -> dict[int, Held]:
+        """Which of these runs hold failures, and the first one of each."""
+        if not seqs:
+            return {}
+        found = await self._store.read(lambda c: first_held(c, seqs))
+        return {
+            seq: Held(
+                exception=number, count=count, pointer=pointer, title=reason.title or reason.detail or reason.type
+            )
+            for seq, count, number, pointer, reason in found
+        }
+
     async def _take_up(self, run_id: str) -> _Followed | None:
         record = await self._store.run(run_id)
         if record is None or record.hidden:
@@ -319,7 +344,7 @@ class Runs:
             run_id = await host.start(definition.digest, given, run_id=run_id, cause=cause)
         except ValueError as error:
             raise ServiceError("input-refused", f"{error}.") from None
-        return _summary(await self._record(run_id))
+        return summary_of(await self._record(run_id))
 
     async def _require_same(self, known: RunRecord, workflow: str, version: str, given: Any) -> None:
         """Refuse a key that was used for something else."""
@@ -375,7 +400,8 @@ def told(seen: Observation) -> dict[str, Any]:
     }
 
 
-def _summary(record: RunRecord, *, results: bool = False) -> RunSummary:
+def summary_of(record: RunRecord, *, results: bool = False, held: Held | None = None) -> RunSummary:
+    """A run as one line of a list."""
     ended = record.ended_at
     failed = record.failure if results else None
     return RunSummary(
@@ -390,6 +416,7 @@ def _summary(record: RunRecord, *, results: bool = False) -> RunSummary:
         cause=record.cause or {},
         output=record.output if results else None,
         error=None if failed is None else failed.as_data(),
+        held=held,
     )
 
 
@@ -400,18 +427,24 @@ def _stored_filter(wanted: RunFilter, parent: int | None) -> StoredFilter:
         namespace=namespace,
         name=name,
         parent=parent,
-        started_from=_ms(wanted.since),
-        started_to=_ms(wanted.until),
+        started_from=ms_of(wanted.since),
+        started_to=ms_of(wanted.until),
     )
 
 
-def _ms(moment: datetime | None) -> int | None:
+def ms_of(moment: datetime | None) -> int | None:
+    """Milliseconds since the epoch; a time without a zone is UTC."""
     if moment is None:
         return None
     return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
-def _place(after: str | None) -> int | None:
+def place_of(after: str | None) -> int | None:
+    """The number that the `next` of a page stands for.
+
+    Raises:
+        ServiceError: `request-malformed`.
+    """
     if after is None:
         return None
     if not (after.isascii() and after.isdigit()) or int(after) > _SEQ_MAX:

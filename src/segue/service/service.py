@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING
 
 import segue
 from segue.service.connections import Connections
+from segue.service.effects import Effects
 from segue.service.errors import ServiceError
 from segue.service.events import Events
+from segue.service.exceptions import Exceptions
 from segue.service.models import Models
 from segue.service.retention import Retention
 from segue.service.runs import Runs
 from segue.service.shapes import Health
+from segue.service.steering import Steering
 from segue.service.workflows import Workflows
 from segue.store import Store
 
@@ -30,6 +33,9 @@ class Service:
 
     workflows: Workflows
     runs: Runs
+    steering: Steering
+    exceptions: Exceptions
+    effects: Effects
     events: Events
     connections: Connections
     models: Models

@@ -79,8 +79,23 @@ class Published(Shape, frozen=True, kw_only=True):
     warnings: list[Finding] = []
 
 
+class Held(Shape, frozen=True, kw_only=True):
+    """A run waits for somebody to decide about a failure.
+
+    Attributes:
+        exception: Number of the first one in the inbox. count: How many there are.
+        pointer: JSON Pointer of its task.
+        title: What failed.
+    """
+
+    exception: int
+    count: int
+    pointer: str
+    title: str
+
+
 class RunSummary(Shape, frozen=True, kw_only=True):
-    """One line of a list of runs. `cause` says who or what started it.
+    """One line of a list of runs. `cause` says who or what started it, `held` which failure waits for a person.
 
     `output` and `error` are filled where they were asked for, and in details.
     """
@@ -94,6 +109,7 @@ class RunSummary(Shape, frozen=True, kw_only=True):
     cause: dict[str, Any] = {}
     output: Any = None
     error: dict[str, Any] | None = None
+    held: Held | None = None
 
 
 class TaskView(Shape, frozen=True, kw_only=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -16,8 +17,9 @@ IncidentKind = Literal["held", "faulted", "unknown", "quarantined"]
 IncidentState = Literal["open", "closed"]
 
 _COLUMNS: Final = (
-    "incident.id, run, run.id, run.version, task, kind, state, at, event, incident.namespace, incident.name, pointer,"
-    " incident.failure, fingerprint, owner, deadline, effect, action, by, incident.reason, closed_at"
+    "incident.id, run, run.id, run.version, run.digest, task, kind, state, at, event, incident.namespace,"
+    " incident.name, pointer, incident.failure, fingerprint, owner, deadline, effect, action, by, incident.reason,"
+    " closed_at"
 )
 _FROM: Final = "FROM incident JOIN run ON run.seq = incident.run"
 
@@ -40,6 +42,7 @@ class IncidentRecord(msgspec.Struct, frozen=True):
     run: int
     run_id: str
     version: str
+    digest: str
     task: int
     kind: IncidentKind
     state: IncidentState
@@ -90,10 +93,16 @@ def find_incident(connection: sqlite3.Connection, number: int) -> IncidentRecord
     return None if row is None else _record(row)
 
 
+def find_incidents(connection: sqlite3.Connection, numbers: Sequence[int]) -> dict[int, IncidentRecord]:
+    """The incidents with these numbers, by number."""
+    sql = f"SELECT {_COLUMNS} {_FROM} WHERE incident.id IN (SELECT value FROM json_each(?))"  # noqa: S608
+    return {record.id: record for record in map(_record, connection.execute(sql, (str(list(numbers)),)))}
+
+
 def list_incidents(
     connection: sqlite3.Connection, wanted: IncidentFilter, *, limit: int, before: int | None = None
 ) -> list[IncidentRecord]:
-    """Incidents, newest first; `before` is the id of the last one seen."""
+    """Incidents, newest first; `before` is the id of the last one seen, a negative `limit` lists all."""
     where, parameters = _where(wanted, before)
     sql = f"SELECT {_COLUMNS} {_FROM} {where} ORDER BY incident.id DESC LIMIT ?"
     return [_record(row) for row in connection.execute(sql, (*parameters, limit))]

@@ -331,6 +331,10 @@ class EmbeddedHost:
         """An id that no run has."""
         return self._engine.new_id()
 
+    def now_ms(self) -> int:
+        """The time as this host counts it, in milliseconds since the epoch."""
+        return self._engine.clock.now_ms()
+
     async def run(self, run_id: str) -> RunRecord | None:
         """The run with this id, as of the newest commit."""
         return await self.store.run(run_id)

@@ -1,0 +1,126 @@
+"""Routes that steer runs: retry from a task, skip, fork, and look back."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, Path, Request, Response
+
+from segue.api.bodies import read_json
+from segue.api.common import Asked, RunId
+from segue.api.describe import json_answer, json_response, operation, schema_of
+from segue.service import RunMoment, RunSummary
+
+router = APIRouter(tags=["runs"])
+
+Pointer = Annotated[str, msgspec.Meta(min_length=1, max_length=1000, pattern="^/")]
+Why = Annotated[str, msgspec.Meta(min_length=1, max_length=1000, pattern=r"\S")]
+By = Annotated[str, msgspec.Meta(max_length=200)]
+_PROBLEMS = (
+    "run-unknown",
+    "place-refused",
+    "choice-refused",
+    "server-needed",
+    "media-type-refused",
+    "body-too-large",
+)
+
+
+class RetryFrom(msgspec.Struct, forbid_unknown_fields=True):
+    """Where a run goes back to. `input` is the task's raw input; without it, what the task got the last time."""
+
+    pointer: Pointer
+    reason: Why
+    by: By = "api"
+    input: Any = msgspec.UNSET
+
+
+class SkipTask(msgspec.Struct, forbid_unknown_fields=True):
+    """Which task gets its output from a person."""
+
+    pointer: Pointer
+    output: Any
+    reason: Why
+    by: By = "api"
+
+
+class ForkRun(msgspec.Struct, forbid_unknown_fields=True):
+    """Where a new run leaves the past of this one. `version` goes on with another version of the workflow."""
+
+    pointer: Pointer
+    input: Any = msgspec.UNSET
+    version: Annotated[str, msgspec.Meta(min_length=1, max_length=100)] | None = None
+    reason: Annotated[str, msgspec.Meta(max_length=1000)] = ""
+    by: By = "api"
+
+
+@router.get(
+    "/runs/{run}/at/{event}",
+    **operation(
+        "getRunAt",
+        "Read a run as it was after one of its events",
+        answers={200: json_answer(RunMoment, "Status, data and open commands at that moment.")},
+        problems=("run-unknown", "event-unknown"),
+    ),
+)
+async def get_run_at(
+    run: RunId,
+    event: Annotated[int, Path(description="Number of the event, from 1.", ge=1, le=2**53)],
+    service: Asked,
+) -> Response:
+    """Replayed from history; nothing happens."""
+    return json_response(await service.steering.at(run, event))
+
+
+@router.post(
+    "/runs/{run}/retry",
+    **operation(
+        "retryRun",
+        "Let a run go back to a task",
+        answers={200: json_answer(RunSummary, "The run afterwards.")},
+        problems=("run-closed", *_PROBLEMS),
+        body={"application/json": {"schema": schema_of(RetryFrom)}},
+    ),
+)
+async def retry_run(run: RunId, request: Request, service: Asked) -> Response:
+    """Acts that must not simply be repeated and have happened give their first answer."""
+    said = await read_json(request, RetryFrom)
+    after = await service.steering.retry(run, said.pointer, input=said.input, by=said.by, reason=said.reason)
+    return json_response(after)
+
+
+@router.post(
+    "/runs/{run}/skip",
+    **operation(
+        "skipTask",
+        "Give a task of a run its output",
+        answers={200: json_answer(RunSummary, "The run afterwards.")},
+        problems=("run-closed", *_PROBLEMS),
+        body={"application/json": {"schema": schema_of(SkipTask)}},
+    ),
+)
+async def skip_task(run: RunId, request: Request, service: Asked) -> Response:
+    """The run goes on behind it."""
+    said = await read_json(request, SkipTask)
+    after = await service.steering.skip(run, said.pointer, said.output, by=said.by, reason=said.reason)
+    return json_response(after)
+
+
+@router.post(
+    "/runs/{run}/fork",
+    **operation(
+        "forkRun",
+        "Start a run that has the past of this one",
+        answers={201: json_answer(RunSummary, "The new run; on disk.")},
+        problems=("workflow-unknown", *_PROBLEMS),
+        body={"application/json": {"schema": schema_of(ForkRun)}},
+    ),
+)
+async def fork_run(run: RunId, request: Request, service: Asked) -> Response:
+    """What the copied events did outside is not done again; what follows goes out under the new run's keys."""
+    said = await read_json(request, ForkRun)
+    made = await service.steering.fork(
+        run, said.pointer, input=said.input, version=said.version, by=said.by, reason=said.reason
+    )
+    return json_response(made, 201, {"Location": f"/api/v1/runs/{made.id}"})

@@ -1,0 +1,101 @@
+"""Use cases of the effect ledger: list, read."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+
+from segue.service.errors import ServiceError
+from segue.service.inbox import EffectStateName, EffectView
+from segue.service.observe import iso
+from segue.service.runs import PAGE_MAX, ms_of
+from segue.service.shapes import Page
+from segue.store import Store
+from segue.store.effects import EffectEntry, EffectFilter, Place, effects_by_key, list_effects
+from segue.store.runs import read_history
+from segue.types import AttemptSucceeded
+
+_SEQ_MAX: Final = 2**62
+
+
+class Effects:
+    """What the runs of one data folder did outside that must not simply be repeated."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def page(
+        self,
+        *,
+        run: str | None = None,
+        handler: str | None = None,
+        connection: str | None = None,
+        state: EffectStateName | None = None,
+        since: datetime | None = None,
+        limit: int = 50,
+        after: str | None = None,
+    ) -> Page[EffectView]:
+        """Attempts, newest first.
+
+        Args:
+            limit: 1 to `PAGE_MAX`.
+            after: `next` of the page before.
+
+        Raises:
+            ServiceError: `run-unknown`, or `request-malformed` where `after` is no `next`.
+        """
+        limit = min(limit, PAGE_MAX)
+        seq = None
+        if run is not None:
+            record = await self._store.run(run)
+            if record is None:
+                raise ServiceError("run-unknown", f"There is no run {run!r}.")
+            seq = record.seq
+        wanted = EffectFilter(run=seq, handler=handler, connection=connection, state=state, since=ms_of(since))
+        before = _place(after)
+        found = await self._store.read(lambda c: list_effects(c, wanted, limit=limit + 1, before=before))
+        more = "-".join(map(str, found[limit - 1].place)) if len(found) > limit else None
+        return Page(items=[view(entry) for entry in found[:limit]], next=more)
+
+    async def get(self, key: str) -> list[EffectView]:
+        """All attempts at one act, oldest first, with what the system answered.
+
+        Raises:
+            ServiceError: `effect-unknown`.
+        """
+        found = await self._store.read(lambda c: effects_by_key(c, key))
+        if not found:
+            raise ServiceError("effect-unknown", f"The ledger holds no act {key!r}.")
+        history = await self._store.read(lambda c: read_history(c, found[0].run))
+        answers = {event.id: event.output for event in history if isinstance(event, AttemptSucceeded)}
+        return [msgspec.structs.replace(view(e), receipt=answers.get(e.command, e.receipt)) for e in found]
+
+
+def view(entry: EffectEntry) -> EffectView:
+    """An attempt as it is told."""
+    settled: Any = entry.settled_at
+    return EffectView(
+        key=entry.key,
+        run=entry.run_id,
+        workflow=f"{entry.namespace}/{entry.name}:{entry.version}",
+        pointer=entry.pointer,
+        handler=entry.handler,
+        connection=entry.connection,
+        attempt=entry.attempt,
+        state=entry.state,
+        intended_at=iso(entry.intended_at),
+        settled_at=None if settled is None else iso(settled),
+        receipt=entry.receipt,
+    )
+
+
+def _place(after: str | None) -> Place | None:
+    if after is None:
+        return None
+    parts = after.split("-")
+    if len(parts) != 3 or not all(part.isascii() and part.isdigit() and int(part) < _SEQ_MAX for part in parts):
+        raise ServiceError("request-malformed", f"{after!r} is not the `next` of a page.")
+    at, run, command = map(int, parts)
+    return at, run, command

@@ -1,0 +1,318 @@
+"""Use cases of live and past runs beyond pause, resume and cancel: retry from a task, skip, look back, fork."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from segue.core import Moment, Plan, RunState, advance
+from segue.core.plan import ExtendedNode, Node
+from segue.core.state import Frame
+from segue.service.definitions import Definitions
+from segue.service.errors import ServiceError
+from segue.service.inbox import RunMoment
+from segue.service.observe import iso, observe
+from segue.service.runs import Runs, summary_of, told
+from segue.service.shapes import RunSummary
+from segue.service.workflows import Workflows
+from segue.store import RunRecord, Store, codec
+from segue.store.runs import read_history
+from segue.types import CLOSED, Event, RunStarted, TaskRestarted, TaskSkipped
+
+if TYPE_CHECKING:
+    from segue.hosts import EmbeddedHost
+
+REASON_MAX: Final = 1000
+
+
+@dataclass(slots=True)
+class _Walk:
+    """A history, walked: the state it leads to, and what each event did to tasks."""
+
+    state: RunState
+    moments: list[tuple[int, Moment]] = field(default_factory=list)
+
+
+class Steering:
+    """Steers the runs of one data folder. `host` is None where no host runs: then it only looks back."""
+
+    def __init__(
+        self,
+        store: Store,
+        definitions: Definitions,
+        workflows: Workflows,
+        runs: Runs,
+        host: EmbeddedHost | None,
+    ) -> None:
+        self._store = store
+        self._definitions = definitions
+        self._workflows = workflows
+        self._runs = runs
+        self._host = host
+
+    async def retry(
+        self, run_id: str, pointer: str, *, input: Any = msgspec.UNSET, by: str = "", reason: str
+    ) -> RunSummary:
+        """Let a run go back to a task, or start a live one again; it is on disk when this returns.
+
+        What is under way in the task's list is cancelled. Acts that must not simply be repeated and have happened
+        are not done again: they give their first answer.
+
+        Args:
+            pointer: JSON Pointer of the task.
+            input: Its raw input; what it got the last time where this is left out.
+
+        Raises:
+            ServiceError: `run-unknown`, `run-closed`, `place-refused`, `choice-refused` or `server-needed`.
+        """
+        host = self._driving()
+        _require_reason(reason)
+        record, plan, history = await self._open(run_id)
+        walk = await asyncio.to_thread(_walk, plan, history)
+        event = _restart(plan, walk, pointer, input)
+        event = msgspec.structs.replace(event, by=by, reason=reason)
+        await asyncio.to_thread(_require_effect, plan, history, event, pointer)
+        await self._intervene(host, record, event, pointer)
+        return await self._runs.summary(run_id)
+
+    async def skip(self, run_id: str, pointer: str, output: Any, *, by: str = "", reason: str) -> RunSummary:
+        """Give a task that is under way, or waits, its output; the run goes on behind it.
+
+        Raises:
+            ServiceError: `run-unknown`, `run-closed`, `place-refused`, `choice-refused` or `server-needed`.
+        """
+        host = self._driving()
+        _require_reason(reason)
+        record, plan, history = await self._open(run_id)
+        walk = await asyncio.to_thread(_walk, plan, history)
+        live = _live(walk.state, pointer)
+        if live is None or live.parent is None:
+            raise _not_there(run_id, pointer, walk.state)
+        await self._intervene(host, record, TaskSkipped(0, live.id, output, by, reason), pointer)
+        return await self._runs.summary(run_id)
+
+    async def at(self, run_id: str, number: int) -> RunMoment:
+        """A run as it was after one of its events: status, data, and what it waited for.
+
+        Args:
+            number: Of the event, from 1.
+
+        Raises:
+            ServiceError: `run-unknown`, or `event-unknown` where it has not had so many events.
+        """
+        record, plan, history = await self._read(run_id)
+        if not 1 <= number <= len(history):
+            raise ServiceError("event-unknown", f"Run {run_id} has had {len(history)} events, not {number}.")
+        seen = await asyncio.to_thread(observe, plan, history[:number])
+        state, event = seen.state, history[number - 1]
+        fields = msgspec.structs.asdict(summary_of(record)) | told(seen)
+        over = state.ended is not None
+        fields["status"] = state.status
+        fields["ended_at"] = iso(state.last_at) if over else None
+        fields["duration_ms"] = state.last_at - state.started_at if over else None
+        root = next(iter(state.frames.values()), None)
+        return RunMoment(
+            **fields,
+            input=state.input,
+            open=seen.open_commands(),
+            event=number,
+            of=len(history),
+            event_kind=str(type(event).__struct_config__.tag),
+            at=iso(event.at),
+            context=None if root is None else codec.settled(root.thread.context),
+            data=[task.detail() for task in seen.tasks.values()],
+        )
+
+    async def fork(
+        self,
+        run_id: str,
+        pointer: str,
+        *,
+        input: Any = msgspec.UNSET,
+        version: str | None = None,
+        by: str = "",
+        reason: str = "",
+    ) -> RunSummary:
+        """Start a run that has this one's past up to a task, and goes on from there; on disk when this returns.
+
+        The events before are copied, so what they did outside is not done again. What follows is the new run's own
+        and goes out under its keys. Times of the copied events are moved, so that clocks under way have as much
+        left as they had; an expression that used the time may give another value.
+
+        Args:
+            pointer: JSON Pointer of the task; its newest start counts. It must have waited for something.
+            input: Its raw input; what it got then where this is left out.
+            version: Of the same workflow, to go on with; the run's own where this is left out.
+
+        Raises:
+            ServiceError: `run-unknown`, `workflow-unknown`, `place-refused` or `server-needed`.
+        """
+        host = self._driving()
+        record, plan, history = await self._read(run_id)
+        definition = self._workflows.find(record.namespace, record.name, version or record.version)
+        other = self._definitions.plan(definition.digest)
+        walk = await asyncio.to_thread(_walk, plan, history)
+        begun = [(n, m) for n, m in walk.moments if m.what == "started" and m.pointer == pointer]
+        if not begun:
+            raise ServiceError("place-refused", f"Run {run_id} has not been at {pointer!r}.")
+        number, moment = begun[-1]
+        first = history[0]
+        assert isinstance(first, RunStarted), "a history begins with RunStarted"
+        cause = {"kind": "fork", "run": run_id, "task": pointer, "event": number, "by": by, "reason": reason}
+        first = msgspec.structs.replace(
+            first, run_id=host.new_run_id(), definition=definition.digest, cause=codec.settled(cause)
+        )
+        prefix = _moved([first, *history[1:number]], host.now_ms())
+        await asyncio.to_thread(_require_same_place, plan, history[:number], other, prefix, moment)
+        restart = TaskRestarted(0, moment.id, input=input, by=by, reason=reason)
+        return await self._runs.summary(await host.fork(definition.digest, prefix, restart))
+
+    # -- helpers -----------------------------------------------------------------------------------
+
+    def _driving(self) -> EmbeddedHost:
+        if self._host is None:
+            raise ServiceError("server-needed", "This changes runs, and no host runs here.")
+        return self._host
+
+    async def _read(self, run_id: str) -> tuple[RunRecord, Plan, list[Event]]:
+        record = await self._store.run(run_id)
+        if record is None:
+            raise ServiceError("run-unknown", f"There is no run {run_id!r}.")
+        history = await self._store.read(lambda c: read_history(c, record.seq))
+        return record, self._definitions.plan(record.digest), history
+
+    async def _open(self, run_id: str) -> tuple[RunRecord, Plan, list[Event]]:
+        record, plan, history = await self._read(run_id)
+        if record.status in CLOSED:
+            raise ServiceError(
+                "run-closed",
+                f"Run {run_id} is {record.status}.",
+                remedy=f"`segue runs fork {run_id} --from POINTER` starts it again from a task.",
+            )
+        return record, plan, history
+
+    async def _intervene(
+        self, host: EmbeddedHost, record: RunRecord, event: TaskRestarted | TaskSkipped, pointer: str
+    ) -> None:
+        try:
+            taken = await host.control(record.id, event)
+        except (TypeError, ValueError) as error:
+            raise ServiceError("choice-refused", f"{error}.") from None
+        if not taken:
+            raise ServiceError("place-refused", f"Run {record.id} has left {pointer!r} meanwhile.")
+
+
+def _walk(plan: Plan, history: Sequence[Event]) -> _Walk:
+    state: RunState | None = None
+    moments: list[tuple[int, Moment]] = []
+    for number, event in enumerate(history, 1):
+        trace: list[Moment] = []
+        state, _ = advance(plan, state, event, trace=trace)
+        moments += [(number, moment) for moment in trace]
+    assert state is not None, "a run has a first event"
+    return _Walk(state, moments)
+
+
+def _live(state: RunState, pointer: str) -> Frame | None:
+    """The live task at this pointer. A wrapper of an extension shares the pointer of the task that it wraps."""
+    found = [f for f in state.frames.values() if f.node.pointer == pointer and f.node.kind != "extended"]
+    return found[-1] if len(found) == 1 else None
+
+
+def _restart(plan: Plan, walk: _Walk, pointer: str, input: Any) -> TaskRestarted:
+    """The event that takes a run back to a task."""
+    live = _live(walk.state, pointer)
+    if live is not None and live.parent is not None:
+        return TaskRestarted(0, live.id, input=input)
+    places = list(_places(plan, walk.state, pointer))
+    if len(places) != 1:
+        raise _not_there(walk.state.run_id, pointer, walk.state)
+    parent, node, is_wrapped = places[0]
+    if input is msgspec.UNSET:
+        earlier = [m.raw for _, m in walk.moments if m.pointer == pointer and m.iteration == parent.iteration]
+        if not earlier or is_wrapped:
+            why = "its input before the extension around it is not known" if is_wrapped else "it has not been there"
+            raise ServiceError(
+                "place-refused",
+                f"Run {walk.state.run_id} cannot start {pointer!r} with its earlier input: {why}.",
+                remedy="Give the input.",
+            )
+        input = earlier[-1]
+    return TaskRestarted(0, parent.id, node=node.index, input=input)
+
+
+def _places(plan: Plan, state: RunState, pointer: str) -> list[tuple[Frame, Node, bool]]:
+    """Live tasks in whose lists the task at this pointer stands, with the node that starts there."""
+    above = {child: node for node in plan.nodes for listed in node.children() for child in listed}
+    found = []
+    for node in plan.nodes:
+        if node.pointer != pointer or node.kind == "extended":
+            continue
+        outer = node
+        while isinstance(above.get(outer), ExtendedNode) and outer.section == "body":
+            outer = above[outer]
+        found += [(f, outer, outer is not node) for f in state.frames.values() if f.node is above.get(outer)]
+    return found
+
+
+def _require_effect(plan: Plan, history: Sequence[Event], event: TaskRestarted, pointer: str) -> None:
+    """Try it on a copy: going back is refused where the list was never begun, or was left."""
+    walk = _walk(plan, history)
+    trace: list[Moment] = []
+    state, _ = advance(plan, walk.state, msgspec.structs.replace(event, at=walk.state.last_at), trace=trace)
+    if not trace and not any(deferred.node.pointer == pointer for deferred in state.deferred):
+        raise _not_there(walk.state.run_id, pointer, walk.state)
+
+
+def _not_there(run_id: str, pointer: str, state: RunState) -> ServiceError:
+    live = sorted({frame.node.pointer for frame in state.frames.values() if frame.parent is not None})
+    return ServiceError(
+        "place-refused",
+        f"Run {run_id} can not be taken to {pointer!r}: the task is neither under way, nor in a list that is.",
+        remedy=f"Under way: {', '.join(live) or 'nothing'}. A fork can start from any earlier task that waited.",
+    )
+
+
+def _require_reason(reason: str) -> None:
+    if not reason.strip() or len(reason) > REASON_MAX:
+        raise ServiceError("choice-refused", f"This needs a reason, of 1 to {REASON_MAX} characters.")
+
+
+def _moved(events: list[Event], now: int) -> list[Event]:
+    """The events as if the last of them happened now."""
+    shift = now - events[-1].at
+    return [msgspec.structs.replace(event, at=event.at + shift) for event in events]
+
+
+def _require_same_place(
+    plan: Plan, history: Sequence[Event], other: Plan, prefix: Sequence[Event], moment: Moment
+) -> None:
+    """The copied events lead to where the original stood, and the task can start again there."""
+    was = _walk(plan, history).state
+    try:
+        now = _walk(other, prefix).state
+    except Exception as error:
+        raise ServiceError(
+            "place-refused", f"These events mean nothing to {other.name}:{other.version}: {error!r}."
+        ) from None
+    if _place(was) != _place(now):
+        raise ServiceError(
+            "place-refused",
+            f"{other.name}:{other.version} does not lead these events to where the run was.",
+            remedy="Fork without another version, or from an earlier task.",
+        )
+    if moment.id not in now.frames:
+        raise ServiceError(
+            "place-refused",
+            f"The task at {moment.pointer!r} took no time, so no event of the history stands before it alone.",
+            remedy="Fork from the task before it, or the one after it, that called or waited for something.",
+        )
+
+
+def _place(state: RunState) -> tuple[Any, ...]:
+    frames = {number: (frame.node.pointer, frame.node.kind) for number, frame in state.frames.items()}
+    return frames, {number: type(command) for number, command in state.open.items()}, set(state.held), state.ended
