@@ -120,3 +120,24 @@ async def test_a_target_that_is_down_holds_up_nobody_else(service: Service, comp
     assert await _circuit(service, "crm") == "closed"
     written = crm.stats()["writes"]["task"]
     assert (written["created"], written["duplicates"]) == (QUEUED, 0)
+
+
+async def test_cancelled_runs_leave_the_connection_as_wide_as_it_was(
+    service: Service, company: PracticeCompany
+) -> None:
+    """A slot is a lease: hundreds of runs cancelled while they wait or send must give all of theirs back."""
+    crm = company.systems["crm"]
+    accounts = _records(company, "crm", f"SELECT account_id FROM accounts LIMIT {QUEUED}")
+    crm.turn(latency_ms=300)
+    queued = await _start(service, "tasks", [{"id": account} for account in accounts])
+    await asyncio.sleep(0.2)
+    for run in queued:
+        await service.runs.cancel_if_open(run)
+    crm.turn(latency_ms=0)
+
+    again = await _start(service, "tasks", [{"id": account} for account in accounts])
+    async with asyncio.timeout(30):
+        assert await _statuses(service, again) == {"completed"}
+    circuit = (await service.connections.get("crm")).circuit
+    assert circuit is not None
+    assert (circuit.state, circuit.under_way, circuit.waiting) == ("closed", 0, 0)

@@ -65,13 +65,14 @@ class Slots:
         while (lane := self._next_lane()) is not None:
             turn = self._waiting[lane].popleft()
             self._put_back(lane)
-            self._hold(lane)
-            turn.set_result(None)
+            if not turn.done():  # a cancelled wait stands here until its task has run
+                self._hold(lane)
+                turn.set_result(None)
 
     def refuse(self, error: Callable[[], Exception], *, keep: int = 0) -> None:
         """End the wait of all but the `keep` that would go first, with an error for each."""
         for place, (lane, turn) in enumerate(self._in_order()):
-            if place >= keep:
+            if place >= keep and not turn.done():
                 self._leave(lane, turn)
                 turn.set_exception(error())
 

@@ -97,6 +97,23 @@ async def test_a_cancelled_wait_takes_no_slot_along(moment: str) -> None:
         await slots.take("c")
 
 
+async def test_a_wait_cancelled_in_the_same_moment_is_passed_over() -> None:
+    """Many runs are cancelled at once while slots come free: the slot goes to one who still wants it."""
+    slots = Slots(lambda: 1)
+    await slots.take("a")
+    taken, [gone, refused, stays] = await _queue(slots, "b", "c", "d")
+    gone.cancel()
+    slots.give("a")
+    await asyncio.gather(gone, return_exceptions=True)
+    assert (taken, slots.under_way) == (["c"], 1)
+
+    stays.cancel()
+    slots.refuse(lambda: RuntimeError("down"))
+    await asyncio.gather(refused, stays, return_exceptions=True)
+    slots.give("c")
+    assert (slots.under_way, slots.waiting) == (0, 0)
+
+
 async def test_waits_can_be_ended_but_for_the_first() -> None:
     """Those who would go first, lanes taking turns, may keep their places."""
     slots = Slots(lambda: 0)
