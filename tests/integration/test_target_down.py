@@ -131,8 +131,7 @@ async def test_cancelled_runs_leave_the_connection_as_wide_as_it_was(
     crm.turn(latency_ms=300)
     queued = await _start(service, "tasks", [{"id": account} for account in accounts])
     await asyncio.sleep(0.2)
-    for run in queued:
-        await service.runs.cancel_if_open(run)
+    await asyncio.gather(*(service.runs.cancel_if_open(run) for run in queued))
     crm.turn(latency_ms=0)
 
     again = await _start(service, "tasks", [{"id": account} for account in accounts])
