@@ -16,7 +16,7 @@ from pathlib import Path
 
 from bench._figures import BARE_LOOP, Figure, from_json, ratio_text
 
-_WIDTH, _BAR, _GAP, _LEFT, _RIGHT, _TOP = 860, 22, 12, 330, 120, 64
+_WIDTH, _BAR, _GAP, _LEFT, _RIGHT, _TOP = 960, 22, 12, 430, 120, 64
 _OURS, _LIMIT, _OTHER, _INK = "#1f6f6b", "#b9a44c", "#9aa3a8", "#22282b"
 
 Bar = tuple[str, float, str, str]
