@@ -456,3 +456,16 @@ async def test_a_host_without_anybody_behind_it_is_left_alone(base: str) -> None
     assert hosts.of(base + "/another/path?x=1").report().state == "open"
     assert hosts.of("http://127.0.0.1:9/").report().state == "closed"
     await outbound.aclose()
+
+
+async def test_what_the_policy_refuses_says_nothing_about_the_host() -> None:
+    """An address that may not be reached is refused each time, by name; it never looks like a system that is down."""
+    outbound = Outbound(OutboundPolicy())
+    hosts = HostLines(outbound)
+    handler = HttpHandler(outbound, TokenCache(outbound), hosts)
+    for _ in range(15):
+        refused = await failure_of(handler, _get("http://127.0.0.1:1/"))
+        assert word(refused) == "authorization"
+
+    assert hosts.of("http://127.0.0.1:1/").report().state == "closed"
+    await outbound.aclose()

@@ -238,3 +238,14 @@ async def test_recovery_is_known_once_the_description_is(handler: OpenApiHandler
         await handler.verify(add, context())
     assert caught.value.failure.outcome_unknown
     assert [handler.recovery(each) for each in (get, add, order)] == ["repeat", "ask", "repeat"]
+
+
+async def test_without_its_description_an_act_stays_in_doubt(handler: OpenApiHandler) -> None:
+    """After a crash the system is often down: that its description cannot be read does not say nothing was done."""
+    arguments = {"document": {"endpoint": "http://127.0.0.1:9/openapi.json"}, "operationId": "addPet"}
+
+    with pytest.raises(TaskFailure) as raised:
+        await handler.verify(command("openapi", arguments), context())
+
+    assert raised.value.failure.outcome_unknown
+    assert "cannot be reached" in (raised.value.failure.detail or "")

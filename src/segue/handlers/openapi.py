@@ -30,7 +30,7 @@ from segue.connectors import (
 from segue.governance import Redactor
 from segue.handlers.acting import act_with_secrets
 from segue.handlers.http import endpoint_of, masked_answer
-from segue.types import NOT_DONE, EffectContext, Perform, Recovery, fail
+from segue.types import NOT_DONE, EffectContext, Perform, Recovery, TaskFailure, fail
 
 _DOCUMENTS_MAX: Final = 64
 _FRESH_MS: Final = 300_000
@@ -85,11 +85,16 @@ class OpenApiHandler:
         """Answer `NOT_DONE` for what may simply be done again.
 
         Raises:
-            TaskFailure: With `outcome_unknown`, for an operation that may have acted and cannot be looked up.
+            TaskFailure: With `outcome_unknown`, for an operation that may have acted and cannot be looked up, or
+                whose description cannot be fetched now.
         """
 
         async def look(arguments: dict[str, Any], redactor: Redactor) -> Any:
-            operations = await self._operations(arguments.get("document"), redactor)
+            try:
+                operations = await self._operations(arguments.get("document"), redactor)
+            except TaskFailure as failed:
+                # Not to know the operation is not to know whether it was performed.
+                raise TaskFailure(msgspec.structs.replace(failed.failure, outcome_unknown=True)) from None
             operation = operations.get(str(arguments.get("operationId")))
             if _is_repeatable(operation):
                 return NOT_DONE
