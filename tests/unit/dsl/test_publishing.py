@@ -88,13 +88,16 @@ STEP = """\
 
 
 def test_five_hundred_tasks_are_published_while_nobody_notices() -> None:
-    """The editor checks at every pause in typing. The bound is wide: shared machines are slow at times."""
+    """The editor checks at every pause in typing. Reading the same text in the same run is the yardstick."""
     text = document_of("".join(STEP.format(n=n) for n in range(500)))
-    started = time.perf_counter()
-    plan = compile_plan(read_document(text))
-    elapsed_s = time.perf_counter() - started
+    started = time.process_time()
+    document = read_document(text)
+    read_s = time.process_time() - started
+    plan = compile_plan(document)
+    compiled_s = time.process_time() - started - read_s
     assert len(plan.nodes) == 501
-    assert elapsed_s < 2.0
+    # About 8 on a quiet machine; the bound catches what grows with the square of the document.
+    assert compiled_s < 40 * read_s
 
 
 def test_nesting_is_bounded_by_depth_and_not_by_luck() -> None:
