@@ -345,3 +345,27 @@ def test_the_command_line_of_a_served_folder(
     assert "give-up" in cli("exceptions", "list", "--state", "all").out
     assert cli("effects", "list", "--json").json["items"] == []
     assert json.loads(cli("exceptions", "list", "--state", "closed", "--json").out)["items"]
+
+
+def test_what_waits_for_a_person_survives_kill_9(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next server shows the same inbox, and a decision goes on from there."""
+    cli = Cli(capsys)
+    data = tmp_path / "data"
+    monkeypatch.setenv("SEGUE_DATA", str(data))
+    (tmp_path / "calls.yaml").write_text(HTTP)
+    assert cli("publish", tmp_path / "calls.yaml").code == 0
+    with serving(data, "--allow-loopback") as process:
+        run = cli("runs", "start", "demo/calls", "--input", "7").out.strip()
+        wait_until(lambda: cli("exceptions", "list", "--json").json["items"])
+        before = cli("exceptions", "list", "--json").json
+        process.kill()
+        process.wait()
+    with serving(data, "--allow-loopback"):
+        assert cli("exceptions", "list", "--json").json == before
+        number = str(before["items"][0]["id"])
+        assert cli("exceptions", "retry", number, "--reason", "perhaps it is up").code == 0
+        wait_until(lambda: cli("exceptions", "list", "--run", run, "--state", "all", "--json").json["items"][1:])
+        opened = cli("exceptions", "list", "--json").json["items"]
+        assert [e["id"] for e in opened] != [e["id"] for e in before["items"]], "it failed again, and says so anew"
