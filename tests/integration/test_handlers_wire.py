@@ -173,11 +173,11 @@ async def test_requests_beyond_the_limit_wait_outside_their_own_time(outbound: O
             await reader.readuntil(b"\r\n\r\n")
             under_way += 1
             most = max(most, under_way)
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.05)
             under_way -= 1
             writer.write(HELLO)
 
-    narrow = Outbound(OPEN, OutboundLimits(max_connections=3, total_ms=200))
+    narrow = Outbound(OPEN, OutboundLimits(max_connections=3, total_ms=700))
     async with _server(serve) as port:
         url = f"http://127.0.0.1:{port}/"
         answers = await asyncio.gather(*(narrow.send("GET", url) for _ in range(60)))
