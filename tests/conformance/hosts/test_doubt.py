@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 from tests.conformance.hosts.building import Recorder, act, eventually, never, soon, workflow
 from tests.conformance.hosts.factories import World
 from tests.conformance.hosts.test_attempts import retried
 
 from segue.types import EffectContext, Perform, Recovery, fail
 
-# Strict: whoever mends the performer takes the mark away.
-NOT_YET = "the embedded host settles such an act as failed, so a retry performs it again"
 ONE = workflow("one", retried("again", act("a")))
 
 
@@ -36,7 +33,6 @@ async def _closed(world: World, host: Any, run_id: str) -> Any:
     return await soon(host.wait_closed(run_id))
 
 
-@pytest.mark.xfail(reason=NOT_YET, strict=True)
 async def test_a_look_up_that_fails_leaves_the_act_in_doubt(world: World) -> None:
     """A system is often down when its caller comes back from a crash: silence does not say that nothing happened."""
     before = Recorder(never(), recovery="ask")
@@ -53,7 +49,6 @@ async def test_a_look_up_that_fails_leaves_the_act_in_doubt(world: World) -> Non
     assert outcome.failure.outcome_unknown
 
 
-@pytest.mark.xfail(reason=NOT_YET, strict=True)
 async def test_a_handler_that_breaks_leaves_its_act_in_doubt(world: World) -> None:
     """An error in our own code may come after the request was sent: it must not be sent again."""
 

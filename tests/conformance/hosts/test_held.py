@@ -301,6 +301,19 @@ class TestUnknownOutcomes:
         (incident,) = await inbox(host)
         assert (incident.kind, incident.state, incident.effect) == ("unknown", "open", "over:1")
 
+    async def test_a_crash_that_a_document_catches_leaves_the_question(self, world: World) -> None:
+        """The run goes its way; whether the act happened must still be found out."""
+        plan = workflow("caught", guarded("t", act("a")))
+        host = await world.open({"echo": Recorder(never(), recovery="ask")}, plan)
+        run_id = await host.start(plan.digest, "kept", run_id="caught")
+        await eventually(lambda: host.health().acts == 1)
+        await asyncio.sleep(0.01)
+        await world.crash()
+        host = await world.open({"echo": Recorder(recovery="ask")}, plan)
+        assert (await soon(host.wait_closed(run_id))).output == "kept"
+        (incident,) = await inbox(host)
+        assert (incident.kind, incident.state, incident.effect) == ("unknown", "open", "caught:2")
+
     async def test_an_act_that_can_be_looked_up_closes_its_own_question(self, holding: World) -> None:
         """Started again while it was under way: nobody knew for a moment, then the system was asked."""
         echo = Recorder(never(), recovery="verify", happened={"known:1": "receipt"})

@@ -13,6 +13,8 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+import msgspec
+
 from segue.hosts.contracts import HostSettings
 from segue.hosts.embedded.engine import Engine
 from segue.hosts.embedded.incidents import stopped
@@ -203,16 +205,28 @@ class Performer:
             # Otherwise the host closes: no outcome is recorded, and the next start recovers the act.
             raise
         except TaskFailure as error:
-            self._settle(act, "unknown" if error.failure.outcome_unknown else "failed")
-            self._answer(act, error.failure)
-            self._tell_unknown(act, error.failure)
+            # Before its handler was called only a look-up can have failed, which says nothing about the act.
+            self._failed(act, error.failure, in_doubt=not act.begun and self._is_in_doubt(act))
         except Exception as error:
-            self._settle(act, "failed")
-            self._answer(act, _unexpected(command, error))
+            # An error in a handler may come after the request was sent.
+            self._failed(act, _unexpected(command, error), in_doubt=act.intended or self._is_in_doubt(act))
         else:
             self._settle(act, "done", output)
             run.acts.pop(command.id, None)
             self._engine.answer(run, command.id, output)
+
+    def _is_in_doubt(self, act: Act) -> bool:
+        """An earlier attempt at the act, or this one before a crash, may have happened."""
+        earlier = act.run.efforts.get(act.command.effect)
+        return act.intended or (earlier is not None and earlier.state in ("intent", "unknown"))
+
+    def _failed(self, act: Act, reason: Failure, *, in_doubt: bool) -> None:
+        """The act failed; where nobody knows whether it happened, the failure says so."""
+        if in_doubt:
+            reason = msgspec.structs.replace(reason, outcome_unknown=True)
+        self._settle(act, "unknown" if reason.outcome_unknown else "failed")
+        self._answer(act, reason)
+        self._tell_unknown(act, reason)
 
     async def _repeat(self, act: Act) -> Any:
         act.begun = True
@@ -242,8 +256,8 @@ class Performer:
                 connection=_connection(command),
             )
             act.intended = True
-            run.efforts[command.effect] = Effort("intent")
             await self._engine.wait_committed()
+        run.efforts[command.effect] = Effort("intent")
         act.begun = True
         return await act.handler.perform(command, context)
 
@@ -279,7 +293,7 @@ class Performer:
     def _tell_unknown(self, act: Act, reason: Failure) -> None:
         """An act of the ledger may have happened; who looks after the run is told, unless its task says so."""
         effort = act.run.efforts.get(act.command.effect)
-        if reason.outcome_unknown and act.begun and effort is not None and effort.state == "unknown":
+        if reason.outcome_unknown and act.intended and effort is not None and effort.state == "unknown":
             self._engine.incidents.unknown(act.run, act.command, reason)
 
     def _answer(self, act: Act, reason: Failure) -> None:
