@@ -40,7 +40,7 @@ async def test_a_schedule_starts_what_it_says(case: dict[str, Any], world: Embed
             if entry["after_s"] == second:
                 envelope = {"specversion": "1.0", "id": f"event-{number}", "source": "/case"}
                 await host.publish({**envelope, **entry["event"]})
-        await asyncio.sleep(0.005)
+        await asyncio.sleep(0.02)
         await world.advance(1000)
 
     found = (await host.runs()).items[::-1]
