@@ -197,7 +197,9 @@ class Performer:
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if act.cancelled:
-                self._settle(act, "unknown" if act.begun else "failed")
+                # After a crash it may have happened before, even where it was stopped at the look-up.
+                in_doubt = act.begun or (act.recovering and act.intended)
+                self._settle(act, "unknown" if in_doubt else "failed")
                 self._tell_unknown(act, stopped(command.pointer))
             elif task is not None and not task.cancelling():
                 self._settle(act, "unknown")
