@@ -145,18 +145,3 @@ async def test_cancelled_runs_leave_the_connection_as_wide_as_it_was(
     circuit = (await service.connections.get("crm")).circuit
     assert circuit is not None
     assert (circuit.state, circuit.under_way, circuit.waiting) == ("closed", 0, 0)
-
-
-@pytest.mark.xfail(reason="the host has one limit of acts for all connections, in the order they came", strict=True)
-@pytest.mark.parametrize("acts_max", [40])
-async def test_a_target_that_hangs_takes_no_acts_from_others(service: Service, company: PracticeCompany) -> None:
-    """Before it times out for the first time nothing speaks against it, and meanwhile others must go on too."""
-    accounts = _records(company, "crm", f"SELECT account_id FROM accounts LIMIT {QUEUED}")
-    clients = _records(company, "billing", f"SELECT client_no FROM clients LIMIT {OTHERS}")
-    company.systems["crm"].turn(latency_ms=60_000)
-    await _start(service, "tasks", [{"id": account} for account in accounts])
-
-    others = await _start(service, "clients", [{"no": client} for client in clients])
-
-    async with asyncio.timeout(5):
-        assert await _statuses(service, others) == {"completed"}
