@@ -181,9 +181,9 @@ class ArmsTimersTwice(Engine):
 class TakesEveryAnswer(Engine):
     """Records answers that nobody waits for any more."""
 
-    def _answer(self, live: Any, command: Perform, answer: Any) -> None:
+    def _answer(self, live: Any, command: Perform, answer: Any, *, looked: bool = False) -> None:
         live.state.open.setdefault(command.id, command)
-        super()._answer(live, command, answer)
+        super()._answer(live, command, answer, looked=looked)
 
 
 @pytest.mark.parametrize(

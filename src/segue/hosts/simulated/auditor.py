@@ -203,6 +203,7 @@ class Auditor:
         effects: Effects that an outside system holds, by effect key.
         doubts: Effect keys under which an act was asked for whose end is not known yet; until then it must be
             looked up, or a person asked, before it is asked for again.
+        silent: Acts whose look-up failed; that they failed then says nothing about what happened.
         mistakes: How often a person said of an effect that it did not happen, though it did.
     """
 
@@ -215,6 +216,7 @@ class Auditor:
         self.effects: dict[str, list[tuple[str, int]]] = {}
         self.doubts: dict[str, int] = {}
         self.mistakes: dict[str, int] = {}
+        self.silent: set[tuple[str, int]] = set()
         self.events = 0
         self.held = 0
         self.interventions = 0
@@ -267,6 +269,7 @@ class Auditor:
             )
             effect = self.key(run_id, event.id)
             is_known = isinstance(event, AttemptFailed) and not event.failure.outcome_unknown
+            is_known = is_known and (run_id, event.id) not in self.silent
             if is_known and self.doubts.get(effect) == event.id:
                 del self.doubts[effect]
             if isinstance(event, AttemptSucceeded):
@@ -314,6 +317,10 @@ class Auditor:
     def cleared(self, key: str) -> None:
         """A system or a person says that an act did not happen."""
         self.doubts.pop(key, None)
+
+    def unanswered(self, run_id: str, command_id: int) -> None:
+        """A system that was asked about an act did not answer."""
+        self.silent.add((run_id, command_id))
 
     def mistake(self, key: str) -> None:
         """A person says so although it did."""

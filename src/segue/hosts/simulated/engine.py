@@ -216,7 +216,7 @@ class Engine:
                 live.id,
                 command,
                 _key(live, command),
-                lambda answer: self._answer(live, command, answer),
+                lambda answer: self._answer(live, command, answer, looked=True),
                 lambda: self._intend(live, command),
             )
 
@@ -240,12 +240,19 @@ class Engine:
         key = _key(live, command)
         self._performer.perform(live.id, command, key, recovering, lambda answer: self._answer(live, command, answer))
 
-    def _answer(self, live: Live, command: Perform, answer: Any) -> None:
-        """An answer came; a second one, or one that nobody waits for any more, is dropped."""
+    def _answer(self, live: Live, command: Perform, answer: Any, *, looked: bool = False) -> None:
+        """An answer came; a second one, or one that nobody waits for any more, is dropped.
+
+        Args:
+            looked: It is that of a look-up; when that fails, the act is in doubt as before.
+        """
         if not self.alive or command.id not in live.state.open:
             return
         event = _event_of(answer, command.id, self._time.wall())
-        outcome = self._settle(live, command, _ending(event))
+        effort = _ending(event)
+        if looked and effort.state == "failed":
+            effort = Effort("unknown")
+        outcome = self._settle(live, command, effort)
         self._apply(live, event, outcome=outcome)
         self._leave(live, command)
 

@@ -75,6 +75,11 @@ class Outside:
         """Look it up by its key."""
 
         def look() -> None:
+            if self._rng.random() < self.faults.act_fails:
+                self._log(f"verified {run_id} {command.name} id={command.id}: no answer")
+                self._auditor.unanswered(run_id, command.id)
+                reply(failure("communication", "the system cannot be asked now", status=503))
+                return
             self._log(f"verified {run_id} {command.name} id={command.id}: {key in self._by_key}")
             self._tell(key, reply, absent, is_known=key in self._by_key)
 
