@@ -41,14 +41,28 @@ from segue.types.failures import (
     fail,
     failure,
 )
+from segue.types.identities import (
+    DEFAULT_WORKSPACE,
+    LOCAL_OWNER,
+    SYSTEM,
+    AuditSink,
+    Identity,
+    IdentityKind,
+    acting,
+    acting_as,
+)
 from segue.types.secrets import SecretText
 
 __all__ = [
     "CLOSED",
+    "DEFAULT_WORKSPACE",
     "ERROR_BASE",
+    "LOCAL_OWNER",
     "NOT_DONE",
+    "SYSTEM",
     "AttemptFailed",
     "AttemptSucceeded",
+    "AuditSink",
     "AwaitMessages",
     "Cancel",
     "Command",
@@ -60,6 +74,8 @@ __all__ = [
     "FailureReleased",
     "FailureWord",
     "Handler",
+    "Identity",
+    "IdentityKind",
     "Json",
     "MessageConsumed",
     "Perform",
@@ -76,6 +92,8 @@ __all__ = [
     "TaskRestarted",
     "TaskSkipped",
     "TimerFired",
+    "acting",
+    "acting_as",
     "canonical_type",
     "fail",
     "failure",

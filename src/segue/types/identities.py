@@ -1,0 +1,103 @@
+"""Who acts: people, service accounts, agents, workflows and connections, and who is acting now.
+
+The edge sets the acting identity (`acting_as`): the API from a token or a session, the command line and an embedding
+program as the local owner. Whatever is called below reads it (`acting`), so no use case has to be told who asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Final, Literal, Protocol
+
+import msgspec
+
+IdentityKind = Literal["person", "service", "agent", "workflow", "connection", "system"]
+
+DEFAULT_WORKSPACE: Final = "default"
+
+
+class Identity(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody or something that acts.
+
+    Attributes:
+        kind: `person`; `service` (an account of a program); `agent`, `workflow`, `connection` (ours); `system`.
+        id: Unique within its kind; never changes.
+        display: How lists and records name it.
+        roles: What policies grant by.
+        groups: Teams; assignment and policies use them.
+        workspace: Where it acts. An identity acts in one workspace at a time.
+        limits: Up to where it decides by itself, by name, such as `{"amount": 5000}`. A name that is absent does not
+            limit; whoever has no limit for something and needs one says so in a policy.
+        scopes: Actions that the credential in use is restricted to; None where it is not. Never widens the roles.
+        acts_for: On whose behalf it acts; it may do what both may.
+    """
+
+    kind: IdentityKind
+    id: str
+    display: str = ""
+    roles: frozenset[str] = frozenset()
+    groups: frozenset[str] = frozenset()
+    workspace: str = DEFAULT_WORKSPACE
+    limits: dict[str, float] = {}
+    scopes: frozenset[str] | None = None
+    acts_for: Identity | None = None
+
+    @property
+    def name(self) -> str:
+        """`kind:id`, as records write it."""
+        return f"{self.kind}:{self.id}"
+
+
+LOCAL_OWNER: Final = Identity(kind="person", id="owner", display="Owner", roles=frozenset({"owner"}))
+"""Whoever holds the data folder itself: the bootstrap token, the command line on the folder, an embedding program."""
+
+SYSTEM: Final = Identity(kind="system", id="segue", display="Segue", roles=frozenset({"system"}))
+"""Segue itself: what it does by the clock and not because somebody asked."""
+
+_acting: ContextVar[Identity | None] = ContextVar("segue_acting", default=None)
+
+
+def acting() -> Identity | None:
+    """Who acts in the current context; None where no edge has said."""
+    return _acting.get()
+
+
+@contextmanager
+def acting_as(identity: Identity | None) -> Iterator[None]:
+    """Let what is called inside the block act as this identity; tasks that it starts inherit it."""
+    before = _acting.set(identity)
+    try:
+        yield
+    finally:
+        _acting.reset(before)
+
+
+class AuditSink(Protocol):
+    """Takes a record of what was asked and answered. Called on the event loop; must not block and must not raise."""
+
+    def record(
+        self,
+        *,
+        principal: str,
+        action: str,
+        resource: str,
+        verdict: str,
+        reason: str,
+        at: int,
+        workspace: str = DEFAULT_WORKSPACE,
+        data: dict[str, Any] | None = None,
+    ) -> None:
+        """Note it.
+
+        Args:
+            principal: `kind:id` of who asked.
+            action: What for, such as `run.start`.
+            resource: On what, such as `workflow:sales/renewal`.
+            verdict: `allow`, `deny`, `needs-approval`, or what became of an act of administration.
+            reason: Rules that decided and the policy version, or the reason a person gave. Never a secret.
+            at: Milliseconds since the Unix epoch, UTC.
+            data: Further facts, as JSON.
+        """
+        ...
