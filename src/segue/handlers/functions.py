@@ -127,6 +127,22 @@ class FunctionHandler:
             return await self._with_secrets(function, arguments, context)
         return await self._call(function, arguments, context)
 
+    def perform_now(self, command: Perform, context: EffectContext) -> Any:
+        """Call an `inline` function at once; `NotImplemented` for any other, and where a secret must be read."""
+        function = self._functions.get(command.arguments.get("name", ""))
+        if function is None or not function.inline or function.is_async:
+            return NotImplemented
+        arguments = command.arguments.get("arguments") or {}
+        if mentions_secret(arguments):
+            return NotImplemented
+        named = _named(function, arguments, context)
+        try:
+            return _result(function, function.run(**named))
+        except TaskFailure:
+            raise
+        except Exception as error:
+            raise TaskFailure(_broken(function, error)) from None
+
     def recovery(self, command: Perform) -> Recovery:
         """As declared at registration."""
         function = self._functions.get(command.arguments.get("name", ""))
@@ -152,9 +168,7 @@ class FunctionHandler:
             raise TaskFailure(redactor.mask_failure(failed.failure)) from None
 
     async def _call(self, function: Function, arguments: Any, context: EffectContext) -> Any:
-        named = _bound(function, arguments)
-        if function.context_name is not None:
-            named[function.context_name] = context
+        named = _named(function, arguments, context)
         try:
             if function.is_async:
                 result = await function.run(**named)
@@ -164,8 +178,7 @@ class FunctionHandler:
                 result = await asyncio.get_running_loop().run_in_executor(
                     self._threads, lambda: function.run(**named)
                 )
-            # JSON values need no conversion when the function promises one of the plain types.
-            return result if function.plain_result and type(result) in _PLAIN else _json(result)
+            return _result(function, result)
         except TaskFailure:
             raise
         except Exception as error:
@@ -175,8 +188,19 @@ class FunctionHandler:
 _PLAIN: Final = frozenset({str, int, float, bool, type(None)})
 
 
-def _json(result: Any) -> Any:
+def _result(function: Function, result: Any) -> Any:
+    # JSON values need no conversion when the function promises one of the plain types.
+    if function.plain_result and type(result) in _PLAIN:
+        return result
     return msgspec.to_builtins(result, str_keys=True)
+
+
+def _named(function: Function, arguments: Any, context: EffectContext) -> dict[str, Any]:
+    """What the function is called with."""
+    named = _bound(function, arguments)
+    if function.context_name is not None:
+        named[function.context_name] = context
+    return named
 
 
 def _broken(function: Function, error: Exception) -> Failure:

@@ -10,10 +10,10 @@ from enum import Enum
 from typing import Any
 
 import pytest
-from tests.integration.handlers_support import command, failure_of, perform, word
+from tests.integration.handlers_support import command, context, failure_of, perform, word
 
 from segue.handlers import FunctionHandler, FunctionRegistry
-from segue.types import EffectContext, SecretText, fail
+from segue.types import EffectContext, SecretText, TaskFailure, fail
 
 
 class Grade(Enum):
@@ -257,3 +257,46 @@ async def test_cancelling_reaches_an_async_function() -> None:
     await asyncio.gather(task, return_exceptions=True)
 
     assert stopped.is_set()
+
+
+def _at_once(handler: FunctionHandler, arguments: dict[str, Any]) -> Any:
+    return handler.perform_now(command("function", arguments), context())
+
+
+def test_an_inline_function_is_called_without_a_task() -> None:
+    """A task costs more than the whole rest of such an act, so a host may ask for the answer at once."""
+    handler = _handler(lambda a: {"twice": 2 * a}, inline=True)
+
+    assert _at_once(handler, _call(a=4)) == {"twice": 8}
+
+
+async def _later() -> int:
+    return 1
+
+
+@pytest.mark.parametrize(
+    ("fn", "options", "arguments"),
+    [
+        (lambda: 1, {}, {}),
+        (_later, {"inline": True}, {}),
+        (lambda a: a, {"inline": True}, {"a": [{"key": SecretText((("token", ""),))}]}),
+    ],
+    ids=["plain", "async", "secret"],
+)
+def test_what_must_wait_asks_for_a_task(fn: Any, options: dict[str, Any], arguments: dict[str, Any]) -> None:
+    """A thread, an await or a look at the secrets would stop every other run if it were done at once."""
+    assert _at_once(_handler(fn, **options), _call(**arguments)) is NotImplemented
+
+
+def test_a_failure_at_once_is_the_failure_of_the_act() -> None:
+    """Documents catch failures by their type: how a function is called must not change it."""
+
+    def broken() -> None:
+        raise LookupError("no such thing")
+
+    with pytest.raises(TaskFailure) as caught:
+        _at_once(_handler(broken, inline=True), _call())
+    assert caught.value.failure.detail == "The function 'act' raised LookupError: no such thing"
+    with pytest.raises(TaskFailure) as caught:
+        _at_once(_handler(lambda: NotImplemented, inline=True), _call())
+    assert "NotImplemented" in (caught.value.failure.detail or "")
