@@ -122,6 +122,30 @@ async def test_starts_with_one_key_at_the_same_time_start_one_run(service: Servi
     assert sum(created for _, created in answers) == 1
 
 
+@pytest.mark.parametrize(
+    ("tasks", "status"),
+    [
+        ("- one: {run: {shell: {command: sleep 5}}}", "running"),
+        ("- one: {listen: {to: {one: {with: {type: order.paid}}}}}", "waiting"),
+        ("- one: {set: {a: 1}}", "completed"),
+    ],
+)
+async def test_a_start_answers_with_the_run_as_it_stands_on_disk(tmp_path: Path, tasks: str, status: str) -> None:
+    """The answer is made without reading the run back, so it must not differ from what is read back."""
+    async with open_service(tmp_path, Settings(allow_processes=True)) as service:
+        await service.workflows.publish(document(tasks))
+        told, _ = await service.runs.start("demo/flow", input={"a": 1}, cause={"kind": "person"})
+
+        assert told == await service.runs.summary(told.id)
+        assert told.status == status
+
+
+async def test_waiting_for_a_run_that_is_none_is_refused(service: Service) -> None:
+    """A mistyped id must not look like a run that takes long."""
+    assert (await refusal(service.runs.outcome("none"))).kind == "run-unknown"
+    assert (await refusal(service.runs.wait("none"))).kind == "run-unknown"
+
+
 async def test_a_run_waits_for_its_event_and_takes_it_once(service: Service) -> None:
     """The whole story of an event."""
     await service.workflows.publish(WAITS)

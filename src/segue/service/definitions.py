@@ -132,6 +132,7 @@ class Definitions:
         self._allow_remote_functions = allow_remote_functions
         self._published: dict[str, tuple[Definition, Pins]] = {}
         self._names: dict[tuple[str, str], list[Definition]] = {}
+        self._latest: dict[tuple[str, str], Definition] = {}
         self._publishing = asyncio.Lock()
         self._plans: OrderedDict[str, Plan] = OrderedDict()
 
@@ -231,9 +232,9 @@ class Definitions:
 
     def find(self, namespace: str, name: str, version: str) -> Definition | None:
         """The definition of this name and version; None where there is none. See `versions.latest`."""
-        found = self._names.get((namespace, name), [])
         if version == "latest":
-            return latest(found) if found else None
+            return self._latest.get((namespace, name))
+        found = self._names.get((namespace, name), [])
         return next((definition for definition in found if definition.version == version), None)
 
     def names(self) -> list[tuple[str, str]]:
@@ -255,7 +256,10 @@ class Definitions:
 
     def _remember(self, definition: Definition, pins: Pins) -> None:
         self._published[definition.digest] = (definition, pins)
-        self._names.setdefault((definition.namespace, definition.name), []).append(definition)
+        name = (definition.namespace, definition.name)
+        versions = self._names.setdefault(name, [])
+        versions.append(definition)
+        self._latest[name] = latest(versions)
 
     def _keep(self, plan: Plan) -> Plan:
         self._plans[plan.digest] = plan

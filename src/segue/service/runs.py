@@ -219,8 +219,7 @@ class Runs:
         Raises:
             ServiceError: `run-unknown` or `server-needed`.
         """
-        await self._record(run_id)
-        await self._driving().wait_closed(run_id)
+        await self.outcome(run_id)
         return summary_of(await self._record(run_id))
 
     async def summary(self, run_id: str) -> RunSummary:
@@ -262,8 +261,13 @@ class Runs:
         Raises:
             ServiceError: `run-unknown` or `server-needed`.
         """
-        await self._record(run_id)
-        outcome = await self._driving().wait_closed(run_id)
+        host = self._driving()
+        from segue.hosts import UnknownRun
+
+        try:
+            outcome = await host.wait_closed(run_id)
+        except UnknownRun:
+            raise _unknown(run_id) from None
         return outcome.status, outcome.output, outcome.failure
 
     async def follow(self, run_id: str) -> AsyncGenerator[dict[str, Any], None]:
@@ -341,10 +345,10 @@ class Runs:
         definition = self._workflows.find(*parse_workflow(workflow), version)
         require_input(self._definitions.plan(definition.digest), given)
         try:
-            run_id = await host.start(definition.digest, given, run_id=run_id, cause=cause)
+            begun = await host.begin(definition.digest, given, run_id=run_id, cause=cause)
         except ValueError as error:
             raise ServiceError("input-refused", f"{error}.") from None
-        return summary_of(await self._record(run_id))
+        return summary_of(begun)
 
     async def _require_same(self, known: RunRecord, workflow: str, version: str, given: Any) -> None:
         """Refuse a key that was used for something else."""
@@ -357,7 +361,7 @@ class Runs:
     async def _record(self, run_id: str) -> RunRecord:
         record = await self._store.run(run_id)
         if record is None:
-            raise ServiceError("run-unknown", f"There is no run {run_id!r}.")
+            raise _unknown(run_id)
         return record
 
     async def _events(self, record: RunRecord, offset: int = 0, limit: int | None = None) -> list[Event]:
@@ -437,6 +441,10 @@ def ms_of(moment: datetime | None) -> int | None:
     if moment is None:
         return None
     return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+def _unknown(run_id: str) -> ServiceError:
+    return ServiceError("run-unknown", f"There is no run {run_id!r}.")
 
 
 def place_of(after: str | None) -> int | None:

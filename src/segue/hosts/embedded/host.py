@@ -194,7 +194,13 @@ class EmbeddedHost:
     async def start(
         self, digest: str, input: Any = None, *, run_id: str | None = None, cause: Mapping[str, Any] | None = None
     ) -> str:
-        """Start a run; returns its id when the start is on disk.
+        """Start a run; returns its id when the start is on disk. See `begin`."""
+        return (await self.begin(digest, input, run_id=run_id, cause=cause)).id
+
+    async def begin(
+        self, digest: str, input: Any = None, *, run_id: str | None = None, cause: Mapping[str, Any] | None = None
+    ) -> RunRecord:
+        """Start a run; returns it when the start is on disk: a new run as its start left it, any other as it is now.
 
         Args:
             run_id: The caller's own id for it: starting it twice starts it once. Letters, digits and `._:@-`.
@@ -215,10 +221,16 @@ class EmbeddedHost:
         else:
             _check_run_id(run_id)
             if await self._exists(run_id):
-                return run_id
-        self._engine.begin(plan, run_id, digest=digest, input=settled, cause=because)
+                return await self._recorded(run_id)
+        begun = self._engine.begin(plan, run_id, digest=digest, input=settled, cause=because).begun()
         await self.store.commit.wait_durable()
-        return run_id
+        return begun or await self._recorded(run_id)
+
+    async def _recorded(self, run_id: str) -> RunRecord:
+        record = await self.store.run(run_id)
+        if record is None:
+            raise UnknownRun(f"run {run_id!r} was removed while it was looked up")
+        return record
 
     async def start_many(
         self, digest: str, inputs: Iterable[Any], *, cause: Mapping[str, Any] | None = None

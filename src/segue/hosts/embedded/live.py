@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from segue.core import Plan, RunState
+from segue.store import RunRecord
 from segue.types import RunStatus
 
 if TYPE_CHECKING:
@@ -107,3 +108,31 @@ class LiveRun:
         self.parking = False
         self.woken_at = 0
         self.gone = False
+
+    def begun(self) -> RunRecord | None:
+        """Its row as the first event leaves it, which spares reading it back; None where it is over already.
+
+        Call it before anything else can happen to the run.
+        """
+        if self.gone or self.state.ended is not None:
+            return None
+        plan = self.plan
+        return RunRecord(
+            seq=self.seq,
+            id=self.id,
+            digest=self.digest,
+            namespace=plan.namespace,
+            name=plan.name,
+            version=plan.version,
+            status=self.status,
+            residence="live",
+            hidden=self.hidden,
+            started_at=self.state.started_at,
+            ended_at=None,
+            parent=self.parent,
+            parent_command=self.parent_command,
+            cause=self.cause,
+            output=None,
+            failure=None,
+            reason=None,
+        )
