@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import math
 import time
 from collections.abc import Awaitable
 from itertools import count
@@ -43,6 +44,15 @@ class VirtualClock:
         future = asyncio.get_running_loop().create_future()
         heapq.heappush(self._sleepers, (self._slept_ms + seconds * 1000, next(self._order), future))
         return future
+
+    @property
+    def next_in_ms(self) -> int | None:
+        """How long until the next sleeper wakes; None when nobody sleeps."""
+        while self._sleepers and self._sleepers[0][2].done():
+            heapq.heappop(self._sleepers)
+        if not self._sleepers:
+            return None
+        return max(0, math.ceil(self._sleepers[0][0] - self._slept_ms))
 
     async def advance(self, by_ms: int) -> None:
         """Let time pass, waking sleepers on the way."""

@@ -115,6 +115,8 @@ class HostSettings:
         handler_acts_max: The same for single handlers, by name.
         park_after_ms: A run that only waits leaves memory after this long without an event.
         park_timer_min_ms: It stays while a timer comes due sooner than this.
+        park_sweep_ms: How often it is looked for runs that may leave.
+        clock_look_ms: How long a clock that was set may stay unnoticed by timers.
         early_events_ms: How long an event is kept for waits that open later (ruling R22).
         child_depth_max: How deep workflows may start workflows that they wait for.
         drain_seconds: How long `close` waits for acts under way that must not simply be repeated.
@@ -131,6 +133,8 @@ class HostSettings:
     handler_acts_max: Mapping[str, int] = field(default_factory=dict)
     park_after_ms: int = 2_000
     park_timer_min_ms: int = 5_000
+    park_sweep_ms: int = 500
+    clock_look_ms: int = 30_000
     early_events_ms: int = 3_600_000
     child_depth_max: int = 50
     drain_seconds: float = 5.0

@@ -9,8 +9,9 @@ Open `store.py` first, then `batch.py`.
 from segue.store import codec, effects, incidents, records, runs
 from segue.store.backup import BACKUPS_NAME, Manifest, back_up, restore
 from segue.store.batch import Batch
-from segue.store.commit import GroupCommit
+from segue.store.commit import GroupCommit, Write, Written
 from segue.store.errors import BackupRefused, Conflict, DiskLow, FolderInUse, FolderNotUsable, HostError
+from segue.store.folder import new_memory
 from segue.store.records import Definition, EffectRecord, ScheduleRecord, StoredEvent
 from segue.store.retention import DAY_MS, Purged, Rules, Space, count_due, purge, space, workflows
 from segue.store.runs import PAGE_MAX, Residence, RunFilter, RunPage, RunRecord
@@ -41,11 +42,14 @@ __all__ = [
     "Space",
     "Store",
     "StoredEvent",
+    "Write",
+    "Written",
     "back_up",
     "codec",
     "count_due",
     "effects",
     "incidents",
+    "new_memory",
     "purge",
     "records",
     "restore",

@@ -16,13 +16,67 @@ import queue
 import sqlite3
 import threading
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 from segue.store.batch import Batch
 from segue.store.errors import HostError
 
 _RETRY_SECONDS: Final = (0.05, 0.2, 0.5, 1.0, 2.0, 5.0)
 _REFUSALS: Final = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError, sqlite3.DataError)
+
+
+class Writer(Protocol):
+    """Who gives batches to the disk: a thread, or a simulated disk."""
+
+    def put(self, batch: Batch) -> None:
+        """Write this batch, and then say how that went. One at a time."""
+        ...
+
+    async def close(self) -> None:
+        """Write nothing any more."""
+        ...
+
+
+Write = Callable[[Batch], None]
+Written = Callable[[Batch, Exception | None], None]
+MakeWriter = Callable[[Write, Written], Writer]
+"""Of what writes a batch, and of what is told on the event loop that it is on disk, or why not."""
+
+
+class WritingThread:
+    """Writes in a thread, so that the event loop never waits for the disk."""
+
+    def __init__(self, write: Write, written: Written) -> None:
+        self._write = write
+        self._written = written
+        self._loop = asyncio.get_running_loop()
+        self._orders: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="segue-commit", daemon=True)
+        self._thread.start()
+
+    def put(self, batch: Batch) -> None:
+        """Write this batch."""
+        self._orders.put(batch)
+
+    async def close(self) -> None:
+        """End the thread."""
+        self._orders.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    def _work(self) -> None:
+        """The thread: write, report, wait for the next batch."""
+        while (batch := self._orders.get()) is not None:
+            error: Exception | None = None
+            try:
+                self._write(batch)
+            except Exception as raised:
+                error = raised
+            try:
+                self._loop.call_soon_threadsafe(self._written, batch, error)
+                # While the thread waits for the next batch it must not keep this one, and all it refers to, alive.
+                del batch
+            except RuntimeError:
+                return  # The loop is gone; whatever was written is on disk, nothing else matters.
 
 
 class GroupCommit:
@@ -33,6 +87,7 @@ class GroupCommit:
         on_durable: Called on the event loop with each batch once it is on disk.
         fault: Testing seam: called in the thread before each write with its number, counted from 1; what it
             raises is taken as the failure of that write.
+        writer: What the batches are given to. keeps_open: `close` leaves the connection open.
     """
 
     def __init__(
@@ -41,21 +96,22 @@ class GroupCommit:
         on_durable: Callable[[Batch], None],
         *,
         fault: Callable[[int], None] | None = None,
+        writer: MakeWriter = WritingThread,
+        keeps_open: bool = False,
     ) -> None:
         self.pending = Batch()
         self.trouble: HostError | None = None
         self._connection = connection
         self._on_durable = on_durable
         self._fault = fault
+        self._keeps_open = keeps_open
         self._loop = asyncio.get_running_loop()
-        self._orders: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
         self._writing: Batch | None = None
         self._writes = 0
         self._failures = 0
         self._refused = False
         self._retry: asyncio.TimerHandle | None = None
-        self._thread = threading.Thread(target=self._work, name="segue-commit", daemon=True)
-        self._thread.start()
+        self._writer = writer(self._write, self._written)
 
     @property
     def writes(self) -> int:
@@ -71,7 +127,7 @@ class GroupCommit:
         """Send the pending batch on its way, unless one is on its way already or there is nothing to write."""
         if self._writing is None and not self.pending.is_empty:
             self._writing, self.pending = self.pending, Batch()
-            self._orders.put(self._writing)
+            self._writer.put(self._writing)
 
     async def wait_durable(self) -> None:
         """Wait until everything added so far is on disk.
@@ -102,27 +158,16 @@ class GroupCommit:
             pass  # Nothing that depends on it was released; the next start goes on from what is on disk.
         if self._retry is not None:
             self._retry.cancel()
-        self._orders.put(None)
-        await asyncio.to_thread(self._thread.join)
-        self._connection.close()
+        await self._writer.close()
+        if not self._keeps_open:
+            self._connection.close()
 
-    def _work(self) -> None:
-        """The thread: write, report, wait for the next batch."""
-        while (batch := self._orders.get()) is not None:
-            error: Exception | None = None
-            try:
-                self._writes += 1
-                if self._fault is not None:
-                    self._fault(self._writes)
-                batch.write(self._connection)
-            except Exception as raised:
-                error = raised
-            try:
-                self._loop.call_soon_threadsafe(self._written, batch, error)
-                # While the thread waits for the next batch it must not keep this one, and all it refers to, alive.
-                del batch
-            except RuntimeError:
-                return  # The loop is gone; whatever was written is on disk, nothing else matters.
+    def _write(self, batch: Batch) -> None:
+        """Called by the writer."""
+        self._writes += 1
+        if self._fault is not None:
+            self._fault(self._writes)
+        batch.write(self._connection)
 
     def _written(self, batch: Batch, error: Exception | None) -> None:
         if error is not None:
@@ -149,7 +194,7 @@ class GroupCommit:
         if not self._refused:
             delay = _RETRY_SECONDS[min(self._failures, len(_RETRY_SECONDS) - 1)]
             self._failures += 1
-            self._retry = self._loop.call_later(delay, self._orders.put, batch)
+            self._retry = self._loop.call_later(delay, self._writer.put, batch)
 
 
 def _describe(error: Exception, refused: bool) -> HostError:

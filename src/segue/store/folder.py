@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from functools import cache
 from pathlib import Path
 from typing import Final
 
+from segue.store.batch import prepare
 from segue.store.errors import FolderInUse, FolderNotUsable
 from segue.store.migrate import migrate
 
@@ -92,6 +94,22 @@ def open_writer(path: Path) -> sqlite3.Connection:
             f"{path} cannot be opened: {error}; check permissions and disk space, or restore a backup"
         ) from error
     return connection
+
+
+def new_memory() -> sqlite3.Connection:
+    """An empty data file that lives in memory, prepared for batches, for simulations."""
+    connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    connection.deserialize(_empty_file())
+    connection.execute("PRAGMA temp_store = MEMORY")
+    prepare(connection)
+    return connection
+
+
+@cache
+def _empty_file() -> bytes:
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    migrate(connection, ":memory:")
+    return connection.serialize()
 
 
 def _let_shrink(connection: sqlite3.Connection, path: Path) -> None:

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from segue.store.errors import HostError
 from segue.store.folder import open_reader
@@ -20,6 +20,18 @@ from segue.store.folder import open_reader
 Found = TypeVar("Found")
 
 _THREADS: Final = 2
+
+
+class Reading(Protocol):
+    """Who runs queries: threads, or a simulated disk."""
+
+    async def read(self, query: Callable[[sqlite3.Connection], Found]) -> Found:
+        """Run `query` with a reading connection."""
+        ...
+
+    def close(self) -> None:
+        """Run none any more."""
+        ...
 
 
 class Readers:

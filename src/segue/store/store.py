@@ -12,11 +12,11 @@ from typing import Any, TypeVar
 from segue.store import records, runs
 from segue.store.batch import Batch, prepare
 from segue.store.codec import encode, pack
-from segue.store.commit import GroupCommit
+from segue.store.commit import GroupCommit, MakeWriter
 from segue.store.errors import Conflict, FolderNotUsable
 from segue.store.folder import DATABASE_NAME, FolderLock, open_writer
 from segue.store.mark import Mark, Position, check_present, statement
-from segue.store.reading import Readers
+from segue.store.reading import Readers, Reading
 from segue.store.records import Definition, Sql
 
 Found = TypeVar("Found")
@@ -29,11 +29,13 @@ class Store:
     Open it on the event loop that will use it.
     """
 
-    def __init__(self, folder: Path, lock: FolderLock, commit: GroupCommit, readers: Readers, mark: Mark) -> None:
+    def __init__(
+        self, folder: Path, commit: GroupCommit, readers: Reading, *, lock: FolderLock | None, mark: Mark | None
+    ) -> None:
         self.folder = folder
         self.commit = commit
-        self._lock = lock
         self._readers = readers
+        self._lock = lock
         self._mark = mark
         self._marked_writes = 0
 
@@ -64,18 +66,39 @@ class Store:
         except BaseException:
             lock.release()
             raise
-        return cls(folder, lock, commit, Readers(folder / DATABASE_NAME), mark)
+        return cls(folder, commit, Readers(folder / DATABASE_NAME), lock=lock, mark=mark)
+
+    @classmethod
+    def in_memory(
+        cls,
+        connection: sqlite3.Connection,
+        readers: Reading,
+        writer: MakeWriter,
+        *,
+        on_durable: Callable[[Batch], None] = lambda batch: None,
+        fault: Callable[[int], None] | None = None,
+    ) -> Store:
+        """A store without a folder, for simulations: who reads and writes decides how well that goes.
+
+        Args:
+            connection: Of `new_memory`; stays open for the next store.
+        """
+        commit = GroupCommit(connection, on_durable, fault=fault, writer=writer, keeps_open=True)
+        return cls(Path("memory"), commit, readers, lock=None, mark=None)
 
     async def close(self) -> None:
         """Write what is pending, and let go of the folder."""
-        position = self._mark.position.next_tick()
-        self.commit.pending.statements.append(statement(position))
+        position = None
+        if self._mark is not None:
+            position = self._mark.position.next_tick()
+            self.commit.pending.statements.append(statement(position))
         # Readers first: the last connection that closes takes the WAL into the file, and a reader may not.
         self._readers.close()
         await self.commit.close()
-        if self.commit.trouble is None:
-            await self._write_mark(position)
-        self._lock.release()
+        if self._mark is not None and position is not None and self.commit.trouble is None:
+            await _write_mark(self._mark, position)
+        if self._lock is not None:
+            self._lock.release()
 
     async def tick(self) -> None:
         """Note how far the file has come, in it and beside it, so that an older copy is noticed (see `mark.py`).
@@ -83,19 +106,13 @@ class Store:
         Raises:
             HostError: The file cannot be written, or not yet.
         """
-        if self.commit.writes == self._marked_writes:
+        if self._mark is None or self.commit.writes == self._marked_writes:
             return
         position = self._mark.position = self._mark.position.next_tick()
         self.commit.pending.statements.append(statement(position))
         await self.commit.wait_durable()
         self._marked_writes = self.commit.writes
-        await self._write_mark(position)
-
-    async def _write_mark(self, position: Position) -> None:
-        try:
-            await asyncio.to_thread(self._mark.write, position)
-        except OSError:
-            pass  # The older mark stays, which is still true: the file has come at least as far.
+        await _write_mark(self._mark, position)
 
     async def read(self, query: Callable[[sqlite3.Connection], Found]) -> Found:
         """Run a query in a thread: `await store.read(lambda c: find_run(c, run_id))`.
@@ -176,6 +193,13 @@ class Store:
     async def count_runs(self, parent: int | None = None) -> dict[str, int]:
         """How many runs there are of each status; with `parent` (a `seq`), of those that this run started."""
         return await self.read(runs.count_runs if parent is None else lambda c: runs.count_started_by(c, parent))
+
+
+async def _write_mark(mark: Mark, position: Position) -> None:
+    try:
+        await asyncio.to_thread(mark.write, position)
+    except OSError:
+        pass  # The older mark stays, which is still true: the file has come at least as far.
 
 
 def _open_marked(folder: Path) -> tuple[sqlite3.Connection, Mark]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,6 +13,8 @@ from tests.conformance.hosts.building import NoSecrets, PlanBook
 from segue.core import Plan
 from segue.hosts import EmbeddedHost, HostSettings, PolicyOf, VirtualClock
 from segue.hosts.contracts import no_policy
+from segue.hosts.simulated import SimulatedHost
+from segue.hosts.simulated.storage import Storage
 from segue.types import Handler
 
 
@@ -62,10 +64,9 @@ class EmbeddedWorld:
         self._dead = False
         self._failing: set[int] = set()
 
-    async def open(self, handlers: Mapping[str, Handler], *plans: Plan) -> EmbeddedHost:
+    async def open(self, handlers: Mapping[str, Handler], *plans: Plan) -> Any:
         self._dead = False
-        self.host = await EmbeddedHost.open(
-            self.folder / "data",
+        self.host = await self._open(
             handlers=handlers,
             plans=PlanBook(*plans),
             secrets=NoSecrets(),
@@ -75,6 +76,9 @@ class EmbeddedWorld:
             fault=self._fault,
         )
         return self.host
+
+    async def _open(self, **parts: Any) -> Any:
+        return await EmbeddedHost.open(self.folder / "data", **parts)
 
     async def close(self) -> None:
         if self.host is not None:
@@ -109,4 +113,20 @@ class EmbeddedWorld:
             raise sqlite3.OperationalError("database or disk is full")
 
 
-WORLDS = {"embedded": EmbeddedWorld}
+class SimulatedWorld(EmbeddedWorld):
+    """A file in memory instead of the folder; the process can really be killed."""
+
+    def __init__(self, folder: Path, settings: HostSettings | None = None) -> None:
+        super().__init__(folder, settings)
+        self.storage = Storage()
+
+    async def _open(self, **parts: Any) -> Any:
+        return await SimulatedHost.open(storage=self.storage, by_hand=True, **parts)
+
+    async def crash(self) -> None:
+        if self.host is not None:
+            host, self.host = self.host, None
+            await host.crash()
+
+
+WORLDS: dict[str, Callable[[Path], World]] = {"embedded": EmbeddedWorld, "simulated": SimulatedWorld}

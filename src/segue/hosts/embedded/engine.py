@@ -78,10 +78,23 @@ class Engine:
     feed: Feed
     commit: GroupCommit
 
-    def __init__(self, clock: Clock, settings: HostSettings, policy: PolicyOf = no_policy) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        settings: HostSettings,
+        policy: PolicyOf = no_policy,
+        *,
+        tokens: Callable[[int], str] = token_hex,
+    ) -> None:
+        """A new engine.
+
+        Args:
+            tokens: Makes texts that nobody else has, of so many bytes.
+        """
         self.clock = clock
         self.settings = settings
         self.policy = policy
+        self._tokens = tokens
         self.runs: dict[int, LiveRun] = {}
         self.by_id: dict[str, LiveRun] = {}
         self.next_seq = 1
@@ -131,7 +144,7 @@ class Engine:
         now = self.enrol(run, starter)
         flags = () if hidden or not self._holds(plan, guarded) else ("hold",)
         runtime = plan.runtime.get("version", "")
-        self.apply(run, RunStarted(now, run_id, digest, input, token_hex(8), cause, flags, runtime))
+        self.apply(run, RunStarted(now, run_id, digest, input, self._tokens(8), cause, flags, runtime))
         return run
 
     def _holds(self, plan: Plan, guarded: bool) -> bool:
@@ -163,7 +176,7 @@ class Engine:
 
     def new_id(self) -> str:
         """An id for a run. Ids grow with time, so that their index grows at its end."""
-        return f"{self.clock.now_ms():012x}-{token_hex(6)}"
+        return f"{self.clock.now_ms():012x}-{self._tokens(6)}"
 
     def apply(self, run: LiveRun, event: Event) -> None:
         """An event happened to a run."""

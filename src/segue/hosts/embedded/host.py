@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, ClassVar, Final, Self
 
 from segue.core import Plan
 from segue.hosts.clock import SystemClock
@@ -37,6 +37,7 @@ from segue.hosts.embedded.scheduler import Scheduler
 from segue.hosts.embedded.timekeeper import Timekeeper
 from segue.hosts.embedded.upkeep import Upkeep
 from segue.store import (
+    Batch,
     HostError,
     Purged,
     RunFilter,
@@ -60,6 +61,9 @@ class EmbeddedHost:
     Open it with `async with EmbeddedHost.open(folder, …) as host`. All its methods belong to the event loop that
     opened it.
     """
+
+    has_upkeep: ClassVar[bool] = True
+    """It keeps a data folder."""
 
     def __init__(self, store: Store, engine: Engine, plans: Plans) -> None:
         self.store = store
@@ -96,31 +100,30 @@ class EmbeddedHost:
             FolderInUse: Another process has the folder open.
             FolderNotUsable: It is too new, damaged, foreign, or may not be written.
         """
+        make_engine = partial(Engine, clock or SystemClock(), settings or HostSettings(), policy)
         return _Opening(
-            partial(
-                cls._open,
-                folder,
-                handlers,
-                plans,
-                secrets,
-                partial(Engine, clock or SystemClock(), settings or HostSettings(), policy),
-                fault,
+            lambda: cls.assemble(
+                make_engine(),
+                lambda on_durable: Store.open(folder, on_durable=on_durable, fault=fault),
+                handlers=handlers,
+                plans=plans,
+                secrets=secrets,
             )
         )
 
     @classmethod
-    async def _open(
+    async def assemble(
         cls,
-        folder: str | Path,
+        engine: Engine,
+        open_store: Callable[[Callable[[Batch], None]], Store],
+        *,
         handlers: Mapping[str, Handler],
         plans: PlanSource | Callable[[Store], PlanSource],
         secrets: SecretSource,
-        make_engine: Callable[[], Engine],
-        fault: Callable[[int], None] | None,
-    ) -> EmbeddedHost:
-        engine = make_engine()
+    ) -> Self:
+        """Make a host of an engine and a store, and go on with what the store holds."""
         clock, settings = engine.clock, engine.settings
-        store = Store.open(folder, on_durable=engine.durable, fault=fault)
+        store = open_store(engine.durable)
         source = Plans(plans(store) if callable(plans) else plans)
         engine.commit = store.commit
         engine.feed = Feed(store, clock)
@@ -157,7 +160,8 @@ class EmbeddedHost:
         await engine.timekeeper.open()
         await engine.parking.open()
         await engine.postman.offer_missed()
-        self._upkeep.open()
+        if self.has_upkeep:
+            self._upkeep.open()
         if engine.settings.tune_gc:
             self._tune_gc()
 

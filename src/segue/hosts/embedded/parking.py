@@ -24,7 +24,6 @@ from segue.types import AttemptSucceeded, AwaitMessages, Event, MessageConsumed,
 
 _log = logging.getLogger("segue.hosts")
 
-SWEEP_SECONDS: Final = 0.5
 _READ_AT_ONCE: Final = 256
 _FOLDED_AT_ONCE: Final = 32
 _RETRY_MS: Final = 1000
@@ -87,7 +86,7 @@ class Parking:
 
     async def _sweep(self) -> None:
         while True:
-            await self._engine.clock.sleep(SWEEP_SECONDS)
+            await self._engine.clock.sleep(self._engine.settings.park_sweep_ms / 1000)
             now = self._engine.clock.now_ms()
             for place, run in enumerate(list(self._candidates)):
                 if run.gone or run.state.ended is not None:

@@ -1,8 +1,8 @@
 """The timekeeper: everything that happens because time has passed.
 
 One heap holds the timers of runs in memory, those of parked runs that come due within the next minute, and the
-host's own. One task sleeps until the first of them. It never sleeps longer than half a minute, so a clock that was
-set forward, or a machine that was suspended, is noticed.
+host's own. One task sleeps until the first of them. It never sleeps longer than half a minute
+(`HostSettings.clock_look_ms`), so a clock that was set forward, or a machine that was suspended, is noticed.
 
 A timer that nobody waits for any more stays in the heap until half of it are such; then the heap is built anew.
 """
@@ -23,8 +23,6 @@ from segue.types import StartTimer, TimerFired
 
 _log = logging.getLogger("segue.hosts")
 
-LOOK_AHEAD_MS: Final = 60_000
-_SLEEP_SECONDS_MAX: Final = 30.0
 _FIRED_AT_ONCE: Final = 256
 _ABANDONED_MIN: Final = 1000
 
@@ -37,6 +35,7 @@ class Timekeeper:
     def __init__(self, engine: Engine, store: Store) -> None:
         self._engine = engine
         self._store = store
+        self._sleep_ms_max = engine.settings.clock_look_ms
         self._heap: list[tuple[int, int, Target, int]] = []
         self._order = count()
         self._read_until = -1
@@ -66,6 +65,11 @@ class Timekeeper:
             heapq.heapify(self._heap)
             self._abandoned = 0
 
+    def look(self) -> None:
+        """Look at the clock now: it may have been set."""
+        if self._sleeping is not None:
+            self._sleeping.cancel()
+
     async def open(self) -> None:
         """Begin to keep time."""
         await self._look_ahead()
@@ -88,7 +92,7 @@ class Timekeeper:
     async def _keep(self) -> None:
         while True:
             try:
-                if self._engine.clock.now_ms() + LOOK_AHEAD_MS // 2 >= self._read_until:
+                if self._engine.clock.now_ms() + self._sleep_ms_max >= self._read_until:
                     await self._look_ahead()
                 await self._fire_due()
                 await self._sleep()
@@ -102,10 +106,16 @@ class Timekeeper:
         A clock that is set back needs no care: what was read then is in the heap, and `expect` adds the rest.
         """
         known_until = self._read_until
-        until = self._engine.clock.now_ms() + LOOK_AHEAD_MS
+        until = self._engine.clock.now_ms() + 2 * self._sleep_ms_max
         # From here on `expect` adds what is parked while the query is under way; waking a run twice does no harm.
         self._read_until = until
-        for due_ms, seq in await self._store.read(lambda c: records.due_timers(c, until)):
+        try:
+            found = await self._store.read(lambda c: records.due_timers(c, until))
+        except BaseException:
+            # Else nobody would look into this window again, and its timers were lost.
+            self._read_until = known_until
+            raise
+        for due_ms, seq in found:
             if due_ms > known_until:
                 self._push(due_ms, seq, 0)
 
@@ -128,7 +138,7 @@ class Timekeeper:
 
     async def _sleep(self) -> None:
         now = self._engine.clock.now_ms()
-        wait_ms = int(_SLEEP_SECONDS_MAX * 1000)
+        wait_ms = self._sleep_ms_max
         if self._heap:
             wait_ms = min(wait_ms, max(0, self._heap[0][0] - now))
         self._wake_at = now + wait_ms
