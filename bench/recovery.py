@@ -50,7 +50,7 @@ class Stopping(Step):
 
 
 def _opening(folder: Path, handler: Step, runs: int) -> Any:
-    settings = HostSettings(acts_max=runs, tune_gc=True)
+    settings = HostSettings(acts_max=3 * runs, tune_gc=True)  # a workflow gets a third
     return EmbeddedHost.open(
         folder, handlers={"bench": handler}, plans=Plans(chain(10)), secrets=NoSecrets(), settings=settings
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import date
@@ -19,6 +20,7 @@ from segue.service.settings import OutboundSettings
 from segue.types import fail
 
 QUEUED, OTHERS = 80, 20
+TIMEOUT_MS = 10_000
 RETRIES = "use: {retries: {patient: {delay: {milliseconds: 20}, when: '${ $error.status >= 500 }'}}}"
 
 
@@ -74,6 +76,7 @@ async def service(company: PracticeCompany, tmp_path: Path, acts_max: int) -> As
                 auth=credentials,
                 base_url=company.systems[name].url,
                 wait_within_ms=0,
+                timeout_ms=TIMEOUT_MS,
                 breaker={"open_ms": 200, "open_ms_max": 800},
             )
         for name, tasks in DOCUMENTS.items():
@@ -125,6 +128,37 @@ async def test_a_target_that_is_down_holds_up_nobody_else(service: Service, comp
     assert await _circuit(service, "crm") == "closed"
     written = crm.stats()["writes"]["task"]
     assert (written["created"], written["duplicates"]) == (QUEUED, 0)
+
+
+@pytest.mark.parametrize("acts_max", [40])
+async def test_a_target_that_hangs_takes_no_acts_from_others(service: Service, company: PracticeCompany) -> None:
+    """Before it times out for the first time nothing speaks against it, and meanwhile others must go on too."""
+    accounts = _records(company, "crm", f"SELECT account_id FROM accounts LIMIT {QUEUED}")
+    clients = _records(company, "billing", f"SELECT client_no FROM clients LIMIT {OTHERS}")
+    alone_s = await _seconds_for(service, clients)
+    crm = company.systems["crm"]
+    crm.turn(latency_ms=60_000)
+    queued = await _start(service, "tasks", [{"id": account} for account in accounts])
+    while await _circuit(service, "crm") == "unused":  # noqa: ASYNC110 - it changes by what the service does
+        await asyncio.sleep(0.01)
+
+    beside_s = await _seconds_for(service, clients)
+
+    assert beside_s < max(10 * alone_s, 3), "whoever waited for a time-out would have taken longer"
+    assert await _circuit(service, "crm") == "closed", "nothing may have spoken against it yet"
+    crm.turn(latency_ms=0)
+    await asyncio.gather(*(service.runs.cancel_if_open(run) for run in queued[: QUEUED // 2]))
+    async with asyncio.timeout(60):
+        assert await _statuses(service, queued[QUEUED // 2 :]) == {"completed"}
+
+
+async def _seconds_for(service: Service, clients: list[Any]) -> float:
+    """How long runs take that ask the billing system for these clients."""
+    started = time.monotonic()
+    async with asyncio.timeout(20):
+        others = await _start(service, "clients", [{"no": client} for client in clients])
+        assert await _statuses(service, others) == {"completed"}
+    return time.monotonic() - started
 
 
 async def test_cancelled_runs_leave_the_connection_as_wide_as_it_was(

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from segue.connectors.exchange import Output, is_success, read_output, refused, retry_after_ms, shape
     from segue.connectors.line import HostLines
     from segue.connectors.operations import Operation, Operations, OperationsCache
-    from segue.connectors.outbound import IDEMPOTENT_METHODS, Answer, Outbound
+    from segue.connectors.outbound import IDEMPOTENT_METHODS, Answer, Outbound, host_of
     from segue.connectors.paging import ITEMS_MAX, collect
     from segue.connectors.requests import Prepared, prepare
     from segue.connectors.tokens import TokenCache
@@ -58,7 +58,7 @@ _LATER = {
     "exchange": ("Output", "is_success", "read_output", "refused", "retry_after_ms", "shape"),
     "line": ("HostLines",),
     "operations": ("Operation", "Operations", "OperationsCache"),
-    "outbound": ("IDEMPOTENT_METHODS", "Answer", "Outbound"),
+    "outbound": ("IDEMPOTENT_METHODS", "Answer", "Outbound", "host_of"),
     "paging": ("ITEMS_MAX", "collect"),
     "requests": ("Prepared", "prepare"),
     "tokens": ("TokenCache",),
@@ -115,6 +115,7 @@ __all__ = [
     "connection_to_json",
     "describe",
     "encode_body",
+    "host_of",
     "is_success",
     "new_connection",
     "parse_auth",

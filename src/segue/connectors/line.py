@@ -10,11 +10,10 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from segue.connectors.circuit import Circuit, CircuitReport, TargetDown, speaks_for_down
 from segue.connectors.connections import Breaker, Connection, Limits
-from segue.connectors.outbound import Answer, Outbound
+from segue.connectors.outbound import Answer, Outbound, host_of
 from segue.connectors.pace import Pace
 from segue.connectors.slots import Slots
 from segue.types import TaskFailure, fail
@@ -65,7 +64,8 @@ class Line:
         self._is_down = is_down
         self._later = later
         self._circuit = Circuit(breaker, limits.concurrency, now_s)
-        self._slots = Slots(lambda: self._circuit.width, limits.workflow_concurrency)
+        share = limits.workflow_concurrency
+        self._slots = Slots(lambda: self._circuit.width, None if share is None else lambda: share)
         self._pace = Pace(limits.requests_per_second, limits.burst, now_s)
 
     @property
@@ -179,7 +179,7 @@ class Lines:
 class HostLines:
     """The line of each host that is called without a connection.
 
-    One host gets half of the connections that may be open: one that hangs leaves the others theirs.
+    One host gets half of the connections that may be open at most, so those that wait for it stand here, in lanes.
 
     Args:
         outbound: The client the requests leave through.
@@ -203,7 +203,7 @@ class HostLines:
 
     def of(self, url: str) -> Line:
         """The line of the host in this address."""
-        host = _host(url)
+        host = host_of(url)
         line = self._lines.get(host)
         if line is None:
             self._drop_idle()
@@ -217,14 +217,3 @@ class HostLines:
             return
         for host in [host for host, line in self._lines.items() if line.is_idle]:
             del self._lines[host]
-
-
-def _host(url: str) -> str:
-    """Scheme, host and port; never user info, path or query. What is no address stays together under one name."""
-    try:
-        parts = urlsplit(url)
-        return (
-            f"{parts.scheme}://{parts.hostname}:{parts.port}" if parts.port else f"{parts.scheme}://{parts.hostname}"
-        )
-    except (ValueError, TypeError, AttributeError):
-        return "an invalid address"

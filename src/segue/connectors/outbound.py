@@ -22,6 +22,7 @@ import msgspec
 
 from segue.connectors.circuit import TargetDown
 from segue.connectors.policy import OutboundLimits, OutboundPolicy
+from segue.connectors.slots import Slots
 from segue.connectors.wire import AddressRefused, ConnectFailed, ConnectionBroken, GuardedTransport
 from segue.types import TaskFailure, fail, failure
 
@@ -85,7 +86,10 @@ class Outbound:
             timeout=None,  # noqa: S113 - every request has a time limit of its own, in `send`
         )
         # Waiting for a free connection is not part of a request's time, so it happens before the clock starts.
-        self._slots = asyncio.Semaphore(self.limits.max_connections)
+        # A host may have as many as it leaves free: those that hang leave something to every further one.
+        self._slots = Slots(
+            lambda: self.limits.max_connections, lambda: self.limits.max_connections - self._slots.under_way
+        )
 
     async def aclose(self) -> None:
         """Close every open connection."""
@@ -124,7 +128,7 @@ class Outbound:
         request = self._request(method, url, headers or {}, query, content)
         unknown = not (repeatable or method in IDEMPOTENT_METHODS)
         limit_ms = self.limits.total_ms if total_ms is None else total_ms
-        slot = contextlib.nullcontext() if inside_another else self._slots
+        slot = contextlib.nullcontext() if inside_another else self._slots.one(host_of(url))
         try:
             async with slot, asyncio.timeout(limit_ms / 1000):
                 return await self._follow(request, auth)
@@ -270,3 +274,14 @@ def same_origin(one: str, other: str) -> bool:
 
 def _port(parts: Any) -> int | None:
     return parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+
+
+def host_of(url: str) -> str:
+    """Scheme, host and port; never user info, path or query. What is no address goes by one name."""
+    try:
+        parts = urlsplit(url)
+        return (
+            f"{parts.scheme}://{parts.hostname}:{parts.port}" if parts.port else f"{parts.scheme}://{parts.hostname}"
+        )
+    except (ValueError, TypeError, AttributeError):
+        return "an invalid address"

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 
 class Slots:
@@ -17,10 +18,10 @@ class Slots:
 
     Args:
         width: Asked each time: how many may be under way now.
-        lane_max: How many of one lane; None for no limit.
+        lane_max: Asked each time: how many of one lane; None for no limit.
     """
 
-    def __init__(self, width: Callable[[], int], lane_max: int | None = None) -> None:
+    def __init__(self, width: Callable[[], int], lane_max: Callable[[], int] | None = None) -> None:
         self._width = width
         self._lane_max = lane_max
         self._held: dict[str, int] = {}
@@ -51,6 +52,15 @@ class Slots:
             else:
                 self._leave(lane, turn)
             raise
+
+    @asynccontextmanager
+    async def one(self, lane: str) -> AsyncIterator[None]:
+        """Wait for a slot and hold it inside the block."""
+        await self.take(lane)
+        try:
+            yield
+        finally:
+            self.give(lane)
 
     def give(self, lane: str) -> None:
         """Give a held slot back."""
@@ -84,7 +94,7 @@ class Slots:
     def _may_go(self, lane: str) -> bool:
         if self.under_way >= self._width():
             return False
-        return self._lane_max is None or self._held.get(lane, 0) < self._lane_max
+        return self._lane_max is None or self._held.get(lane, 0) < self._lane_max()
 
     def _someone_may_go(self) -> bool:
         return self._next_lane() is not None

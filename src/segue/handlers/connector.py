@@ -43,6 +43,10 @@ class ConnectorHandler:
 
         return await act_with_secrets(command.arguments, context, act)
 
+    def target(self, command: Perform) -> str:
+        """The connection."""
+        return str(command.arguments.get("use"))
+
     def recovery(self, command: Perform) -> Recovery:
         """As the operation's method, its idempotency header and the connection's lookups allow."""
         try:

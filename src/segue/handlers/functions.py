@@ -143,6 +143,10 @@ class FunctionHandler:
         except Exception as error:
             raise TaskFailure(_broken(function, error)) from None
 
+    def target(self, command: Perform) -> str:
+        """The function."""
+        return str(command.arguments.get("name"))
+
     def recovery(self, command: Perform) -> Recovery:
         """As declared at registration."""
         function = self._functions.get(command.arguments.get("name", ""))

@@ -12,6 +12,7 @@ from segue.connectors import (
     TokenCache,
     authenticator,
     encode_body,
+    host_of,
     is_success,
     read_output,
     refused,
@@ -45,6 +46,10 @@ class HttpHandler:
             return await self._act(arguments, redactor, context.workflow)
 
         return await act_with_secrets(command.arguments, context, act)
+
+    def target(self, command: Perform) -> str:
+        """The host it is sent to."""
+        return host_in(command.arguments.get("endpoint"))
 
     def recovery(self, command: Perform) -> Recovery:
         """Methods that HTTP calls idempotent are repeated, and so is a request that carries its own key."""
@@ -98,6 +103,12 @@ def endpoint_of(endpoint: Any) -> dict[str, Any]:
     if not isinstance(endpoint, dict) or not isinstance(endpoint.get("uri"), str):
         raise fail("validation", "The endpoint has no address: give a URI, or an object with uri.")
     return endpoint
+
+
+def host_in(endpoint: Any) -> str:
+    """The host of an endpoint as a document gives it; secrets in it are not revealed yet."""
+    uri = endpoint.get("uri") if isinstance(endpoint, dict) else endpoint
+    return host_of(uri) if isinstance(uri, str) else ""
 
 
 def header_texts(headers: Any) -> dict[str, str]:

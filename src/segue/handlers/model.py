@@ -29,6 +29,10 @@ class ModelHandler:
             return await act_with_secrets(command.arguments, context, self._act_with_secrets)
         return await self._act(command.arguments)
 
+    def target(self, command: Perform) -> str:
+        """The model."""
+        return str(command.arguments.get("name"))
+
     def recovery(self, command: Perform) -> Recovery:
         """A prediction changes nothing outside, so it is repeated."""
         return "repeat"

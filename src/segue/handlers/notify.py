@@ -31,7 +31,7 @@ from segue.connectors import (
 )
 from segue.governance import Redactor
 from segue.handlers.acting import act_with_secrets
-from segue.handlers.http import endpoint_of, header_texts
+from segue.handlers.http import endpoint_of, header_texts, host_in
 from segue.handlers.settings import MailSettings
 from segue.types import NOT_DONE, EffectContext, Perform, Recovery, fail
 
@@ -77,6 +77,11 @@ class NotifyHandler:
             raise fail("validation", f"channel must be email or webhook, not {channel!r}.")
 
         return await act_with_secrets(command.arguments, context, act)
+
+    def target(self, command: Perform) -> str:
+        """The host of a webhook; all e-mail has the one mail server."""
+        is_mail = command.arguments.get("channel") == "email"
+        return "email" if is_mail else host_in(command.arguments.get("endpoint"))
 
     def recovery(self, command: Perform) -> Recovery:
         """Webhooks are keyed and repeated; e-mail as the administrator declares."""

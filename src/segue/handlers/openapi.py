@@ -29,7 +29,7 @@ from segue.connectors import (
 )
 from segue.governance import Redactor
 from segue.handlers.acting import act_with_secrets
-from segue.handlers.http import endpoint_of, masked_answer
+from segue.handlers.http import endpoint_of, host_in, masked_answer
 from segue.types import NOT_DONE, EffectContext, Perform, Recovery, TaskFailure, fail
 
 _DOCUMENTS_MAX: Final = 64
@@ -72,6 +72,10 @@ class OpenApiHandler:
             return await self._act(arguments, redactor, context)
 
         return await act_with_secrets(command.arguments, context, act)
+
+    def target(self, command: Perform) -> str:
+        """The host its description comes from, which is known before it is read; mostly also where calls go."""
+        return host_in(command.arguments.get("document"))
 
     def recovery(self, command: Perform) -> Recovery:
         """`repeat` and `ask` where the document is at hand; `verify` where it must be fetched first to know."""

@@ -57,6 +57,18 @@ class InlineHandler(Protocol):
         ...
 
 
+class TargetedHandler(Protocol):
+    """What a handler may offer beside `Handler`, so that a target that hangs takes no places from others."""
+
+    def target(self, command: Perform) -> str:
+        """What the command acts on: a connection, a host, a function. Short, without secrets; must not raise.
+
+        Acts on one target share places with each other first (`hosts/embedded/turns.py`). A handler that does not
+        offer it has one target.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class FailurePolicy:
     """What a definition says about its failures.
@@ -111,7 +123,7 @@ class HostSettings:
     """How a host behaves. The defaults suit one machine.
 
     Attributes:
-        acts_max: Acts under way at once, over all handlers; more wait their turn.
+        acts_max: Acts under way at once, over all handlers; more wait their turn, and no target gets them all.
         handler_acts_max: The same for single handlers, by name.
         park_after_ms: A run that only waits leaves memory after this long without an event.
         park_timer_min_ms: It stays while a timer comes due sooner than this.

@@ -54,7 +54,7 @@ async def test_workflows_take_turns() -> None:
 
 async def test_one_workflow_holds_no_more_than_its_share() -> None:
     """With `workflow_concurrency`, room is left for the others even while nobody else asks."""
-    slots = Slots(lambda: 3, lane_max=2)
+    slots = Slots(lambda: 3, lane_max=lambda: 2)
     taken, tasks = await _queue(slots, "big", "big", "big", "small")
 
     assert taken == ["big", "big", "small"]
@@ -127,3 +127,13 @@ async def test_waits_can_be_ended_but_for_the_first() -> None:
     found = await asyncio.gather(*tasks, return_exceptions=True)
     assert [str(error) for error in found] == ["down"] * 3
     assert (taken, slots.under_way, slots.waiting) == ([], 0, 0)
+
+
+async def test_a_lane_may_be_held_to_what_it_leaves_free() -> None:
+    """Connections to hosts are shared so: one host that hangs takes half, the next half of the rest."""
+    slots = Slots(lambda: 8, lambda: 8 - slots.under_way)
+    taken, tasks = await _queue(slots, *["hangs"] * 8, *["too"] * 8, "well")
+
+    assert [taken.count(lane) for lane in ("hangs", "too", "well")] == [4, 2, 1]
+    for task in tasks:
+        task.cancel()

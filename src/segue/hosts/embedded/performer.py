@@ -1,15 +1,14 @@
 """The performer: commands reach handlers here, and answers come back as events.
 
-An act that its handler can do at once is done at once. Any other becomes an asyncio task, when its turn comes:
-acts beyond the limits wait in order, nothing is refused. An act that must not simply be repeated begins only when
-its intent is on disk, and its outcome is written together with the event that tells the run.
+An act that its handler can do at once is done at once. Any other becomes an asyncio task when its turn comes
+(`turns.py`): acts beyond the limits wait, nothing is refused. An act that must not simply be repeated begins only
+when its intent is on disk, and its outcome is written together with the event that tells the run.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -19,6 +18,7 @@ from segue.hosts.contracts import HostSettings
 from segue.hosts.embedded.engine import Engine
 from segue.hosts.embedded.incidents import stopped
 from segue.hosts.embedded.live import Effort, LiveRun
+from segue.hosts.embedded.turns import Lane, Turns
 from segue.store.effects import EffectState
 from segue.types import (
     NOT_DONE,
@@ -34,37 +34,32 @@ from segue.types import (
 _log = logging.getLogger("segue.hosts")
 
 PerformNow = Callable[[Perform, EffectContext], Any]
+TargetOf = Callable[[Perform], str]
 
 
 class Act:
     """One act on its way.
 
     Attributes:
+        lane: Where it waits for its turn.
         recovering: It may have been performed before a crash. intended: its intent is on disk.
         begun: Its handler was called. cancelled: Nobody wants its answer any more.
     """
 
-    __slots__ = ("begun", "cancelled", "command", "handler", "intended", "recovering", "run", "task")
+    __slots__ = ("begun", "cancelled", "command", "handler", "intended", "lane", "recovering", "run", "task")
 
-    def __init__(self, run: LiveRun, command: Perform, handler: Handler, *, recovering: bool, intended: bool) -> None:
+    def __init__(
+        self, run: LiveRun, command: Perform, handler: Handler, lane: Lane, *, recovering: bool, intended: bool
+    ) -> None:
         self.run = run
         self.command = command
         self.handler = handler
+        self.lane = lane
         self.recovering = recovering
         self.intended = intended
         self.begun = False
         self.cancelled = False
         self.task: asyncio.Task[None] | None = None
-
-
-class Gate:
-    """How many acts of one handler may be under way, and those that wait."""
-
-    __slots__ = ("free", "waiting")
-
-    def __init__(self, free: int) -> None:
-        self.free = free
-        self.waiting: deque[Act] = deque()
 
 
 class Performer:
@@ -76,10 +71,12 @@ class Performer:
         self._engine = engine
         self._handlers = handlers
         self._secrets = secrets
-        self._free = settings.acts_max
-        self._gates = {name: Gate(settings.handler_acts_max.get(name, settings.acts_max)) for name in handlers}
+        self._turns: Turns[Act] = Turns(settings.acts_max, settings.handler_acts_max)
         self._now: Final[dict[str, PerformNow]] = {
             name: handler.perform_now for name, handler in handlers.items() if hasattr(handler, "perform_now")
+        }
+        self._targets: Final[dict[str, TargetOf]] = {
+            name: handler.target for name, handler in handlers.items() if hasattr(handler, "target")
         }
         self._under_way: set[Act] = set()
         self._closing = False
@@ -92,7 +89,7 @@ class Performer:
     @property
     def waiting_acts(self) -> int:
         """Acts that wait for their turn."""
-        return sum(len(gate.waiting) for gate in self._gates.values())
+        return self._turns.waiting
 
     def start(self, run: LiveRun, command: Perform, *, recovering: bool = False, intended: bool = False) -> None:
         """Perform a command whose cause is on disk."""
@@ -103,13 +100,10 @@ class Performer:
         now = self._now.get(command.handler)
         if now is not None and self._perform_now(now, handler, run, command, recovering):
             return
-        act = Act(run, command, handler, recovering=recovering, intended=intended)
+        act = Act(run, command, handler, self._lane(run, command), recovering=recovering, intended=intended)
         run.acts[command.id] = act
-        gate = self._gates[command.handler]
-        if self._free > 0 and gate.free > 0 and not self._closing:
-            self._launch(act, gate)
-        else:
-            gate.waiting.append(act)
+        if self._turns.enter(act, act.lane, closed=self._closing):
+            self._launch(act)
 
     def cancel(self, run: LiveRun, command_id: int) -> None:
         """Stop an act if it is under way or waiting."""
@@ -118,6 +112,8 @@ class Performer:
             act.cancelled = True
             if act.task is not None:
                 act.task.cancel()
+            else:
+                self._turns.drop(act, act.lane)
 
     def drop(self, run: LiveRun) -> None:
         """Stop all acts of a run."""
@@ -167,26 +163,21 @@ class Performer:
 
     # -- as a task ---------------------------------------------------------------------------------
 
-    def _launch(self, act: Act, gate: Gate) -> None:
-        self._free -= 1
-        gate.free -= 1
+    def _lane(self, run: LiveRun, command: Perform) -> Lane:
+        target_of = self._targets.get(command.handler)
+        named = target_of is not None and isinstance(command.arguments, dict)
+        return Lane(command.handler, target_of(command) if named else "", run.workflow)  # type: ignore[misc]
+
+    def _launch(self, act: Act) -> None:
         self._under_way.add(act)
         act.task = asyncio.get_running_loop().create_task(self._perform(act))
-        act.task.add_done_callback(lambda task: self._finished(act, gate))
+        act.task.add_done_callback(lambda task: self._finished(act))
 
-    def _finished(self, act: Act, gate: Gate) -> None:
-        self._free += 1
-        gate.free += 1
+    def _finished(self, act: Act) -> None:
+        self._turns.leave(act.lane)
         self._under_way.discard(act)
-        if not self._closing:
-            self._launch_next()
-
-    def _launch_next(self) -> None:
-        for gate in self._gates.values():
-            while gate.waiting and gate.free > 0 and self._free > 0:
-                act = gate.waiting.popleft()
-                if not act.cancelled:
-                    self._launch(act, gate)
+        while not self._closing and (following := self._turns.next()) is not None:
+            self._launch(following)
 
     async def _perform(self, act: Act) -> None:
         """One act from start to answer. Whatever goes wrong becomes a failure of the task."""
