@@ -13,8 +13,8 @@ from tests.property.test_expressions_differential import programs, values
 
 from segue.dsl.expressions import Budget, ExpressionError, compile_expression, regexes, unwrap
 from segue.dsl.expressions.meter import DEFAULT_BUDGET, Run
-from segue.dsl.expressions.numbers import format_number
-from segue.dsl.expressions.values import equal, less, less_or_equal, sort_key
+from segue.dsl.expressions.numbers import format_number, scrub
+from segue.dsl.expressions.values import OPERATORS, equal, less, less_or_equal, sort_key
 
 # An expression that recurses deeply raises the limit for good, on purpose; Hypothesis would like it back.
 pytestmark = pytest.mark.filterwarnings("ignore:The recursion limit will not be reset")
@@ -140,6 +140,56 @@ def test_the_same_evaluation_gives_the_same_answer(program: str, data: Any) -> N
             return f"{type(error).__name__}: {error}"
 
     assert answer() == answer()
+
+
+SUMS = st.lists(
+    st.sampled_from([".", "$x", "1", "0.5", "9007199254740993", "1e308", '"a"', "null", "infinite", "nan"]),
+    min_size=2,
+    max_size=4,
+).flatmap(
+    lambda operands: st.lists(
+        st.sampled_from([" + ", " - ", " * ", " < "]), min_size=len(operands) - 1, max_size=len(operands) - 1
+    ).map(lambda signs: "".join(a + b for a, b in zip(operands, [*signs, ""], strict=True)))
+)
+NUMBERS = st.one_of(values, st.integers(), st.floats(), st.sampled_from([10**400, 2**53 + 1, -0.0]))
+
+
+@given(st.one_of(programs(3), SUMS), NUMBERS, NUMBERS)
+@settings(max_examples=1_500, deadline=None)
+@example(". * $x", 10**400, 0.5)
+@example(". + $x", 1e308, 1e308)
+def test_the_quick_way_answers_as_the_long_one(program: str, data: Any, x: Any) -> None:
+    """Runs go the quick way; what it skips is only the handling of what is out of the ordinary."""
+
+    def fully(data: Any, variables: Any, now_ms: int) -> Any:
+        return compiled.evaluate(data, variables, now_ms=now_ms)
+
+    def answer(way: Any) -> str:
+        try:
+            return json.dumps(way(data, {"x": x}, 7))
+        except ExpressionError as error:
+            return f"{type(error).__name__}: {error}"
+
+    try:
+        compiled = compile_expression(program, variables=["x"])
+    except ExpressionError:
+        return
+    assert answer(compiled.quick(otherwise=fully)) == answer(fully)
+
+
+@given(NUMBERS, NUMBERS, st.sampled_from("+-*"))
+@settings(max_examples=1_500, deadline=None)
+@example(10**400, 0.5, "*")
+@example(0.5, 2**53 + 1, "+")
+@example(0.5, True, "+")
+def test_doubles_are_calculated_as_the_operators_say(left: Any, right: Any, sign: str) -> None:
+    """Where a double is involved the operator itself is spared; the answer and its form must not show it."""
+    try:
+        expected = json.dumps(scrub(OPERATORS[sign](left, right)))
+    except ExpressionError:
+        return
+    found = compile_expression(f"$a {sign} $b", variables=["a", "b"]).evaluate(None, {"a": left, "b": right})
+    assert json.dumps(found) == expected
 
 
 @given(programs(3), values)

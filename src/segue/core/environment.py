@@ -53,7 +53,7 @@ def evaluate(turn: Turn, program: Program, data: Any, frame: Frame) -> Any:
 
 def is_true(turn: Turn, program: Program, data: Any, frame: Frame) -> bool:
     """jq's truth: everything but null and false."""
-    value = evaluate(turn, program, data, frame)
+    value = evaluate(turn, program, data, frame) if program.reads else program.run(data, EMPTY, turn.now)
     return value is not None and value is not False
 
 

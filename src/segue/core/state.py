@@ -103,8 +103,9 @@ class RunState(msgspec.Struct):
             return self.ended
         if self.paused:
             return "suspended"
-        if any(isinstance(c, Perform) for c in self.open.values()):
-            return "running"
+        for command in self.open.values():
+            if type(command) is Perform:
+                return "running"
         return "waiting" if self.open or not self.held else "suspended"
 
 

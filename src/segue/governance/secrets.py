@@ -111,14 +111,20 @@ def _structured(text: str) -> Any:
     return value if isinstance(value, dict) else text
 
 
+_MAY_MENTION: Final = frozenset({dict, list, tuple, SecretText})
+
+
 def mentions_secret(value: Any) -> bool:
     """Whether a `SecretText` stands anywhere in this value."""
     kind = type(value)
     if kind is dict:
-        return any(mentions_secret(item) for item in value.values())
-    if kind is list or kind is tuple:
-        return any(mentions_secret(item) for item in value)
-    return kind is SecretText
+        value = value.values()
+    elif kind is not list and kind is not tuple:
+        return kind is SecretText
+    for item in value:  # noqa: SIM110 - called for every act, and a generator costs more than all the rest
+        if type(item) in _MAY_MENTION and mentions_secret(item):
+            return True
+    return False
 
 
 class Redactor:

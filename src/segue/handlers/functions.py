@@ -51,6 +51,7 @@ class Function:
     description: str
     model: type[msgspec.Struct]
     names: tuple[str, ...]
+    known: frozenset[str]
     open_ended: bool
     plain_result: bool
 
@@ -223,6 +224,8 @@ def _bound(function: Function, arguments: Any) -> dict[str, Any]:
         typed = msgspec.convert(arguments, function.model)
     except msgspec.ValidationError as error:
         raise fail("validation", f"The arguments of {function.name!r} do not fit: {_plainly(error)}.") from None
+    if arguments.keys() == function.known:
+        return msgspec.structs.asdict(typed)
     named = {name: value for name in function.names if (value := getattr(typed, name)) is not msgspec.UNSET}
     if len(arguments) > len(named):
         unknown = [name for name in arguments if name not in function.names]
@@ -277,6 +280,7 @@ def _describe(fn: Callable[..., Any], name: str, inline: bool, recovery: Recover
         description=(inspect.getdoc(fn) or "").split("\n\n", 1)[0],
         model=model,
         names=tuple(names),
+        known=frozenset(names),
         open_ended=open_ended,
         plain_result=result_type in _BUILT_IN,
     )

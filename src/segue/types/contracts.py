@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal, Protocol
+
+import msgspec
 
 from segue.types.commands import Perform
 
@@ -28,8 +29,7 @@ class SecretSource(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class EffectContext:
+class EffectContext(msgspec.Struct, frozen=True):
     """What a handler knows of the act it performs.
 
     Attributes:

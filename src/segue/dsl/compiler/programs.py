@@ -211,7 +211,7 @@ def _run_of(build: Build, compiled: Expression, pointer: str) -> tuple[Evaluate,
         except ExpressionError as error:
             raise fail("expression", f"the expression at {where}{_said(error)}") from None
 
-    return run, compiled.variables - {"secrets"}
+    return compiled.quick(otherwise=run), compiled.variables - {"secrets"}
 
 
 def _said(error: ExpressionError) -> str:

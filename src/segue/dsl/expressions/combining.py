@@ -18,6 +18,7 @@ from segue.dsl.expressions.codes import (
 )
 from segue.dsl.expressions.compiler import grown
 from segue.dsl.expressions.errors import BudgetExceeded, EvaluationError
+from segue.dsl.expressions.numbers import tidy
 
 
 def compute(function: Callable[[Any, Any], Any], column: int) -> Callable[[Any, Any, Env], Any]:
@@ -55,6 +56,28 @@ def cartesian(function: Callable[[Any, Any, Env], Any], left: Code, right: Code)
                 yield function(first, second, env)
 
     return many(run_many)
+
+
+def calculate(
+    quickly: Callable[[Any, Any], float], fully: Callable[[Any, Any, Env], Any], left: Code, right: Code
+) -> Code:
+    """`cartesian` for arithmetic: where a double is involved and nothing but numbers, Python calculates by itself."""
+    if left.card is not Card.ONE or right.card is not Card.ONE:
+        return cartesian(fully, left, right)
+    left_run, right_run = left.run, right.run
+
+    def run(data: Any, env: Env) -> Any:
+        second = right_run(data, env)
+        first = left_run(data, env)
+        kind, other = type(first), type(second)
+        if (kind is float and (other is float or other is int)) or (kind is int and other is float):
+            try:
+                return tidy(quickly(first, second))
+            except OverflowError:
+                pass  # A whole number beyond all doubles, which counts as infinite.
+        return fully(first, second, env)
+
+    return one(run)
 
 
 def optionally(function: Callable[[Any, Any, Env], Any], left: Code, right: Code) -> Code:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import operator as python
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 from segue.dsl.expressions import tree
 from segue.dsl.expressions.codes import (
@@ -14,7 +15,7 @@ from segue.dsl.expressions.codes import (
     Scope,
     one,
 )
-from segue.dsl.expressions.combining import after, cartesian, compute
+from segue.dsl.expressions.combining import after, calculate, cartesian, compute
 from segue.dsl.expressions.compiler import Compiler, account, values_of
 from segue.dsl.expressions.errors import EvaluationError
 from segue.dsl.expressions.meter import charge_walk
@@ -25,6 +26,8 @@ from segue.dsl.expressions.values import (
     repeat_count,
 )
 from segue.types import SecretText
+
+_QUICK: Final[Mapping[str, Callable[[Any, Any], float]]] = {"+": python.add, "-": python.sub, "*": python.mul}
 
 
 @values_of(tree.Negate)
@@ -47,6 +50,8 @@ def _binary(compiler: Compiler, node: tree.Binary, scope: Scope) -> Code:
     operator = node.operator
     if operator in PLAIN_OPERATORS:
         code = _comparison(operator, left, right, node)
+    elif operator in _QUICK:
+        code = calculate(_QUICK[operator], operation(operator, node.column), left, right)
     else:
         code = cartesian(operation(operator, node.column), left, right)
     return compiler.folded(code, left, right)
