@@ -7,6 +7,10 @@ whose trigger spreads the texts over the tables with `json_each`. That statement
 parsed, inserted, committed and flushed to disk inside one call without the interpreter lock, and it is undone as
 a whole when any of it fails. Decision 0010 has the figures.
 
+A trigger runs every statement it has, also those with nothing to do, and that is most of what a small commit costs.
+So there are two views: one for what happens to runs all the time, and one for everything. A batch of nothing but
+history needs neither.
+
 What is rare or large goes into `statements`, ordinary SQL that runs in the same transaction; such a batch takes a
 few steps more.
 """
@@ -24,11 +28,9 @@ from segue.store.blobs import put_event, put_value
 from segue.store.codec import PACK_FROM_BYTES, encode
 from segue.types import Failure
 
+_EVERYDAY: Final = ("runs", "history", "status", "ends")
 _COLUMNS: Final = (
-    "runs",
-    "history",
-    "status",
-    "ends",
+    *_EVERYDAY,
     "events",
     "intents",
     "receipts",
@@ -40,21 +42,25 @@ _COLUMNS: Final = (
     "resolutions",
 )
 
-_INTO_TABLES: Final = """
+_HISTORY: Final = "INSERT INTO history (run, data) SELECT CAST(key AS INTEGER), value FROM json_each({})"
+
+_EVERYDAY_INTO_TABLES: Final = f"""
 INSERT INTO run (seq, id, digest, namespace, name, version, status, residence, hidden, started_at, parent,
                  parent_command, cause)
 SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, 'live', value->>7, value->>8,
        value->>9, value->>10, value->11
 FROM json_each(NEW.runs);
 
-INSERT INTO history (run, data) SELECT CAST(key AS INTEGER), value FROM json_each(NEW.history);
+{_HISTORY.format("NEW.history")};
 
 UPDATE run SET status = s.value FROM json_each(NEW.status) AS s WHERE run.seq = CAST(s.key AS INTEGER);
 
 UPDATE run SET status = e.value->>1, ended_at = e.value->>2, output = e.value->3, failure = e.value->>4,
                residence = e.value->>5
 FROM json_each(NEW.ends) AS e WHERE run.seq = e.value->>0;
+"""  # noqa: S608 - nothing in it comes from outside
 
+_OTHERS_INTO_TABLES: Final = """
 INSERT OR IGNORE INTO event (seq, source, id, type, received_at, run, envelope)
 SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->6 FROM json_each(NEW.events);
 
@@ -92,12 +98,22 @@ WHERE incident.run = r.value->>0 AND incident.task = r.value->>1 AND incident.ki
 
 def prepare(connection: sqlite3.Connection) -> None:
     """Give a writing connection the view that batches are written to. It lives in memory, not in the file."""
-    names = ", ".join(f"NULL AS {name}" for name in _COLUMNS)
-    connection.execute(f"CREATE TEMP VIEW batch AS SELECT {names}")
-    connection.execute(f"CREATE TEMP TRIGGER batch_spread INSTEAD OF INSERT ON batch BEGIN {_INTO_TABLES} END")
+    for view, columns, statements in (
+        ("everyday", _EVERYDAY, _EVERYDAY_INTO_TABLES),
+        ("batch", _COLUMNS, _EVERYDAY_INTO_TABLES + _OTHERS_INTO_TABLES),
+    ):
+        names = ", ".join(f"NULL AS {name}" for name in columns)
+        connection.execute(f"CREATE TEMP VIEW {view} AS SELECT {names}")
+        connection.execute(f"CREATE TEMP TRIGGER {view}_spread INSTEAD OF INSERT ON {view} BEGIN {statements} END")
 
 
-_WRITE: Final = f"INSERT INTO batch ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608
+def _insert(view: str, columns: Sequence[str]) -> str:
+    return f"INSERT INTO {view} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"  # noqa: S608
+
+
+_WRITE_HISTORY: Final = _HISTORY.format("?")
+_WRITE_EVERYDAY: Final = _insert("everyday", _EVERYDAY)
+_WRITE: Final = _insert("batch", _COLUMNS)
 
 _LARGE_EVENT: Final = (
     "INSERT OR IGNORE INTO event (envelope, seq, source, id, type, received_at, run) VALUES (?, ?, ?, ?, ?, ?, ?)"
@@ -266,11 +282,11 @@ class Batch:
         """
         is_large = any(len(raw) >= PACK_FROM_BYTES for _, raw in self.history)
         if not is_large and not self.statements and not self.large:
-            connection.execute(_WRITE, self._texts())
+            _execute(connection, self._texts())
             return
         connection.execute("BEGIN IMMEDIATE")
         try:
-            connection.execute(_WRITE, self._texts(with_history=not is_large))
+            _execute(connection, self._texts(with_history=not is_large))
             if is_large:
                 rows = ((seq, put_event(connection, seq, raw)) for seq, raw in self.history)
                 connection.executemany("INSERT INTO history (run, data) VALUES (?, ?)", rows)
@@ -288,10 +304,12 @@ class Batch:
     def _texts(self, *, with_history: bool = True) -> tuple[str | None, ...]:
         # A JSON object may hold a key twice, and json_each yields both: the run is the key, so that SQLite need
         # not parse each event again to find out whose it is.
-        history = b"{" + b",".join([b'"%d":%b' % pair for pair in self.history]) + b"}" if with_history else b"{}"
+        history = None
+        if with_history and self.history:
+            history = (b"{" + b",".join([b'"%d":%b' % pair for pair in self.history]) + b"}").decode()
         return (
             _text(self.runs),
-            history.decode() if self.history else None,
+            history,
             _text(self.status),
             _text(self.ends),
             _text(self.events),
@@ -304,6 +322,18 @@ class Batch:
             _text(self.incidents),
             _text(self.resolutions),
         )
+
+
+def _execute(connection: sqlite3.Connection, texts: tuple[str | None, ...]) -> None:
+    """The one statement, in the cheapest of its three forms that holds everything."""
+    if any(texts[len(_EVERYDAY) :]):
+        connection.execute(_WRITE, texts)
+        return
+    runs, history, status, ends = everyday = texts[: len(_EVERYDAY)]
+    if runs or status or ends:
+        connection.execute(_WRITE_EVERYDAY, everyday)
+    elif history:
+        connection.execute(_WRITE_HISTORY, (history,))
 
 
 def _text(rows: Any) -> str | None:

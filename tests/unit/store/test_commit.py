@@ -55,6 +55,43 @@ async def test_events_are_read_back_in_the_order_of_each_run(tmp_path: Path) -> 
     await store.close()
 
 
+async def test_every_form_of_a_batch_writes_the_same(tmp_path: Path) -> None:
+    """What a batch holds decides how it is written; nobody may see by which way it came."""
+    for place, extra in enumerate([lambda b: None, lambda b: b.park(9, timers={1: 5}, waits={})]):
+        store = Store.open(tmp_path / str(place))
+        batch = store.commit.pending
+        begin(store, 1)
+        begin(store, 2, cause={"kind": "api"})
+        add(store, 1, RunStarted(at=1, run_id="r1", definition="d"))
+        extra(batch)
+        await store.commit.wait_durable()
+        batch = store.commit.pending
+        for number, text in enumerate(["a", 'quote"\n', "ü"]):
+            add(store, 1 + number % 2, AttemptSucceeded(at=number, id=7, output=text))
+        extra(batch)
+        await store.commit.wait_durable()
+        batch = store.commit.pending
+        batch.status[1] = "waiting"
+        batch.end_run(2, "faulted", 9, output={"a": 1}, failure=failure("runtime", "broken"))
+        extra(batch)
+        await store.commit.wait_durable()
+
+        assert [e.output for e in await store.read(lambda c: runs.read_history(c, 1, offset=1))] == ["a", "ü"]
+        assert [e.output for e in await store.read(lambda c: runs.read_history(c, 2))] == ['quote"\n']
+        first, second = await store.run("r1"), await store.run("r2")
+        assert first is not None
+        assert second is not None
+        assert (first.status, first.ended_at) == ("waiting", None)
+        assert (second.status, second.ended_at, second.output, second.cause) == (
+            "faulted",
+            9,
+            {"a": 1},
+            {"kind": "api"},
+        )
+        assert second.failure == failure("runtime", "broken")
+        await store.close()
+
+
 async def until(holds: Callable[[], bool]) -> None:
     """Wait, briefly, until it holds."""
     for _ in range(5000):
