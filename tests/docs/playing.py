@@ -25,6 +25,7 @@ import yaml
 from tests.docs.reading import ROOT, Block
 
 from segue.dsl.expressions import compile_expression
+from segue.governance import Policies, shipped
 
 STEP_SECONDS_MAX: Final = 60.0
 _SERVER: Final = re.compile(r"^(?:segue serve|python -m segue\.sandbox serve)\b", re.MULTILINE)
@@ -91,6 +92,8 @@ class Player:
                 tomllib.loads(text)
             case "jq":
                 compile_expression(text, variables=())
+            case "cedar":
+                Policies({**shipped(), "page": text})
             case "":
                 pass
             case other:

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 from segue.api.bodies import read_json
 from segue.api.common import Asked
 from segue.api.describe import json_answer, json_response, operation, schema_of
-from segue.service import BackupView, NewBackup, backup_of_server
+from segue.service import BackupView, NewBackup
 
 router = APIRouter(tags=["backups"])
 
@@ -25,4 +25,4 @@ router = APIRouter(tags=["backups"])
 async def make_backup(request: Request, service: Asked) -> Response:
     """A consistent copy, made beside the work under way, in the folder `backups` of the data folder."""
     wanted = await read_json(request, NewBackup)
-    return json_response(await backup_of_server(service.store.folder, wanted), 201)
+    return json_response(await service.backups.make(wanted), 201)

@@ -13,7 +13,10 @@ from segue.service import PROBLEM_BASE, PROBLEMS, Finding
 
 _REF: Final = "#/components/schemas/{name}"
 _shapes: dict[str, Any] = {}
-_EVERYWHERE: Final = ("request-malformed", "token-refused", "host-refused", "not-ready")
+_EVERYWHERE: Final = (
+    "request-malformed",
+    *("token-refused", "not-signed-in", "host-refused", "permission-denied", "approval-needed", "not-ready"),
+)
 _TIMES: Final = (
     *("publishedAt", "startedAt", "endedAt", "at", "dueAt"),
     *("intendedAt", "settledAt", "deadline", "firstAt", "lastAt"),

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from segue.api.problems import problem_response
 from segue.service import ServiceError
+from segue.types import LOCAL_OWNER, acting_as
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -49,7 +50,9 @@ class Guard:
         if refusal is not None:
             await problem_response(refusal, scope["path"])(scope, receive, send)
             return
-        await self._app(scope, self._counted(receive), send)
+        # An open path is asked by whoever watches the process: nobody acts there.
+        with acting_as(None if scope["path"] in OPEN_PATHS else LOCAL_OWNER):
+            await self._app(scope, self._counted(receive), send)
 
     def _refusal(self, path: str, headers: dict[bytes, bytes]) -> ServiceError | None:
         host = headers.get(b"host", b"").decode("latin-1").lower()

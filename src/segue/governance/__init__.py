@@ -1,10 +1,14 @@
 """Governance: who may do what, and how what was done is proven.
 
-Here live secret sources and the redactor that keeps revealed values out of results, errors and logs.
+`actions.py` lists everything that can be allowed, `policies/` the rules that ship, `policy.py` compiles and asks
+them, `guard.py` is what both doors ask. `secrets.py` holds secret sources and the redactor of revealed values.
 Nothing here performs an effect or knows a transport; other rooms hand values in and get answers.
-Open `secrets.py` first.
+Open `actions.py` first, then `guard.py`.
 """
 
+from segue.governance.actions import ACTIONS, GROUPS, PRINCIPALS, ROLES, schema_text
+from segue.governance.guard import Guard, PolicyDenied
+from segue.governance.policy import Policies, PolicyRefused, Resource, Rule, Verdict, shipped
 from segue.governance.secrets import (
     MASK,
     ChainedSecrets,
@@ -13,12 +17,30 @@ from segue.governance.secrets import (
     Redactor,
     mentions_secret,
 )
+from segue.governance.table import as_markdown, groups_as_markdown, roles_for, table
 
 __all__ = [
+    "ACTIONS",
+    "GROUPS",
     "MASK",
+    "PRINCIPALS",
+    "ROLES",
     "ChainedSecrets",
     "EnvironmentSecrets",
     "FileSecrets",
+    "Guard",
+    "Policies",
+    "PolicyDenied",
+    "PolicyRefused",
     "Redactor",
+    "Resource",
+    "Rule",
+    "Verdict",
+    "as_markdown",
+    "groups_as_markdown",
     "mentions_secret",
+    "roles_for",
+    "schema_text",
+    "shipped",
+    "table",
 ]

@@ -7,7 +7,7 @@ Open `service.py` first, then `runs.py`.
 """
 
 from segue.dsl import document_schema
-from segue.service.backups import BackupView, NewBackup, backup_of_folder, backup_of_server, restore_folder
+from segue.service.backups import BackupView, NewBackup, backup_of_folder, restore_folder
 from segue.service.connections import NewConnection
 from segue.service.definitions import Definitions
 from segue.service.errors import (
@@ -152,7 +152,6 @@ __all__ = [
     "WorkflowSummary",
     "as_refusal",
     "backup_of_folder",
-    "backup_of_server",
     "document_schema",
     "error_of",
     "lifecycle_of",

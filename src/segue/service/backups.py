@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 import segue
+from segue.service.access import UseCases, governed
 from segue.service.errors import ServiceError
 from segue.service.observe import iso
 from segue.service.shapes import Shape
@@ -47,21 +48,28 @@ class BackupView(Shape, frozen=True, kw_only=True):
     verified: bool = True
 
 
-async def backup_of_server(folder: Path, wanted: NewBackup) -> BackupView:
-    """Make a backup in the folder `backups` of the data folder; a server writes nowhere else.
+class Backups(UseCases):
+    """Backups that a server makes of the folder it works with."""
 
-    Raises:
-        ServiceError: `backup-refused`.
-    """
-    name = wanted.name or time.strftime("segue-%Y%m%dT%H%M%SZ.db", time.gmtime())
-    if not _NAME.fullmatch(name):
-        raise ServiceError(
-            "backup-refused",
-            f"{name!r} is no name for a backup.",
-            remedy="Use up to 100 letters, digits and ._- beginning with a letter or digit; it is no path.",
-        )
-    target = folder / BACKUPS_NAME / name
-    return await asyncio.to_thread(backup_of_folder, folder, target)
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    @governed("backup.make")
+    async def make(self, wanted: NewBackup) -> BackupView:
+        """Make a backup in the folder `backups` of the data folder; a server writes nowhere else.
+
+        Raises:
+            ServiceError: `backup-refused`.
+        """
+        name = wanted.name or time.strftime("segue-%Y%m%dT%H%M%SZ.db", time.gmtime())
+        if not _NAME.fullmatch(name):
+            raise ServiceError(
+                "backup-refused",
+                f"{name!r} is no name for a backup.",
+                remedy="Use up to 100 letters, digits and ._- beginning with a letter or digit; it is no path.",
+            )
+        target = self._folder / BACKUPS_NAME / name
+        return await asyncio.to_thread(backup_of_folder, self._folder, target)
 
 
 def backup_of_folder(folder: Path, target: Path) -> BackupView:

@@ -9,6 +9,7 @@ import msgspec
 
 from segue.connectors import Connection, MemoryConnections, connection_to_json, new_connection
 from segue.governance import Redactor
+from segue.service.access import UseCases, connection_of, governed
 from segue.service.errors import ServiceError
 from segue.service.observe import iso
 from segue.service.shapes import CircuitView, ConnectionDetail, ConnectionTest, ConnectionView, OperationView, Page
@@ -54,7 +55,7 @@ class Machinery(Protocol):
         ...
 
 
-class Connections:
+class Connections(UseCases):
     """Connections of one data folder.
 
     Args:
@@ -68,6 +69,7 @@ class Connections:
         self._machinery = machinery
         self._secrets = secrets
 
+    @governed("connection.add", on=connection_of)
     async def add(
         self, name: str, document: bytes | str, *, source: str = "", auth: str = "none", **settings: Any
     ) -> ConnectionView:
@@ -102,6 +104,7 @@ class Connections:
         self._loaded.put(connection)
         return self._view(connection, len(operations))
 
+    @governed("connection.add")
     async def add_from(self, wanted: NewConnection, *, trusted: bool = True) -> ConnectionView:
         """Add a connection as it was asked for, reading its document from the web where only an address is given.
 
@@ -124,6 +127,7 @@ class Connections:
             document = await self.fetch(wanted.source)
         return await self.add(wanted.name, document, source=wanted.source, auth=wanted.auth, **wanted.settings)
 
+    @governed("connection.add")
     async def fetch(self, address: str) -> bytes:
         """An OpenAPI document from the web.
 
@@ -138,12 +142,14 @@ class Connections:
             raise ServiceError("connection-refused", f"{address} answers with the status {answer.status}.")
         return answer.content
 
+    @governed("connection.list")
     async def page(self, *, limit: int = 50, after: str | None = None) -> Page[ConnectionView]:
         """Connections by name."""
         found = [c for c in self._loaded.all() if after is None or c.name > after]
         views = [self._view(c, len(self._machinery.calls.operations(c).names())) for c in found[:limit]]
         return Page(items=views, next=views[-1].name if len(found) > limit else None)
 
+    @governed("connection.read", on=connection_of)
     async def get(self, name: str) -> ConnectionDetail:
         """A connection with its operations.
 
@@ -171,6 +177,7 @@ class Connections:
         circuit = self._circuit(connection)
         return ConnectionDetail(**_fields(connection, len(operations)), circuit=circuit, described=operations)
 
+    @governed("connection.test", on=connection_of)
     async def test(self, name: str) -> ConnectionTest:
         """Call one harmless operation. A failed try is an answer, not an error.
 
@@ -192,6 +199,7 @@ class Connections:
             duration_ms=report.elapsed_ms,
         )
 
+    @governed("connection.remove", on=connection_of)
     async def remove(self, name: str) -> ConnectionView:
         """Remove a connection. Runs that name it fail at their next call.
 

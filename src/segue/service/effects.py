@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from segue.service.access import UseCases, governed, of
 from segue.service.errors import ServiceError
 from segue.service.inbox import EffectStateName, EffectView
 from segue.service.observe import iso
@@ -20,12 +21,13 @@ from segue.types import AttemptSucceeded
 _SEQ_MAX: Final = 2**62
 
 
-class Effects:
+class Effects(UseCases):
     """What the runs of one data folder did outside that must not simply be repeated."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
+    @governed("effect.list")
     async def page(
         self,
         *,
@@ -59,6 +61,7 @@ class Effects:
         more = "-".join(map(str, found[limit - 1].place)) if len(found) > limit else None
         return Page(items=[view(entry) for entry in found[:limit]], next=more)
 
+    @governed("effect.read", on=of("Effect"))
     async def get(self, key: str) -> list[EffectView]:
         """All attempts at one act, oldest first, with what the system answered.
 

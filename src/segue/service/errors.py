@@ -62,6 +62,24 @@ PROBLEMS: Final[dict[str, ProblemKind]] = {
         "The request carries no bearer token, or not the server's.",
         "Send `Authorization: Bearer TOKEN` with the token from the file `server.json` in the data folder.",
     ),
+    "not-signed-in": ProblemKind(
+        401,
+        "Somebody must be signed in",
+        "The request reached a use case and nobody was acting.",
+        "Sign in with `segue login`, or send a token.",
+    ),
+    "permission-denied": ProblemKind(
+        403,
+        "This is not permitted",
+        "The policies do not let whoever asked do this; the detail names the action and the rules that decided.",
+        "Ask whoever administers identities for a role that may.",
+    ),
+    "approval-needed": ProblemKind(
+        403,
+        "Somebody else must approve this first",
+        "A rule lets this happen only with the approval of a role.",
+        "Ask somebody with the role that the detail names.",
+    ),
     "host-refused": ProblemKind(
         403,
         "The server is not addressed by a name of its own",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 
+from segue.service.access import UseCases, governed
 from segue.service.errors import ServiceError
 from segue.service.shapes import Sent, SentEvents
 
@@ -21,12 +22,13 @@ class Publisher(Protocol):
         ...
 
 
-class Events:
+class Events(UseCases):
     """Events for one host; None where no host runs."""
 
     def __init__(self, host: Publisher | None) -> None:
         self._host = host
 
+    @governed("event.send")
     async def send(self, events: list[Any]) -> SentEvents:
         """Send events, in order. All are checked before the first one is sent.
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 import msgspec
 
 from segue.core import Plan, RunState, advance
+from segue.service.access import UseCases, governed, of, signed
 from segue.service.definitions import Definitions
 from segue.service.effects import view as effect_view
 from segue.service.errors import ServiceError
@@ -50,7 +51,7 @@ _AT_ONCE: Final = 100
 _NEEDS_OUTPUT: Final = ("skip", "happened")
 
 
-class Exceptions:
+class Exceptions(UseCases):
     """The inbox of one data folder. `host` is None where no host runs: then it is read and nothing else."""
 
     def __init__(self, store: Store, definitions: Definitions, host: EmbeddedHost | None) -> None:
@@ -60,6 +61,7 @@ class Exceptions:
 
     # -- reading -----------------------------------------------------------------------------------
 
+    @governed("exception.list")
     async def page(
         self,
         *,
@@ -88,6 +90,7 @@ class Exceptions:
         more = str(found[limit - 1].id) if len(found) > limit else None
         return Page(items=[view(record) for record in found[:limit]], next=more)
 
+    @governed("exception.list")
     async def groups(
         self, *, state: ExceptionState | None = "open", workflow: str | None = None, limit: int = 50
     ) -> list[ExceptionGroup]:
@@ -113,6 +116,7 @@ class Exceptions:
             for group in groups
         ]
 
+    @governed("exception.read", on=of("Exception"))
     async def get(self, number: int) -> ExceptionDetail:
         """One failure with its payload, the run's position, and what the run did outside.
 
@@ -148,6 +152,7 @@ class Exceptions:
 
     # -- deciding ----------------------------------------------------------------------------------
 
+    @governed("exception.decide", on=of("Exception"))
     async def decide(
         self,
         number: int,
@@ -184,6 +189,7 @@ class Exceptions:
             raise ServiceError("exception-closed", f"Exception {number} was resolved meanwhile, or not for long.")
         return view(await self._record(number))
 
+    @governed("exception.decide")
     async def decide_group(
         self,
         group: str,
@@ -238,6 +244,7 @@ class Exceptions:
         from segue.hosts import Outcome
 
         host = self._driving()
+        by = signed(by)
         why = {"by": by, "reason": reason}
         if record.kind == "quarantined":
             if action == "retry":

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from segue.ai import ModelRegistry
+from segue.service.access import UseCases, governed
 from segue.service.shapes import ModelView
 
 
-class Models:
+class Models(UseCases):
     """Registered models."""
 
     def __init__(self, registry: ModelRegistry) -> None:
         self._registry = registry
 
+    @governed("model.list")
     async def all(self) -> list[ModelView]:
         """Models by name and version."""
         return [

@@ -11,8 +11,9 @@ import msgspec
 
 from segue.ai import ModelRegistry
 from segue.connectors import MemoryConnections, OutboundPolicy, connection_from_json
-from segue.governance import ChainedSecrets, EnvironmentSecrets, FileSecrets
+from segue.governance import ChainedSecrets, EnvironmentSecrets, FileSecrets, Guard
 from segue.handlers import FunctionRegistry, HandlerSet, build_handlers
+from segue.service.backups import Backups
 from segue.service.connections import Connections
 from segue.service.definitions import Definitions
 from segue.service.effects import Effects
@@ -34,7 +35,7 @@ from segue.service.workflows import Workflows
 from segue.store import FolderInUse, FolderNotUsable, Rules, Store
 from segue.store.folder import DATABASE_NAME, open_reader
 from segue.store.records import list_connections
-from segue.types import SecretSource, TaskFailure
+from segue.types import LOCAL_OWNER, Identity, SecretSource, TaskFailure
 
 if TYPE_CHECKING:
     from segue.hosts import EmbeddedHost
@@ -108,6 +109,7 @@ async def open_service(
     secrets: SecretSource | None = None,
     base: Path | None = None,
     attended: bool = True,
+    local: Identity | None = LOCAL_OWNER,
 ) -> AsyncIterator[Service]:
     """Open a data folder.
 
@@ -117,6 +119,8 @@ async def open_service(
         secrets: Where secrets come from, instead of the settings.
         base: Folder that documents may read schemas from, by path; None for a server.
         attended: Somebody can decide what becomes of a failure. Where nobody can, none is held.
+        local: Who acts where no edge has said who: the program that opens the folder, as its owner. A server says
+            None, so that a request which slipped past its edge is denied.
 
     Raises:
         ServiceError: `folder-busy`, `folder-unusable`, `setting-refused` or `function-refused`.
@@ -163,6 +167,7 @@ async def open_service(
             raise as_refusal(error) or error from None
         if host is not None:
             await _activate(host, definitions)
+        guard = Guard(local=local)
         connections = Connections(store, loaded, handlers, source)
         workflows = Workflows(definitions, host)
         runs = Runs(store, definitions, workflows, host)
@@ -176,8 +181,10 @@ async def open_service(
             connections=connections,
             models=Models(known_models),
             retention=Retention(rules, settings, store, host),
+            backups=Backups(store.folder),
             store=store,
             host=host,
+            guard=guard,
         )
 
 
@@ -230,6 +237,7 @@ async def open_checker(
     registry = functions if functions is not None else FunctionRegistry()
     load_functions(registry, settings.functions)
     models, connections = ModelRegistry(), MemoryConnections()
+    alone = Guard(local=LOCAL_OWNER)
     handlers = Handlers(registry, models, lambda: _make(settings, registry, models, connections))
 
     async def check(content: bytes, path: Path) -> Validation:
@@ -241,7 +249,10 @@ async def open_checker(
             fetch_resource=resources.resource,
             allow_remote_functions=settings.allow_remote_functions,
         )
-        return await Workflows(definitions, None).validate(content, file=str(path))
+        workflows = Workflows(definitions, None)
+        # Whoever checks a file on their own machine needs nobody's leave.
+        workflows.guard = alone
+        return await workflows.validate(content, file=str(path))
 
     try:
         yield check

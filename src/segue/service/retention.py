@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from segue.service.access import UseCases, governed
 from segue.service.definitions import Definitions
 from segue.service.policies import said_days
 from segue.service.settings import Settings
@@ -100,7 +101,7 @@ def rules_of(settings: Settings, definitions: Definitions) -> Rules:
     )
 
 
-class Retention:
+class Retention(UseCases):
     """Retention of one data folder; `host` is None where none runs."""
 
     def __init__(self, rules: Rules, settings: Settings, store: Store, host: EmbeddedHost | None) -> None:
@@ -109,6 +110,7 @@ class Retention:
         self._store = store
         self._host = host
 
+    @governed("retention.read")
     async def show(self) -> RetentionView:
         """How long what is kept, and what is due."""
         due, events = await self._due()
@@ -123,6 +125,7 @@ class Retention:
             shrinks=size.shrinks,
         )
 
+    @governed("retention.run")
     async def run(self, wanted: NewPurge) -> PurgeView:
         """Remove what is due, for half a minute at most."""
         if wanted.dry_run:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import msgspec
 
 from segue.core import Plan
+from segue.service.access import UseCases, governed, of, signed, workflow_of
 from segue.service.definitions import Definitions
 from segue.service.errors import ServiceError
 from segue.service.lifecycle import Lifecycle, lifecycle_of
@@ -68,7 +69,7 @@ class _Followed:
     seen: int = 0
 
 
-class Runs:
+class Runs(UseCases):
     """Runs of one data folder. `host` is None where no host runs: then runs are read and nothing else."""
 
     def __init__(
@@ -80,6 +81,7 @@ class Runs:
         self._host = host
         self._keyed = asyncio.Lock()
 
+    @governed("run.start", on=workflow_of)
     async def start(
         self,
         workflow: str,
@@ -103,6 +105,8 @@ class Runs:
             ServiceError: `workflow-unknown`, `input-refused`, `key-reused`, `server-needed`.
         """
         told = dict(cause or {"kind": "api"})
+        if by := signed(""):
+            told["by"] = by
         if key is None:
             return await self._begin(workflow, version, input, None, told), True
         async with self._keyed:
@@ -114,6 +118,7 @@ class Runs:
                 return summary_of(known), False
             return await self._begin(workflow, version, input, run_id, told), True
 
+    @governed("run.list")
     async def page(
         self,
         wanted: RunFilter | None = None,
@@ -141,6 +146,7 @@ class Runs:
         items = [summary_of(r, results=results, held=held.get(r.seq)) for r in page.items]
         return Page(items=items, next=None if page.next is None else str(page.next))
 
+    @governed("run.list")
     async def counts(self, parent: str | None = None) -> dict[str, int]:
         """How many runs there are of each status; with `parent`, of those that this run started.
 
@@ -149,6 +155,7 @@ class Runs:
         """
         return await self._store.count_runs(None if parent is None else (await self._record(parent)).seq)
 
+    @governed("run.read", on=of("Run"))
     async def get(self, run_id: str) -> RunDetail:
         """Everything to be said of a run.
 
@@ -165,6 +172,7 @@ class Runs:
         fields |= told(seen)
         return RunDetail(**fields, input=seen.state.input, open=seen.open_commands())
 
+    @governed("run.read", on=of("Run"))
     async def task(self, run_id: str, number: int) -> TaskDetail:
         """One task with its data.
 
@@ -177,6 +185,7 @@ class Runs:
             raise ServiceError("task-unknown", f"Run {run_id} has started no task with the number {number}.")
         return task.detail()
 
+    @governed("run.read", on=of("Run"))
     async def history(self, run_id: str, *, limit: int = 200, after: str | None = None) -> Page[dict[str, Any]]:
         """The events of a run as they are stored, in order.
 
@@ -189,6 +198,7 @@ class Runs:
         more = str(offset + limit) if len(found) > limit else None
         return Page(items=[msgspec.to_builtins(event) for event in found[:limit]], next=more)
 
+    @governed("run.read", on=of("Run"))
     async def lifecycle(self, run_id: str) -> Page[dict[str, Any]]:
         """All lifecycle CloudEvents so far, in order.
 
@@ -198,6 +208,7 @@ class Runs:
         _, plan, history = await self._read(run_id)
         return Page(items=lifecycle_of(plan, run_id, history))
 
+    @governed("run.control", on=of("Run"))
     async def control(self, run_id: str, action: Action, *, by: str = "", reason: str = "") -> RunSummary:
         """Pause, resume or cancel a run; it is on disk when this returns.
 
@@ -209,10 +220,11 @@ class Runs:
         if record.status in CLOSED:
             raise ServiceError("run-closed", f"Run {run_id} is {record.status}.")
         # The host sets the time.
-        if not await host.control(run_id, _CONTROLS[action](at=0, by=by, reason=reason)):
+        if not await host.control(run_id, _CONTROLS[action](at=0, by=signed(by), reason=reason)):
             raise ServiceError("run-closed", f"Run {run_id} has ended meanwhile.")
         return summary_of(await self._record(run_id))
 
+    @governed("run.read", on=of("Run"))
     async def wait(self, run_id: str) -> RunSummary:
         """Wait until a run has ended.
 
@@ -222,6 +234,7 @@ class Runs:
         await self.outcome(run_id)
         return summary_of(await self._record(run_id))
 
+    @governed("run.read", on=of("Run"))
     async def summary(self, run_id: str) -> RunSummary:
         """A run as one line of a list.
 
@@ -232,6 +245,7 @@ class Runs:
         held = await self._held([] if record.is_closed else [record.seq])
         return summary_of(record, held=held.get(record.seq))
 
+    @governed("run.control", on=of("Run"))
     async def cancel_if_open(self, run_id: str, *, by: str = "", reason: str = "") -> None:
         """Cancel a run, unless it has ended."""
         try:
@@ -240,6 +254,7 @@ class Runs:
             if error.kind != "run-closed":
                 raise
 
+    @governed("run.read")
     async def report(self, run: RunSummary) -> RunReport:
         """What became of a run.
 
@@ -255,6 +270,7 @@ class Runs:
             **told(await _observed(plan, history)),
         )
 
+    @governed("run.read", on=of("Run"))
     async def outcome(self, run_id: str) -> tuple[str, Any, Failure | None]:
         """Status, output and failure of a run that has ended, after waiting for its end.
 
@@ -270,6 +286,7 @@ class Runs:
             raise _unknown(run_id) from None
         return outcome.status, outcome.output, outcome.failure
 
+    @governed("run.follow", on=of("Run"))
     async def follow(self, run_id: str) -> AsyncGenerator[dict[str, Any], None]:
         """Lifecycle CloudEvents of a run: those so far, then each as it comes, until the run ends.
 
@@ -292,6 +309,7 @@ class Runs:
                 if follower.closed or await anext(changes, None) is None:
                     return
 
+    @governed("run.follow")
     async def follow_all(self) -> AsyncGenerator[dict[str, Any], None]:
         """Lifecycle CloudEvents of all runs, of what happens from now on."""
         host = self._driving()

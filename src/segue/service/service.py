@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 import segue
+from segue.governance import Guard
+from segue.service.access import UseCases, open_to_all
+from segue.service.backups import Backups
 from segue.service.connections import Connections
 from segue.service.effects import Effects
 from segue.service.errors import ServiceError
@@ -29,6 +32,7 @@ class Service:
 
     Attributes:
         host: What drives runs; None where the folder was opened for reading and publishing only.
+        guard: What each use case asks first.
     """
 
     workflows: Workflows
@@ -40,13 +44,23 @@ class Service:
     connections: Connections
     models: Models
     retention: Retention
+    backups: Backups
     store: Store
     host: EmbeddedHost | None
+    guard: Guard
 
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            group = getattr(self, field.name)
+            if isinstance(group, UseCases):
+                group.guard = self.guard
+
+    @open_to_all("whoever watches the process has no token")
     def health(self) -> Health:
         """The process is alive."""
         return Health(status="ok", version=segue.__version__)
 
+    @open_to_all("whoever watches the process has no token")
     async def ready(self) -> Health:
         """The server takes work.
 

@@ -12,6 +12,7 @@ import msgspec
 from segue.core import Moment, Plan, RunState, advance
 from segue.core.plan import ExtendedNode, Node
 from segue.core.state import Frame
+from segue.service.access import UseCases, governed, of, signed
 from segue.service.definitions import Definitions
 from segue.service.errors import ServiceError
 from segue.service.inbox import RunMoment
@@ -37,7 +38,7 @@ class _Walk:
     moments: list[tuple[int, Moment]] = field(default_factory=list)
 
 
-class Steering:
+class Steering(UseCases):
     """Steers the runs of one data folder. `host` is None where no host runs: then it only looks back."""
 
     def __init__(
@@ -54,6 +55,7 @@ class Steering:
         self._runs = runs
         self._host = host
 
+    @governed("run.steer", on=of("Run"))
     async def retry(
         self, run_id: str, pointer: str, *, input: Any = msgspec.UNSET, by: str = "", reason: str
     ) -> RunSummary:
@@ -74,11 +76,12 @@ class Steering:
         record, plan, history = await self._open(run_id)
         walk = await asyncio.to_thread(_walk, plan, history)
         event = _restart(plan, walk, pointer, input)
-        event = msgspec.structs.replace(event, by=by, reason=reason)
+        event = msgspec.structs.replace(event, by=signed(by), reason=reason)
         await asyncio.to_thread(_require_effect, plan, history, event, pointer)
         await self._intervene(host, record, event, pointer)
         return await self._runs.summary(run_id)
 
+    @governed("run.steer", on=of("Run"))
     async def skip(self, run_id: str, pointer: str, output: Any, *, by: str = "", reason: str) -> RunSummary:
         """Give a task that is under way, or waits, its output; the run goes on behind it.
 
@@ -92,9 +95,10 @@ class Steering:
         live = _live(walk.state, pointer)
         if live is None or live.parent is None:
             raise _not_there(run_id, pointer, walk.state)
-        await self._intervene(host, record, TaskSkipped(0, live.id, output, by, reason), pointer)
+        await self._intervene(host, record, TaskSkipped(0, live.id, output, signed(by), reason), pointer)
         return await self._runs.summary(run_id)
 
+    @governed("run.read", on=of("Run"))
     async def at(self, run_id: str, number: int) -> RunMoment:
         """A run as it was after one of its events: status, data, and what it waited for.
 
@@ -127,6 +131,7 @@ class Steering:
             data=[task.detail() for task in seen.tasks.values()],
         )
 
+    @governed("run.steer", on=of("Run"))
     async def fork(
         self,
         run_id: str,
@@ -162,6 +167,7 @@ class Steering:
         number, moment = begun[-1]
         first = history[0]
         assert isinstance(first, RunStarted), "a history begins with RunStarted"
+        by = signed(by)
         cause = {"kind": "fork", "run": run_id, "task": pointer, "event": number, "by": by, "reason": reason}
         first = msgspec.structs.replace(
             first, run_id=host.new_run_id(), definition=definition.digest, cause=codec.settled(cause)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from segue.dsl import read_document
+from segue.service.access import UseCases, governed, open_to_all, workflow_of
 from segue.service.definitions import Definitions, refused
 from segue.service.errors import ServiceError
 from segue.service.observe import iso
@@ -52,18 +53,20 @@ def read_source(path: Path) -> bytes:
         raise ServiceError("file-unreadable", f"{str(path)!r}: {error.strerror or error}.") from None
 
 
-class Workflows:
+class Workflows(UseCases):
     """Published definitions of one data folder. `host` is None where no host runs."""
 
     def __init__(self, definitions: Definitions, host: EmbeddedHost | None) -> None:
         self._definitions = definitions
         self._host = host
 
+    @governed("workflow.validate")
     async def validate(self, source: bytes | str, *, file: str = "<document>") -> Validation:
         """Everything that is wrong with a document, all at once."""
         checked = await self._definitions.check(source, file=file)
         return Validation(file=file, valid=checked.plan is not None, findings=checked.findings)
 
+    @governed("workflow.publish")
     async def publish(self, source: bytes | str, *, file: str = "<document>") -> Published:
         """Publish a document. The same content again changes nothing and is no error.
 
@@ -92,6 +95,7 @@ class Workflows:
         warnings = [finding for finding in checked.findings if finding.severity != "error"]
         return Published(workflow=summary, created=created, warnings=warnings)
 
+    @governed("workflow.publish")
     async def publish_file(self, path: Path) -> Published:
         """Publish the document in a file.
 
@@ -100,6 +104,7 @@ class Workflows:
         """
         return await self.publish(await asyncio.to_thread(read_source, path), file=str(path))
 
+    @governed("workflow.list")
     async def page(
         self, *, namespace: str | None = None, limit: int = 50, after: str | None = None
     ) -> Page[WorkflowSummary]:
@@ -114,6 +119,7 @@ class Workflows:
         items = [self._summary(self.find(*name)) for name in names[:limit]]
         return Page(items=items, next="/".join(names[limit - 1]) if len(names) > limit else None)
 
+    @governed("workflow.read", on=workflow_of)
     async def versions(
         self, namespace: str, name: str, *, limit: int = 50, after: str | None = None
     ) -> Page[WorkflowSummary]:
@@ -127,6 +133,7 @@ class Workflows:
         items = [self._summary(definition) for definition in found[place : place + limit]]
         return Page(items=items, next=items[-1].version if len(found) > place + limit else None)
 
+    @governed("workflow.read", on=workflow_of)
     async def get(self, namespace: str, name: str, version: str = "latest") -> WorkflowDetail:
         """A definition with its content.
 
@@ -145,6 +152,7 @@ class Workflows:
             requires=[*plan.requires],
         )
 
+    @open_to_all("other use cases find definitions by it; no edge calls it")
     def find(self, namespace: str, name: str, version: str = "latest") -> Definition:
         """The definition that a name and version mean.
 

@@ -1,0 +1,136 @@
+"""Everything that somebody can be allowed to do, as data: the words that policies, verdicts and audit records use.
+
+A use case of the service declares one of these names; a name stands in one or more groups, and roles are granted
+groups. Whoever adds a use case adds its action here, in the group whose people should have it; an action in no group
+is the owner's alone.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+GROUPS: Final = {
+    "read": "look at workflows, runs and what they did",
+    "operate": "start, steer and repair runs, send events",
+    "approve": "decide what waits for a person",
+    "build": "check workflows and connections, practise with them",
+    "publish": "put workflows into force",
+    "connect": "add and remove connections and secrets",
+    "audit": "read policies, identities, records and proofs",
+    "stop": "stop what is running",
+    "administer": "decide who may do what, and how long what is kept",
+}
+
+
+class Action(NamedTuple):
+    """One thing that can be done.
+
+    Attributes:
+        resource: Type of what it is done to.
+        groups: Where it stands.
+        about: What it lets somebody do, for the published table.
+    """
+
+    resource: str
+    groups: tuple[str, ...]
+    about: str
+
+
+ACTIONS: Final[dict[str, Action]] = {
+    "workflow.list": Action("Workflow", ("read",), "List workflows"),
+    "workflow.read": Action("Workflow", ("read",), "Read a workflow"),
+    "workflow.validate": Action("Workflow", ("read", "build"), "Check a document"),
+    "workflow.publish": Action("Workflow", ("publish",), "Publish a workflow"),
+    "run.list": Action("Run", ("read",), "List and count runs"),
+    "run.read": Action("Run", ("read",), "Read a run with its data"),
+    "run.follow": Action("Run", ("read",), "Follow runs as they happen"),
+    "run.start": Action("Workflow", ("operate",), "Start a run"),
+    "run.control": Action("Run", ("operate",), "Pause, resume or end a run"),
+    "run.steer": Action("Run", ("operate",), "Retry, skip or fork a run"),
+    "event.send": Action("Event", ("operate",), "Send events to runs"),
+    "exception.list": Action("Exception", ("read",), "List failures"),
+    "exception.read": Action("Exception", ("read",), "Read a failure with its data"),
+    "exception.decide": Action("Exception", ("operate",), "Decide what becomes of a failure"),
+    "effect.list": Action("Effect", ("read",), "List acts on other systems"),
+    "effect.read": Action("Effect", ("read",), "Read an act with its answer"),
+    "connection.list": Action("Connection", ("read",), "List connections"),
+    "connection.read": Action("Connection", ("read",), "Read a connection"),
+    "connection.test": Action("Connection", ("operate", "build", "connect"), "Try a connection"),
+    "connection.add": Action("Connection", ("connect",), "Add a connection"),
+    "connection.remove": Action("Connection", ("connect",), "Remove a connection"),
+    "model.list": Action("Model", ("read",), "List models"),
+    "retention.read": Action("Installation", ("audit", "administer"), "See what is kept how long"),
+    "retention.run": Action("Installation", ("administer",), "Remove what is due"),
+    "backup.make": Action("Installation", ("administer",), "Back the data folder up"),
+    "act.perform": Action("Act", (), "Act on the world; asked for each act of a run"),
+}
+"""By name. `act.perform` is asked by the host and not by a use case; its principal is the workflow."""
+
+PRINCIPALS: Final = {
+    "person": "Person",
+    "service": "Account",
+    "agent": "Agent",
+    "workflow": "Process",
+    "connection": "Link",
+    "system": "System",
+}
+"""What the kinds of identities are called in policies."""
+
+ROLES: Final = {
+    "viewer": "Looks, and changes nothing.",
+    "operator": "Keeps runs going: starts, steers and repairs them.",
+    "approver": "Decides what waits for a person.",
+    "builder": "Makes workflows and connections, and tries them; puts nothing into force.",
+    "publisher": "Puts workflows into force.",
+    "auditor": "Sees everything, also who may do what; changes nothing.",
+    "admin": "Decides who may do what; approves and publishes nothing by that alone.",
+    "owner": "Holds the data folder; may do everything that no rule forbids.",
+}
+"""Roles shipped, and what they are for."""
+
+
+_ATTRIBUTES: Final[dict[str, tuple[str, ...]]] = {
+    "Workflow": ("namespace", "name"),
+    "Connection": ("name",),
+    "Act": ("namespace", "name", "handler", "connection", "operation", "task"),
+}
+_CONTEXT: Final[dict[str, dict[str, str]]] = {
+    "workflow.publish": {"risk": "String", "classes": "Set<String>"},
+    "act.perform": {"risk": "String", "classes": "Set<String>"},
+}
+
+
+def attributes_of(resource: str) -> dict[str, str]:
+    """Attributes of a type of resource with their Cedar types. Text that does not apply is empty."""
+    return {"workspace": "String", **dict.fromkeys(_ATTRIBUTES.get(resource, ()), "String")}
+
+
+def context_of(action: str) -> dict[str, str]:
+    """What a request for this action tells besides, with Cedar types."""
+    return _CONTEXT.get(action, {})
+
+
+def resource_types() -> list[str]:
+    """Types of everything that can be acted on."""
+    return sorted({action.resource for action in ACTIONS.values()})
+
+
+def schema_text() -> str:
+    """The Cedar schema that every policy is validated against."""
+    people = ", ".join(PRINCIPALS.values())
+    lines = ["entity Role;", "entity Group;"]
+    lines += [f"entity {name} in [Role, Group] {{ workspace: String }};" for name in PRINCIPALS.values()]
+    lines += [f"entity {name} {_record(attributes_of(name))};" for name in resource_types()]
+    lines += [f'action "{name}";' for name in GROUPS]
+    for name, action in ACTIONS.items():
+        groups = ", ".join(f'"{group}"' for group in action.groups)
+        within = f" in [{groups}]" if groups else ""
+        lines.append(
+            f'action "{name}"{within} appliesTo {{ principal: [{people}], resource: [{action.resource}],'
+            f" context: {_record(context_of(name))} }};"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _record(fields: dict[str, str]) -> str:
+    return "{ " + ", ".join(f"{name}: {kind}" for name, kind in fields.items()) + " }"

@@ -1,0 +1,158 @@
+"""The guard: one place that every request and every act passes, and that answers with a verdict.
+
+It asks the switches, then the policies. No answer is a deny: nobody acting, an action nobody declared, a rule that
+fails. Verdicts are kept by what the rules read, so asking again costs a look-up; a change of policy forgets them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+
+from segue.governance.actions import ACTIONS
+from segue.governance.policy import Policies, Resource, Verdict, shipped
+from segue.types import DEFAULT_WORKSPACE, AuditSink, Identity, acting
+
+_KEPT_MAX: Final = 10_000
+
+
+class PolicyDenied(Exception):
+    """The guard does not let it through.
+
+    Attributes:
+        identity: Who asked; None where nobody was acting.
+        verdict: Why not.
+    """
+
+    def __init__(self, action: str, resource: Resource, identity: Identity | None, verdict: Verdict) -> None:
+        super().__init__(verdict.reason)
+        self.action = action
+        self.resource = resource
+        self.identity = identity
+        self.verdict = verdict
+
+
+class Guard:
+    """Asked before anything is done.
+
+    Args:
+        policies: What is asked; those that ship when left out.
+        local: Who acts where no edge has said who; None denies then. Only a program that holds the data folder itself
+            may set it.
+        workspace: Where everything is that this guard stands before.
+        audit: Takes every refusal, and every permission to change something.
+    """
+
+    def __init__(
+        self,
+        policies: Policies | None = None,
+        *,
+        local: Identity | None = None,
+        workspace: str = DEFAULT_WORKSPACE,
+        audit: AuditSink | None = None,
+    ) -> None:
+        self._policies = policies or Policies(shipped())
+        self._kept: dict[tuple[Any, ...], Verdict] = {}
+        self.local = local
+        self.workspace = workspace
+        self.audit = audit
+
+    @property
+    def policies(self) -> Policies:
+        """The policies in force. Setting others forgets every verdict."""
+        return self._policies
+
+    @policies.setter
+    def policies(self, policies: Policies) -> None:
+        self._policies = policies
+        self._kept.clear()
+
+    def who(self) -> Identity | None:
+        """Who acts."""
+        return acting() or self.local
+
+    def check(self, action: str, resource: Resource, context: Mapping[str, Any] | None = None) -> Verdict:
+        """Let whoever acts do this, or raise.
+
+        Raises:
+            PolicyDenied: With the verdict.
+        """
+        identity = self.who()
+        if identity is None:
+            verdict = Verdict("deny", (), self._policies.version, "nobody is signed in")
+        else:
+            verdict = self.verdict(identity, action, resource, context)
+        self._note(identity, action, resource, verdict)
+        if not verdict.allowed:
+            raise PolicyDenied(action, resource, identity, verdict)
+        return verdict
+
+    def verdict(
+        self, identity: Identity, action: str, resource: Resource, context: Mapping[str, Any] | None = None
+    ) -> Verdict:
+        """The answer, and nothing happens. Whoever acts for somebody may do what both may."""
+        given = context or {}
+        key = self._key(identity, action, resource, given)
+        found = self._kept.get(key)
+        if found is None:
+            found = self._ask(identity, action, resource, given)
+            if len(self._kept) >= _KEPT_MAX:
+                self._kept.clear()
+            self._kept[key] = found
+        return found
+
+    def _ask(self, identity: Identity, action: str, resource: Resource, context: Mapping[str, Any]) -> Verdict:
+        if not _in_scope(identity, action):
+            reason = f"the token of {identity.name} is not meant for {action}"
+            return Verdict("deny", (), self._policies.version, reason)
+        verdict = self._policies.decide(identity, action, resource, workspace=self.workspace, context=context)
+        if verdict.allowed and identity.acts_for is not None:
+            other = self.verdict(identity.acts_for, action, resource, context)
+            if not other.allowed:
+                return other
+        return verdict
+
+    def _key(
+        self, identity: Identity, action: str, resource: Resource, context: Mapping[str, Any]
+    ) -> tuple[Any, ...]:
+        seen: list[Any] = [action, _key_of(identity)]
+        for place in sorted(self._policies.reads(action)):
+            variable, _, name = place.partition(".")
+            if place == "resource.id":
+                seen.append(resource.id)
+            elif variable == "resource":
+                seen.append(resource.attributes.get(name))
+            else:
+                seen.append(repr(context.get(name) if name else sorted(context.items())))
+        return tuple(seen)
+
+    def _note(self, identity: Identity | None, action: str, resource: Resource, verdict: Verdict) -> None:
+        if self.audit is None:
+            return
+        known = ACTIONS.get(action)
+        if verdict.allowed and known is not None and "read" in known.groups:
+            return
+        self.audit.record(
+            principal="nobody" if identity is None else identity.name,
+            action=action,
+            resource=resource.name,
+            verdict=verdict.verdict,
+            reason=f"{verdict.reason} (policy {verdict.policy})",
+            at=time.time_ns() // 1_000_000,
+            workspace=self.workspace,
+        )
+
+
+def _in_scope(identity: Identity, action: str) -> bool:
+    if identity.scopes is None:
+        return True
+    known = ACTIONS.get(action)
+    return action in identity.scopes or (known is not None and not identity.scopes.isdisjoint(known.groups))
+
+
+def _key_of(identity: Identity | None) -> tuple[Any, ...] | None:
+    if identity is None:
+        return None
+    who = (identity.kind, identity.id, identity.roles, identity.groups, identity.workspace, identity.scopes)
+    return (*who, _key_of(identity.acts_for))

@@ -1,0 +1,143 @@
+"""The first door: every use case declares what it lets somebody do, and asks the guard before it does it.
+
+    class Runs(UseCases):
+        @governed("run.start", on=lambda self, workflow, *_, **__: workflow_resource(workflow))
+        async def start(self, workflow: str, …) -> …
+
+What one use case calls of another in the same task is its own doing and is not asked again. Actions are listed in
+`segue.governance.actions`; an architecture test finds a public method without a declaration.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any, Final, ParamSpec, TypeVar, cast
+
+from segue.governance import ACTIONS, Guard, PolicyDenied, Resource, roles_for
+from segue.service.errors import ServiceError
+from segue.types import acting
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_inside: ContextVar[object] = ContextVar("segue_inside", default=None)
+_DENY_ALL: Final = Guard()
+
+
+class UseCases:
+    """What people and programs do with one kind of thing. Denies everything until a service gives it its guard."""
+
+    guard: Guard = _DENY_ALL
+
+
+def governed(action: str, on: Callable[..., Resource] | None = None) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Ask the guard before the method runs.
+
+    Args:
+        action: A name of `ACTIONS`.
+        on: What is acted on, from the arguments of the call; nothing in particular where it is left out.
+
+    Raises:
+        ServiceError: `permission-denied`, `approval-needed` or `not-signed-in`; from the decorated method.
+    """
+    kind = ACTIONS[action].resource
+
+    def decorate(method: Callable[P, R]) -> Callable[P, R]:
+        def admit(self: UseCases, args: Any, kwargs: Any) -> None:
+            resource = Resource(kind) if on is None else on(self, *args, **kwargs)
+            admit_to(self.guard, action, resource)
+
+        if inspect.iscoroutinefunction(method):
+
+            @functools.wraps(method)
+            async def entered(self: Any, *args: Any, **kwargs: Any) -> Any:
+                task = asyncio.current_task()
+                if _inside.get() is task:
+                    return await method(self, *args, **kwargs)
+                admit(self, args, kwargs)
+                token = _inside.set(task)
+                try:
+                    return await method(self, *args, **kwargs)
+                finally:
+                    _inside.reset(token)
+
+        else:
+            # Plain methods and asynchronous generators: asked when they are called.
+            @functools.wraps(method)
+            def entered(self: Any, *args: Any, **kwargs: Any) -> Any:
+                admit(self, args, kwargs)
+                return method(self, *args, **kwargs)
+
+        entered.__action__ = action  # type: ignore[attr-defined]
+        return cast(Callable[P, R], entered)
+
+    return decorate
+
+
+def open_to_all(reason: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Declare that a method needs no permission, and why."""
+
+    def decorate(method: Callable[P, R]) -> Callable[P, R]:
+        method.__open__ = reason  # type: ignore[attr-defined]
+        return method
+
+    return decorate
+
+
+def admit_to(guard: Guard, action: str, resource: Resource, context: dict[str, Any] | None = None) -> None:
+    """Ask the guard in the middle of a use case, where only then it is known what about.
+
+    Raises:
+        ServiceError: `permission-denied`, `approval-needed` or `not-signed-in`.
+    """
+    try:
+        guard.check(action, resource, context)
+    except PolicyDenied as denied:
+        raise refusal_of(denied, guard) from None
+
+
+def refusal_of(denied: PolicyDenied, guard: Guard) -> ServiceError:
+    """What is told: the action and who may, and nothing of what it was about."""
+    if denied.identity is None:
+        return ServiceError("not-signed-in", f"Nobody is signed in, and {denied.action} needs somebody who may.")
+    about = ACTIONS[denied.action].about.lower()
+    said = f"{denied.identity.name} may not {about} ({denied.action}): {denied.verdict.reason}."
+    if denied.verdict.verdict == "needs-approval":
+        return ServiceError("approval-needed", said)
+    roles = [role for role in roles_for(guard.policies, denied.action) if role != "owner"]
+    whom = f"Roles that may: {', '.join(roles)}. " if roles else "Only the owner of the data folder may. "
+    return ServiceError("permission-denied", said, remedy=whom + "Whoever administers identities can grant one.")
+
+
+def signed(by: str) -> str:
+    """Who is written down as having done it: who is signed in. The holder of the data folder may name somebody."""
+    identity = acting()
+    return by if identity is None or "owner" in identity.roles else identity.name
+
+
+def of(kind: str) -> Callable[..., Resource]:
+    """What a call is about, where its first argument is the id."""
+    return lambda *args, **named: Resource(kind, _given(args, named)[0])
+
+
+def workflow_of(*args: Any, **named: Any) -> Resource:
+    """The workflow that a call is about: `namespace/name`, or the two as arguments of their own."""
+    first, *rest = _given(args, named)
+    namespace, slash, name = first.partition("/")
+    if not slash:
+        name = rest[0] if rest else ""
+    return Resource("Workflow", f"{namespace}/{name}", {"namespace": namespace, "name": name})
+
+
+def connection_of(*args: Any, **named: Any) -> Resource:
+    """The connection of this name."""
+    name = _given(args, named)[0]
+    return Resource("Connection", name, {"name": name})
+
+
+def _given(args: tuple[Any, ...], named: dict[str, Any]) -> list[str]:
+    return [str(value) for value in (*args[1:], *named.values())]
