@@ -87,13 +87,17 @@ def consumes(plan: Plan, state: RunState, event: MessageConsumed) -> bool:
     return any(listen.match(turn, state.frames[number], event.event) for number in _waits(state, event))
 
 
-def replay(plan: Plan, history: Sequence[Event], *, trace: list[Moment] | None = None) -> RunState:
+def replay(
+    plan: Plan, history: Sequence[Event], *, state: RunState | None = None, trace: list[Moment] | None = None
+) -> RunState:
     """Fold a history into the state it leads to.
 
+    Args:
+        state: What the events before this part of the history led to (`snapshot.restore`); it is consumed.
+
     Raises:
-        ValueError: The history is empty.
+        ValueError: There is no state, and the history is empty.
     """
-    state: RunState | None = None
     for event in history:
         state, _ = advance(plan, state, event, trace=trace)
     if state is None:

@@ -12,13 +12,20 @@ Nodes are named by their index in the plan, so a snapshot belongs to one definit
 references that they are. A value holds what JSON holds and references to secrets; anything else raises, and then
 there is no snapshot rather than a wrong one.
 
+A large value may stand elsewhere, once for every snapshot and event that hold it: whoever takes a snapshot may keep
+it and leave 32 bytes in its place (`Keep`), and whoever reads it brings the value back (`Fetch`).
+
+Rules for later releases, because a history before a snapshot may be gone (decision 0046). A field that a struct
+gains needs a default, and the default means what runs did before the field; it is what an older snapshot gets. A
+struct or field that goes needs a reader of the old form here. `tests/replay` keeps snapshots of every release.
+
 Law: for every plan and history, going on from the state that was read back gives the same commands, byte for byte, as
 going on from the state that was written.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -31,7 +38,16 @@ from segue.core.state import Deferred, Frame, RunState, Thread
 from segue.types import AwaitMessages, Failure, Perform, SecretText, StartTimer
 
 FORMAT: Final = 1
-"""Raised when the meaning of a snapshot changes. One of another format is not read: history is read instead."""
+"""Raised when the meaning of a snapshot changes. Every older format must still be read."""
+
+LARGE_FROM_BYTES: Final = 32 * 1024
+"""Values from this size on are offered to `Keep`."""
+
+Keep = Callable[[Any], bytes | None]
+"""Keeps a large value elsewhere and answers with 32 bytes that name it; None leaves it in the snapshot."""
+
+Fetch = Callable[[bytes], Any]
+"""Brings back what was kept under these bytes."""
 
 _STRUCTS: Final[dict[str, type[msgspec.Struct]]] = {
     kind.__name__: kind
@@ -56,6 +72,7 @@ _PLAIN: Final = frozenset({int, bool, str, type(None)})
 
 _SECRET: Final = 1
 _NUMBER: Final = 2
+_KEPT: Final = 3
 _NUMBER_MAX: Final = 2**63
 
 
@@ -71,11 +88,21 @@ class _Snapshot(msgspec.Struct, frozen=True, array_like=True):
     values: list[Any]
 
 
-def take(plan: Plan, state: RunState) -> bytes:
+class _Head(msgspec.Struct, frozen=True, array_like=True):
+    format: int
+    digest: str
+
+
+class _Kept(msgspec.Struct, frozen=True):
+    place: bytes
+
+
+def take(plan: Plan, state: RunState, keep: Keep | None = None) -> bytes:
     """Write a state down.
 
     Args:
         plan: The one that the run is pinned to.
+        keep: Asked for each large value.
 
     Raises:
         SnapshotRefused: It holds something that cannot be read back exactly.
@@ -83,22 +110,33 @@ def take(plan: Plan, state: RunState) -> bytes:
     writer = _Writer()
     writer.struct(state)
     shapes = {name: kind.__struct_fields__ for name, kind in _STRUCTS.items()}
-    snapshot = _Snapshot(FORMAT, plan.digest, shapes, writer.records, writer.values)
     try:
-        try:
-            return _encoder.encode(snapshot)
-        except OverflowError:
-            snapshot = msgspec.structs.replace(snapshot, values=[_boxed(value) for value in snapshot.values])
-            return _encoder.encode(snapshot)
+        values = [_written(value, keep) for value in writer.values]
+        return _encoder.encode(_Snapshot(FORMAT, plan.digest, shapes, writer.records, values))
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise SnapshotRefused(f"the state holds what a snapshot cannot: {error}") from error
 
 
-def restore(plan: Plan, content: bytes) -> RunState:
-    """Read a state back.
+def digest_of(content: bytes) -> str:
+    """The digest of the definition that a snapshot belongs to.
 
     Raises:
-        SnapshotRefused: It belongs to another definition or release, or is damaged.
+        SnapshotRefused: This is no snapshot.
+    """
+    try:
+        return _head_decoder.decode(content).digest
+    except (msgspec.DecodeError, ValueError) as error:
+        raise SnapshotRefused(f"this is no snapshot: {error}") from error
+
+
+def restore(plan: Plan, content: bytes, fetch: Fetch | None = None) -> RunState:
+    """Read a state back.
+
+    Args:
+        fetch: Brings back the values that were kept elsewhere; may be left out where none was.
+
+    Raises:
+        SnapshotRefused: It belongs to another definition or a newer release, or is damaged.
     """
     try:
         snapshot = _decoder.decode(content)
@@ -106,11 +144,11 @@ def restore(plan: Plan, content: bytes) -> RunState:
         raise SnapshotRefused(f"this is no snapshot: {error}") from error
     if snapshot.format != FORMAT or snapshot.digest != plan.digest:
         raise SnapshotRefused("the snapshot is of another definition or format")
-    for name, fields in snapshot.shapes.items():
-        # A release that gave a struct another field may not guess what an earlier one would have put there.
-        if name not in _STRUCTS or _STRUCTS[name].__struct_fields__ != tuple(fields):
-            raise SnapshotRefused(f"the snapshot was taken by another release: {name} has other fields now")
-    state = _Reader(plan, snapshot).struct(0)
+    values = [_fetched(value, fetch) for value in snapshot.values]
+    try:
+        state = _Reader(plan, msgspec.structs.replace(snapshot, values=values)).struct(0)
+    except (LookupError, TypeError, ValueError) as error:
+        raise SnapshotRefused(f"the snapshot is damaged: {error!r}") from error
     assert isinstance(state, RunState)
     return state
 
@@ -189,9 +227,9 @@ class _Reader:
         self._values = snapshot.values
         self._records = snapshot.records
         # Frames refer to their parents and a fork's data to threads: all are made first, and filled then.
-        self._made = [_STRUCTS[kind](*[None] * len(fields)) for kind, fields in self._records]
-        for made, (_, fields) in zip(self._made, self._records, strict=True):
-            for name, written in zip(made.__struct_fields__, fields, strict=True):
+        self._made = [_blank(kind, snapshot.shapes[kind]) for kind, _ in self._records]
+        for made, (kind, fields) in zip(self._made, self._records, strict=True):
+            for name, written in zip(snapshot.shapes[kind], fields, strict=True):
                 # Commands and failures are frozen for everybody but their maker.
                 msgspec.structs.force_setattr(made, name, self._read(written))
 
@@ -233,7 +271,41 @@ _READ: Final[dict[str, Callable[[_Reader, Any], Any]]] = {
 }
 
 
+def _blank(name: str, written: Sequence[str]) -> msgspec.Struct:
+    """A struct to be filled. Fields that an older release did not know keep their defaults.
+
+    Raises:
+        SnapshotRefused: The snapshot has a struct or field that this release does not know, or lacks one.
+    """
+    kind = _STRUCTS.get(name)
+    try:
+        if kind is not None:
+            return kind(**dict.fromkeys(written))
+    except TypeError:
+        pass
+    raise SnapshotRefused(f"the snapshot was taken by another release: {name} has other fields here")
+
+
 # -- values ------------------------------------------------------------------------------------------
+
+
+def _written(value: Any, keep: Keep | None) -> Any:
+    """A value as it is packed, or what stands for it."""
+    try:
+        raw = _encoder.encode(value)
+    except OverflowError:
+        raw = _encoder.encode(_boxed(value))
+    if keep is None or len(raw) < LARGE_FROM_BYTES or (place := keep(value)) is None:
+        return msgspec.Raw(raw)
+    return msgspec.msgpack.Ext(_KEPT, place)
+
+
+def _fetched(value: Any, fetch: Fetch | None) -> Any:
+    if not isinstance(value, _Kept):
+        return value
+    if fetch is None:
+        raise SnapshotRefused("a value of the snapshot stands elsewhere, and nobody brings it")
+    return fetch(value.place)
 
 
 def _pack(item: Any) -> Any:
@@ -260,8 +332,11 @@ def _unpack(code: int, content: memoryview) -> Any:
         return SecretText(tuple(piece if isinstance(piece, str) else tuple(piece) for piece in pieces))
     if code == _NUMBER:
         return int(bytes(content))
+    if code == _KEPT:
+        return _Kept(bytes(content))
     raise ValueError(f"unknown extension {code}")
 
 
 _encoder: Final = msgspec.msgpack.Encoder(enc_hook=_pack)
 _decoder: Final = msgspec.msgpack.Decoder(_Snapshot, ext_hook=_unpack)
+_head_decoder: Final = msgspec.msgpack.Decoder(_Head)

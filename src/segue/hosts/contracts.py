@@ -71,17 +71,20 @@ class TargetedHandler(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FailurePolicy:
-    """What a definition says about its failures.
+    """What a definition says about its failures, and about the histories of its runs.
 
     Attributes:
         hold: A task whose failure nobody catches waits for a person; None leaves it to the host's settings.
         owner: Who answers for them.
         deadline_ms: How long one may stay open, in milliseconds; None sets no deadline.
+        history_max: How many events of a run are kept before the oldest are folded; 0 keeps all of them, None
+            leaves it to the host's settings.
     """
 
     hold: bool | None = None
     owner: str | None = None
     deadline_ms: int | None = None
+    history_max: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +140,8 @@ class HostSettings:
         disk_free_min_bytes: Below so much free disk space new work is shed; 0 never sheds.
         retention: How long closed runs and events are kept.
         payload_bytes_max: Largest input, act's result or event, as JSON.
+        snapshot_events: A run gets a snapshot about every so many events; it is read back from there.
+        history_max_events: A run keeps about so many events; older ones are folded. 0 keeps all of them.
         tune_gc: Let the garbage collector run less often. It is process-wide, so a host embedded in somebody
             else's program should not decide it.
     """
@@ -154,6 +159,8 @@ class HostSettings:
     disk_free_min_bytes: int = 0
     payload_bytes_max: int = 16 * 1024 * 1024
     retention: Rules = field(default_factory=Rules)
+    snapshot_events: int = 1000
+    history_max_events: int = 0
     tune_gc: bool = False
 
 

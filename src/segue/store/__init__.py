@@ -6,7 +6,7 @@ file, `backup.py` copies one. No rule of workflows lives here: the store does no
 Open `store.py` first, then `batch.py`.
 """
 
-from segue.store import codec, effects, incidents, records, runs
+from segue.store import codec, effects, incidents, records, runs, snapshots
 from segue.store.backup import BACKUPS_NAME, Manifest, back_up, restore
 from segue.store.batch import Batch
 from segue.store.commit import GroupCommit, Write, Written
@@ -15,6 +15,7 @@ from segue.store.folder import new_memory
 from segue.store.records import Definition, EffectRecord, ScheduleRecord, StoredEvent
 from segue.store.retention import DAY_MS, Purged, Rules, Space, count_due, purge, space, workflows
 from segue.store.runs import PAGE_MAX, Residence, RunFilter, RunPage, RunRecord
+from segue.store.snapshots import Head, HostPart, Kept, Snapshot
 from segue.store.store import Store
 
 __all__ = [
@@ -30,7 +31,10 @@ __all__ = [
     "FolderInUse",
     "FolderNotUsable",
     "GroupCommit",
+    "Head",
     "HostError",
+    "HostPart",
+    "Kept",
     "Manifest",
     "Purged",
     "Residence",
@@ -39,6 +43,7 @@ __all__ = [
     "RunPage",
     "RunRecord",
     "ScheduleRecord",
+    "Snapshot",
     "Space",
     "Store",
     "StoredEvent",
@@ -54,6 +59,7 @@ __all__ = [
     "records",
     "restore",
     "runs",
+    "snapshots",
     "space",
     "workflows",
 ]

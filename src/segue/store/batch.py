@@ -24,6 +24,7 @@ from typing import Any, Final
 
 import msgspec
 
+from segue.store import snapshots
 from segue.store.blobs import put_event, put_value
 from segue.store.codec import PACK_FROM_BYTES, encode
 from segue.types import Failure
@@ -130,6 +131,7 @@ class Batch:
         large: Values too large for the one statement: SQL whose first parameter is the value's stored form, who
             uses it (`blobs.py`), its JSON, and the other parameters.
         resolutions: Held tasks that are held no longer: run, task, action, by, reason, time.
+        snapshots: What `snapshots.put` writes.
         held: What the owner may release once the batch is on disk; the store does not look at it.
         waiters: Futures that are resolved once the batch is on disk.
     """
@@ -146,6 +148,7 @@ class Batch:
         "receipts",
         "resolutions",
         "runs",
+        "snapshots",
         "statements",
         "status",
         "timers",
@@ -170,6 +173,7 @@ class Batch:
         self.resolutions: list[tuple[Any, ...]] = []
         self.statements: list[tuple[str, Sequence[Any]]] = []
         self.large: list[tuple[str, int, bytes, tuple[Any, ...]]] = []
+        self.snapshots: list[tuple[int, int, bytes, bytes, dict[bytes, bytes], Sequence[int]]] = []
         self.held: list[Any] = []
         self.waiters: list[asyncio.Future[None]] = []
 
@@ -274,6 +278,23 @@ class Batch:
             self.waits = [row for row in self.waits if row[0] != run]
         self.unparked[run] = None
 
+    def keep_snapshot(
+        self,
+        run: int,
+        event: int,
+        content: bytes,
+        *,
+        host: bytes,
+        large: dict[bytes, bytes],
+        drop: Sequence[int] = (),
+    ) -> None:
+        """The state of a run after one of its events, which is in this batch.
+
+        Args:
+            large: JSON of its large values by hash. drop: Snapshots, by their events, that it replaces.
+        """
+        self.snapshots.append((run, event, content, host, large, drop))
+
     def write(self, connection: sqlite3.Connection) -> None:
         """Write everything in one transaction. Called in the committing thread; may be called again after a failure.
 
@@ -281,7 +302,7 @@ class Batch:
             sqlite3.Error: Nothing was written.
         """
         is_large = any(len(raw) >= PACK_FROM_BYTES for _, raw in self.history)
-        if not is_large and not self.statements and not self.large:
+        if not is_large and not self.statements and not self.large and not self.snapshots:
             _execute(connection, self._texts())
             return
         connection.execute("BEGIN IMMEDIATE")
@@ -292,6 +313,8 @@ class Batch:
                 connection.executemany("INSERT INTO history (run, data) VALUES (?, ?)", rows)
             for sql, owner, raw, more in self.large:
                 connection.execute(sql, (put_value(connection, owner, raw), *more))
+            for snapshot in self.snapshots:
+                snapshots.put(connection, *snapshot)
             for sql, parameters in self.statements:
                 # To the end: some pragmas work row by row.
                 connection.execute(sql, parameters).fetchall()

@@ -93,6 +93,15 @@ def load_event(connection: sqlite3.Connection, stored: str | bytes) -> Event:
     return event
 
 
+def load_hash(connection: sqlite3.Connection, digest: bytes) -> Any:
+    """The value with this hash.
+
+    Raises:
+        ValueError: It is not in the file, so the file is damaged.
+    """
+    return decode(unpack(_get(connection, digest)))
+
+
 def _json(connection: sqlite3.Connection, digest: bytes) -> bytes:
     found = unpack(_get(connection, digest))
     return found.encode() if isinstance(found, str) else found

@@ -262,6 +262,25 @@ def effects_of(connection: sqlite3.Connection, seqs: Sequence[int]) -> list[Effe
     return [_effect(row) for row in rows]
 
 
+def recent_effects_of(connection: sqlite3.Connection, seqs: Sequence[int], *, limit: int) -> list[EffectRecord]:
+    """Acts of these runs: all without a known outcome, and the newest of the others, up to `limit` for each run."""
+    unsettled = _EFFECT + " WHERE run = ?1 AND state IN ('intent', 'unknown')"
+    newest = _EFFECT + " WHERE run = ?1 AND state NOT IN ('intent', 'unknown') ORDER BY command DESC LIMIT ?2"
+    found = []
+    for run in _with_effects(connection, seqs):
+        sql = f"{unsettled} UNION ALL SELECT * FROM ({newest})"  # noqa: S608 - constants
+        rows = connection.execute(sql, (run, limit))
+        found += [_effect(row) for row in rows]
+    return found
+
+
+def _with_effects(connection: sqlite3.Connection, seqs: Sequence[int]) -> list[int]:
+    sql = (
+        "SELECT value FROM json_each(?) AS wanted WHERE EXISTS (SELECT 1 FROM effect WHERE effect.run = wanted.value)"
+    )
+    return [run for (run,) in connection.execute(sql, (str(list(seqs)),))]
+
+
 def effects_in_state(connection: sqlite3.Connection, state: str, *, limit: int) -> list[EffectRecord]:
     """The oldest acts that are in this state: `intent` or `unknown`."""
     rows = connection.execute(f"{_EFFECT} WHERE state = ? ORDER BY intended_at LIMIT ?", (state, limit))
@@ -293,7 +312,7 @@ def read_meta(connection: sqlite3.Connection, key: str) -> str | None:
 
 def delete_run(seq: int) -> list[Sql]:
     """Remove a run and everything that belongs to it alone."""
-    tables = ("history", "timer", "wait", "inbox", "effect", "incident")
+    tables = ("history", "timer", "wait", "inbox", "effect", "incident", "snapshot")
     return [
         *((f"DELETE FROM {table} WHERE run = ?", (seq,)) for table in tables),  # noqa: S608
         *blobs.release([seq]),

@@ -19,7 +19,7 @@ PAGE_MAX: Final = 1000
 _NEVER: Final = 2**62
 _COLUMNS: Final = (
     "seq, id, digest, namespace, name, version, status, residence, hidden, started_at, ended_at, parent,"
-    " parent_command, cause, output, failure, reason"
+    " parent_command, cause, output, failure, reason, folded"
 )
 
 
@@ -35,6 +35,7 @@ class RunRecord(msgspec.Struct, frozen=True):
         parent: `seq` of the run that started it, None for the others.
         parent_command: The parent's command that waits for its end; None where nobody waits.
         reason: Why it is quarantined.
+        folded: How many of its first events are in a snapshot and no longer in its history (`snapshots.py`).
     """
 
     seq: int
@@ -54,6 +55,7 @@ class RunRecord(msgspec.Struct, frozen=True):
     output: Any
     failure: Failure | None
     reason: str | None
+    folded: int = 0
 
     @property
     def is_closed(self) -> bool:

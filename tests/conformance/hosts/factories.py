@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -129,4 +130,26 @@ class SimulatedWorld(EmbeddedWorld):
             await host.crash()
 
 
-WORLDS: dict[str, Callable[[Path], World]] = {"embedded": EmbeddedWorld, "simulated": SimulatedWorld}
+class SnapshotWorld(EmbeddedWorld):
+    """The same host, which writes a snapshot after every event, and so always goes on from one."""
+
+    history_max_events = 0
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "settings":
+            value = replace(value, snapshot_events=1, history_max_events=self.history_max_events)
+        super().__setattr__(name, value)
+
+
+class FoldingWorld(SnapshotWorld):
+    """And which folds all but the newest events."""
+
+    history_max_events = 4
+
+
+WORLDS: dict[str, Callable[[Path], World]] = {
+    "embedded": EmbeddedWorld,
+    "snapshots": SnapshotWorld,
+    "folding": FoldingWorld,
+    "simulated": SimulatedWorld,
+}

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Final
 from segue.core import Plan, RunState, advance
 from segue.hosts.contracts import Clock, HostSettings, PolicyOf, no_policy
 from segue.hosts.embedded.live import LiveRun
-from segue.store import Batch, GroupCommit, HostError, codec, records
+from segue.store import Batch, GroupCommit, HostError, codec, records, snapshots
 from segue.types import (
     AttemptFailed,
     AttemptSucceeded,
@@ -45,6 +45,7 @@ from segue.types import (
 if TYPE_CHECKING:
     from segue.hosts.embedded.children import Children
     from segue.hosts.embedded.feed import Feed
+    from segue.hosts.embedded.folding import Folding
     from segue.hosts.embedded.incidents import Incidents
     from segue.hosts.embedded.parking import Parking
     from segue.hosts.embedded.performer import Performer
@@ -75,6 +76,7 @@ class Engine:
     scheduler: Scheduler
     parking: Parking
     incidents: Incidents
+    folding: Folding
     feed: Feed
     commit: GroupCommit
 
@@ -159,6 +161,7 @@ class Engine:
         self.next_seq += 1
         self.runs[run.seq] = run
         self.by_id[run.id] = run
+        self.folding.follow(run)
         self.commit.pending.start_run(
             run.seq,
             run.id,
@@ -278,6 +281,8 @@ class Engine:
             status = state.status
             if status != run.status:
                 run.status = batch.status[run.seq] = status
+            if run.events >= run.snapshot_due:
+                self.folding.take(run, batch)
 
     def _take(self, run: LiveRun, commands: Sequence[Command], batch: Batch) -> None:
         """What must be in the same transaction as its cause happens now; the rest is held."""
@@ -306,6 +311,8 @@ class Engine:
             failure=command.failure,
             lingers=lingers,
         )
+        if run.snapshots:
+            batch.statements.append(snapshots.drop_after(run.seq, run.base))
         if run.parent is not None:
             self.children.ended(run, command)
         self.scheduler.ended(run, command)

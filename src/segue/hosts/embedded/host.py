@@ -27,6 +27,7 @@ from segue.hosts.contracts import (
 from segue.hosts.embedded.children import Children
 from segue.hosts.embedded.engine import Engine
 from segue.hosts.embedded.feed import Feed, Subscription
+from segue.hosts.embedded.folding import Folding
 from segue.hosts.embedded.incidents import Incidents
 from segue.hosts.embedded.operator import Control, Operator
 from segue.hosts.embedded.parking import Parking
@@ -134,6 +135,7 @@ class EmbeddedHost:
         engine.scheduler = Scheduler(engine, store, source)
         engine.parking = Parking(engine, store, source)
         engine.incidents = Incidents(engine, store)
+        engine.folding = Folding(engine, store)
         host = cls(store, engine, source)
         try:
             await host._go_on()
@@ -184,7 +186,8 @@ class EmbeddedHost:
         engine = self._engine
         await engine.performer.close(engine.settings.drain_seconds)
         engine.stop()
-        for part in (self._upkeep, engine.timekeeper, engine.parking, engine.postman, engine.children):
+        upkeep = (self._upkeep, engine.folding)
+        for part in (*upkeep, engine.timekeeper, engine.parking, engine.postman, engine.children):
             await part.close()
         engine.postman.save_progress()
         engine.feed.close()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+import sys
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from segue.core import Plan, RunState
 from segue.store import RunRecord
@@ -12,11 +13,21 @@ if TYPE_CHECKING:
     from segue.hosts.embedded.performer import Act
 
 
+NEVER: Final = sys.maxsize
+
+EFFORTS_MAX: Final = 1000
+"""Settled acts of a run that are kept in memory; older ones are looked up in the ledger."""
+
+
 class Effort(NamedTuple):
-    """How an attempt at an act ended: `intent` (nothing recorded), `unknown`, `failed`, or `done` with a receipt."""
+    """How an attempt at an act ended: `intent` (nothing recorded), `unknown`, `failed`, or `done` with a receipt.
+
+    `unread`: The receipt stands in the store, as the answer to this command.
+    """
 
     state: str
     receipt: Any = None
+    unread: int | None = None
 
 
 class LiveRun:
@@ -30,12 +41,15 @@ class LiveRun:
         acts: Acts under way or waiting for their turn, by command id.
         children: Runs that it waits for: `seq` by command id.
         searching: Waits that still look for events which came before them.
-        consumed: Source and id of the events it has taken; no event is offered twice.
+        consumed: Source and id of the events it has taken, and when; no event is offered twice.
         hidden: It is the host's own, waiting for the events of a schedule. Such a run takes only events that came
             `after` this one and that are not in `skip`; `taken` are those it took.
         parked: The store holds timers and waits for it, from before it was woken.
         parking: A batch that parks it is on its way; any event before that calls it off.
         efforts: How the last attempt at each act that must not simply be repeated ended, by the act's name.
+            All without an outcome, and the newest of the others; `forgets_efforts`: the ledger holds more.
+        snapshots: After which events it has snapshots, oldest first; None for none. snapshot_due: When the next one
+            is due. base: The event before the oldest one that it keeps, 0 while it keeps all of them.
         woken_at: When it was last read from disk, in milliseconds since the epoch.
         gone: It is no longer in memory; what still refers to it is void.
     """
@@ -43,6 +57,7 @@ class LiveRun:
     __slots__ = (
         "acts",
         "after",
+        "base",
         "cause",
         "children",
         "consumed",
@@ -50,6 +65,7 @@ class LiveRun:
         "digest",
         "efforts",
         "events",
+        "forgets_efforts",
         "gone",
         "hidden",
         "id",
@@ -61,6 +77,8 @@ class LiveRun:
         "searching",
         "seq",
         "skip",
+        "snapshot_due",
+        "snapshots",
         "state",
         "status",
         "taken",
@@ -98,9 +116,13 @@ class LiveRun:
         self.events = 0
         self.acts: dict[int, Act] = {}
         self.efforts: dict[str, Effort] = {}
+        self.forgets_efforts = False
+        self.snapshots: list[int] | None = None
+        self.snapshot_due = NEVER
+        self.base = 0
         self.children: dict[int, int] = {}
         self.searching = 0
-        self.consumed: set[tuple[str, str]] = set()
+        self.consumed: dict[tuple[str, str], int] = {}
         self.after: int = cause.get("after", 0) if hidden else 0
         self.skip: frozenset[int] = frozenset(cause.get("skip", ())) if hidden else frozenset()
         self.taken: list[int] = []
@@ -136,3 +158,14 @@ class LiveRun:
             failure=None,
             reason=None,
         )
+
+    def note_effort(self, name: str, effort: Effort) -> None:
+        """An attempt at an act has ended or begun. The oldest settled one may be forgotten for it."""
+        efforts = self.efforts
+        efforts[name] = effort
+        if len(efforts) > EFFORTS_MAX:
+            for known, (state, _, _) in efforts.items():
+                if state in ("done", "failed"):
+                    del efforts[known]
+                    self.forgets_efforts = True
+                    return

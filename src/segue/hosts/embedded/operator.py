@@ -15,12 +15,12 @@ from segue.core import replay
 from segue.hosts.contracts import Outcome, UnknownRun
 from segue.hosts.embedded.engine import WORKFLOW, Engine
 from segue.hosts.embedded.live import LiveRun
+from segue.hosts.embedded.parking import consumed_in
 from segue.hosts.embedded.plans import Plans
 from segue.store import HostError, RunRecord, Store, codec, effects, incidents, records
 from segue.types import (
     Event,
     FailureReleased,
-    MessageConsumed,
     Perform,
     RunCancelled,
     RunPaused,
@@ -142,7 +142,7 @@ class Operator:
         run = LiveRun(engine.next_seq, started.run_id, plan, digest, cause=started.cause)
         run.state = replay(plan, prefix)
         run.events = len(prefix)
-        run.consumed = {(e.event["source"], e.event["id"]) for e in prefix if isinstance(e, MessageConsumed)}
+        run.consumed = consumed_in(prefix)
         engine.enrol(run)
         self._store.commit.pending.history += [(run.seq, codec.encode(event)) for event in prefix]
         return run

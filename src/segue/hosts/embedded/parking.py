@@ -2,8 +2,8 @@
 
 A run can be parked when all it waits for are timers that come due later, events, or runs below it, and nothing has
 happened to it for a while. Its timers and waits then stand in indexed rows; its state is dropped, because history
-holds it. Waking is folding: read the events, apply them, arm what is open again. Nothing is written when a run is
-woken, only when an event is then applied to it.
+holds it. Waking is reading: the newest snapshot of a run that has one, and the events since; apply them, arm what is
+open again. Nothing is written when a run is woken, only when an event is then applied to it.
 """
 
 from __future__ import annotations
@@ -13,13 +13,15 @@ import logging
 import sqlite3
 from collections.abc import Sequence
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from segue.core import Plan, RunState, replay
+from segue.core.snapshot import SnapshotRefused, digest_of
 from segue.hosts.embedded.engine import WORKFLOW, Engine
-from segue.hosts.embedded.live import Effort, LiveRun
+from segue.hosts.embedded.folding import restored
+from segue.hosts.embedded.live import EFFORTS_MAX, Effort, LiveRun
 from segue.hosts.embedded.plans import Plans
-from segue.store import HostError, RunRecord, Store, records, runs
+from segue.store import HostError, RunRecord, Store, effects, records, runs, snapshots
 from segue.types import AttemptSucceeded, AwaitMessages, Event, MessageConsumed, Perform, RunStarted, StartTimer
 
 _log = logging.getLogger("segue.hosts")
@@ -30,15 +32,22 @@ _RETRY_MS: Final = 1000
 
 
 class Found:
-    """What the store holds of some runs. Filled in a reading thread."""
+    """What the store holds of some runs. Filled in a reading thread.
 
-    def __init__(self, c: sqlite3.Connection, seqs: Sequence[int]) -> None:
+    Args:
+        refused: Runs whose newest snapshot this release cannot read.
+    """
+
+    def __init__(self, c: sqlite3.Connection, seqs: Sequence[int], refused: Sequence[int] = ()) -> None:
         self.records = [r for r in runs.find_runs(c, seqs) if r.residence in ("live", "parked")]
         chosen = [r.seq for r in self.records]
-        self.histories = runs.read_histories(c, chosen)
+        self.heads = snapshots.heads(c, chosen, skip=refused)
+        whole = [seq for seq in chosen if seq not in self.heads]
+        self.histories = runs.read_histories(c, whole)
+        self.histories.update((seq, head.events) for seq, head in self.heads.items())
         self.intended: dict[int, set[int]] = {}
         self.effects: dict[int, list[records.EffectRecord]] = {}
-        for effect in records.effects_of(c, chosen):
+        for effect in records.recent_effects_of(c, chosen, limit=EFFORTS_MAX):
             self.effects.setdefault(effect.run, []).append(effect)
             if effect.state == "intent":
                 self.intended.setdefault(effect.run, set()).add(effect.command)
@@ -217,23 +226,48 @@ class Parking:
             # A child that was started meanwhile, or a run that was never gone.
             if record.seq in self._engine.runs:
                 continue
-            self._resume(record, found, recovering)
+            try:
+                self._resume(record, found, recovering)
+            except SnapshotRefused as error:
+                await self._resume_older(record, error, recovering)
             if place % _FOLDED_AT_ONCE == _FOLDED_AT_ONCE - 1:
                 await asyncio.sleep(0)
 
+    async def _resume_older(self, record: RunRecord, error: Exception, recovering: bool) -> None:
+        """Go on from the snapshot before the one that cannot be read, or from the first event."""
+        _log.warning("the newest snapshot of run %s cannot be read, so its history is: %s", record.id, error)
+        found = await self._store.read(lambda c: Found(c, [record.seq], [record.seq]))
+        for again in found.records:
+            head = found.heads[again.seq]
+            if head.snapshot is None and head.folded:
+                self._set_aside(again, error)
+            elif again.seq not in self._engine.runs:
+                try:
+                    self._resume(again, found, recovering)
+                except SnapshotRefused as older:
+                    self._set_aside(again, older)
+
     def _resume(self, record: RunRecord, found: Found, recovering: bool) -> None:
         history = found.histories[record.seq]
+        head = found.heads.get(record.seq)
         run = None
         try:
             plan = self._plans.plan(record.digest)
             run = _unfold(record, plan, history, found.depths.get(record.seq, 0))
-            run.state = _fold(plan, history)
+            run.state = self._fold(plan, history, head)
+        except SnapshotRefused:
+            raise
         except Exception as error:
             self._set_aside(record, error)
             return
+        if head is not None and head.snapshot is not None:
+            run.events += head.snapshot.event
+            run.consumed = {(source, id): at for source, id, at in head.snapshot.host.consumed} | run.consumed
+        self._engine.folding.follow(run, head)
         run.woken_at = self._engine.clock.now_ms()
         ledger = found.effects.get(record.seq, ())
-        run.efforts = _efforts(run.id, ledger, history)
+        run.efforts = _efforts(run.id, ledger, history, whole=head is None)
+        run.forgets_efforts = len(ledger) >= EFFORTS_MAX
         run.children = found.children.get(record.seq, {})
         run.taken = found.taken.get(record.seq, [])
         recovering = recovering and record.residence == "live"
@@ -243,6 +277,20 @@ class Parking:
         for number, event in found.inbox.get(record.seq, ()):
             self._engine.children.deliver(run, number, event)
 
+    def _fold(self, plan: Plan, history: Sequence[Event], head: snapshots.Head | None) -> RunState:
+        if head is None or head.snapshot is None:
+            state = replay(plan, history)
+        else:
+            digest = digest_of(head.snapshot.content)
+            was = plan if digest == plan.digest else self._plans.plan(digest)
+            state = replay(plan, history, state=restored(was, head.snapshot))
+        if state.ended is not None:
+            # Acts that nobody waits for outlive their run; which of them have answered only history knows.
+            for event in history:
+                if not isinstance(event, RunStarted):
+                    state.open.pop(getattr(event, "id", -1), None)
+        return state
+
     def _put_right(self, run: LiveRun, ledger: Sequence[records.EffectRecord]) -> None:
         """See to it that the inbox holds what it must, whatever release wrote the run and whenever it died."""
         if run.state.held:
@@ -250,6 +298,28 @@ class Parking:
         for effect in ledger:
             if effect.state == "intent" and effect.command not in run.state.open:
                 self._engine.incidents.orphaned(run, effect.command, effect.key, effect.pointer)
+
+    # -- acts of the past --------------------------------------------------------------------------
+
+    async def look_up_effort(self, run: LiveRun, effect: str) -> Effort | None:
+        """How the newest attempt at an act ended that is no longer in memory.
+
+        Raises:
+            HostError: The store cannot be read.
+        """
+        attempts = await self._store.read(lambda c: effects.effects_by_key(c, f"{run.id}:{effect}"))
+        if not attempts:
+            return None
+        newest = attempts[-1]
+        return Effort(newest.state, newest.receipt, newest.command if newest.state == "done" else None)
+
+    async def read_receipt(self, run: LiveRun, command: int) -> Any:
+        """What an act answered whose answer is no longer in memory.
+
+        Raises:
+            HostError: The store cannot be read.
+        """
+        return await self._store.read(lambda c: snapshots.read_answer(c, run.seq, command))
 
     def _set_aside(self, record: RunRecord, error: Exception) -> None:
         _log.error("run %s cannot be read back and is set aside", record.id, exc_info=error)
@@ -274,27 +344,32 @@ def _unfold(record: RunRecord, plan: Plan, history: Sequence[Event], depth: int)
     run.events = len(history)
     run.status = record.status
     run.parked = record.residence == "parked"
-    run.consumed = {(e.event["source"], e.event["id"]) for e in history if isinstance(e, MessageConsumed)}
+    run.consumed = consumed_in(history)
     return run
 
 
-def _efforts(run_id: str, effects: Sequence[records.EffectRecord], history: Sequence[Event]) -> dict[str, Effort]:
-    """How the last attempt at each act of the ledger ended; the receipts stand in history."""
+def _efforts(
+    run_id: str, effects: Sequence[records.EffectRecord], history: Sequence[Event], *, whole: bool
+) -> dict[str, Effort]:
+    """How the last attempt at each act of the ledger ended; the receipts stand in history.
+
+    Args:
+        whole: This is the whole history. Otherwise receipts may stand in its beginning, and are read when asked for.
+    """
     if not effects:
         return {}
     answers = {event.id: event.output for event in history if isinstance(event, AttemptSucceeded)}
-    latest = sorted(effects, key=lambda effect: (effect.intended_at, effect.command))
-    return {e.key.removeprefix(f"{run_id}:"): Effort(e.state, answers.get(e.command, e.receipt)) for e in latest}
+    found: dict[str, Effort] = {}
+    for e in sorted(effects, key=lambda effect: (effect.intended_at, effect.command)):
+        receipt = answers.get(e.command, e.receipt)
+        is_unread = receipt is None and not whole and e.state == "done"
+        found[e.key.removeprefix(f"{run_id}:")] = Effort(e.state, receipt, e.command if is_unread else None)
+    return found
 
 
-def _fold(plan: Plan, history: Sequence[Event]) -> RunState:
-    state = replay(plan, history)
-    if state.ended is not None:
-        # Acts that nobody waits for outlive their run; which of them have answered only history knows.
-        for event in history:
-            if not isinstance(event, RunStarted):
-                state.open.pop(getattr(event, "id", -1), None)
-    return state
+def consumed_in(history: Sequence[Event]) -> dict[tuple[str, str], int]:
+    """Source and id of the events that a run took, and when."""
+    return {(e.event["source"], e.event["id"]): e.at for e in history if isinstance(e, MessageConsumed)}
 
 
 def _taken(c: sqlite3.Connection, history: Sequence[Event]) -> list[int]:

@@ -231,6 +231,8 @@ class Performer:
         context = self._context(run, command, act.recovering and act.intended)
         # An earlier attempt under the same key counts, whether this process made it or one that died.
         earlier = Effort("intent") if act.intended else run.efforts.get(command.effect)
+        if earlier is None and run.forgets_efforts:
+            earlier = await self._engine.parking.look_up_effort(run, command.effect)
         if earlier is not None:
             found = await self._look_back(act, earlier, context)
             if earlier.state in ("intent", "unknown"):
@@ -250,7 +252,7 @@ class Performer:
             )
             act.intended = True
             await self._engine.wait_committed()
-        run.efforts[command.effect] = Effort("intent")
+        run.note_effort(command.effect, Effort("intent"))
         act.begun = True
         return await act.handler.perform(command, context)
 
@@ -261,6 +263,8 @@ class Performer:
             TaskFailure: Nobody but a person can know.
         """
         if earlier.state == "done":
+            if earlier.unread is not None:
+                return await self._engine.parking.read_receipt(act.run, earlier.unread)
             return earlier.receipt
         if act.handler.recovery(act.command) == "verify":
             return await act.handler.verify(act.command, context)
@@ -271,7 +275,7 @@ class Performer:
     def _settle(self, act: Act, state: str, receipt: Any = None) -> None:
         """The outcome, in the batch of the event that tells the run."""
         if act.intended:
-            act.run.efforts[act.command.effect] = Effort(state, receipt)
+            act.run.note_effort(act.command.effect, Effort(state, receipt))
             now = self._engine.clock.now_ms()
             self._engine.commit.pending.settle(act.run.seq, act.command.id, state, now)
             self._engine.wake()

@@ -275,7 +275,7 @@ class Postman:
             self._engine.quarantine(run, error)
             return
         if fits:
-            run.consumed.add(key)
+            run.consumed[key] = message.at
             if run.hidden:
                 run.taken.append(event.seq)
             self._engine.apply(run, message)
