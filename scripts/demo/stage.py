@@ -26,6 +26,17 @@ class StageError(Exception):
     """Something on the stage did not come up; the message says what and where its log is."""
 
 
+def _inherited(beside: Path) -> dict[str, str]:
+    """Our own environment. Where Python may not keep its bytecode beside the sources it keeps it here.
+
+    Without any, a server compiles all its sources at each start, and a campaign starts it a thousand times.
+    """
+    inherited = dict(os.environ)
+    if inherited.pop("PYTHONDONTWRITEBYTECODE", ""):
+        inherited["PYTHONPYCACHEPREFIX"] = str(beside.resolve() / "bytecode")
+    return inherited
+
+
 class Program:
     """A child process whose output goes to a log file."""
 
@@ -44,7 +55,7 @@ class Program:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, **self.environment},
+                env={**_inherited(self.log.parent), **self.environment},
                 start_new_session=True,
             )
 

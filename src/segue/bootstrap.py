@@ -92,6 +92,7 @@ async def serve(
                 stopping.set()
 
             signals.then(stop)
+            _listen(listener, settings)
             place = ServerFile(url=_url(settings, listener), token=token, pid=os.getpid())
             _write_private(folder / SERVER_FILE, msgspec.json.encode(place))
             try:
@@ -134,17 +135,27 @@ def _bind(settings: Settings) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((settings.host, settings.port))
-        # From here on clients wait for an answer instead of being refused.
-        listener.listen(2048)
     except OSError as error:
         listener.close()
-        raise ServiceError(
-            "setting-refused",
-            f"{settings.host}:{settings.port} cannot be bound: {error.strerror or error}.",
-            remedy="Choose another --host or --port, or stop what listens there; port 0 takes a free one.",
-        ) from None
+        raise _not_bound(settings, error) from None
     listener.set_inheritable(False)
     return listener
+
+
+def _listen(listener: socket.socket, settings: Settings) -> None:
+    """Let clients in. Only now: until the service can answer they are refused at once and need not wait."""
+    try:
+        listener.listen(2048)
+    except OSError as error:
+        raise _not_bound(settings, error) from None
+
+
+def _not_bound(settings: Settings, error: OSError) -> ServiceError:
+    return ServiceError(
+        "setting-refused",
+        f"{settings.host}:{settings.port} cannot be bound: {error.strerror or error}.",
+        remedy="Choose another --host or --port, or stop what listens there; port 0 takes a free one.",
+    )
 
 
 def _url(settings: Settings, listener: socket.socket) -> str:
