@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from segue.core import intervention
-from segue.core.machines import MACHINES, listen
+from segue.core.machines import MACHINES, human, listen
 from segue.core.plan import ActNode, ListenNode, Plan
 from segue.core.state import Frame, Moment, RunState
 from segue.core.turn import Turn
@@ -15,14 +15,17 @@ from segue.types import (
     AttemptSucceeded,
     AwaitMessages,
     Command,
+    DecisionMade,
     Event,
     FailureReleased,
     MessageConsumed,
+    Offer,
     Perform,
     RunCancelled,
     RunPaused,
     RunResumed,
     RunStarted,
+    TaskAssigned,
     TaskFailure,
     TaskRestarted,
     TaskSkipped,
@@ -85,6 +88,13 @@ def consumes(plan: Plan, state: RunState, event: MessageConsumed) -> bool:
         return False
     turn = Turn(plan, state, max(event.at, state.last_at), None)
     return any(listen.match(turn, state.frames[number], event.event) for number in _waits(state, event))
+
+
+def refuses(state: RunState, event: DecisionMade | TaskAssigned) -> str | None:
+    """Why this event about a human task would change nothing, for whoever made it; None where it counts."""
+    if state.ended is not None:
+        return "the run has ended"
+    return human.refusal(_offered(state, event.id), event)
 
 
 def replay(
@@ -155,6 +165,31 @@ def _fired(turn: Turn, event: TimerFired) -> None:
         turn.fault(frame, error.failure)
 
 
+def _decided(turn: Turn, event: DecisionMade) -> None:
+    frame = _offered(turn.state, event.id)
+    if frame is not None:
+        _attend(turn, frame, human.decide, event)
+
+
+def _assigned(turn: Turn, event: TaskAssigned) -> None:
+    frame = _offered(turn.state, event.id)
+    if frame is not None:
+        _attend(turn, frame, human.assign, event)
+
+
+def _attend(turn: Turn, frame: Frame, act: Callable[[Turn, Frame, Any], None], event: Event) -> None:
+    turn.current = frame
+    try:
+        act(turn, frame, event)
+    except TaskFailure as error:
+        turn.fault(frame, error.failure)
+
+
+def _offered(state: RunState, number: int) -> Frame | None:
+    """The human task of this id, if it is before people."""
+    return state.frames.get(number) if isinstance(state.open.get(number), Offer) else None
+
+
 def _message(turn: Turn, event: MessageConsumed) -> None:
     for number in _waits(turn.state, event):
         frame = turn.state.frames.get(number)
@@ -219,4 +254,6 @@ _APPLY: dict[type, Callable[[Turn, Any], None]] = {
     TaskRestarted: intervention.restart,
     TaskSkipped: intervention.skip,
     FailureReleased: intervention.release,
+    DecisionMade: _decided,
+    TaskAssigned: _assigned,
 }

@@ -452,6 +452,32 @@ class ActNode(Node):
         self.authorization = authorization
 
 
+class HumanNode(Node):
+    """`call: human-task`: work that waits for a person with authority.
+
+    Attributes:
+        arguments: Gives the settled request of `Offer`; fails where it does not fit.
+        fits: `(form, data) -> complaint`: does the data fit the form's JSON Schema?
+        result_check: Schema check of the result, or None.
+    """
+
+    kind = "human"
+    __slots__ = ("arguments", "fits", "result_check")
+
+    def __init__(
+        self,
+        *,
+        arguments: Program,
+        fits: Callable[[Any, Any], str | None] = lambda form, data: None,
+        result_check: Check | None = None,
+        **common: Any,
+    ) -> None:
+        super().__init__(**common)
+        self.arguments = arguments
+        self.fits = fits
+        self.result_check = result_check
+
+
 class FunctionNode(Node):
     """`call` of a function that is itself a task: `arguments` become the raw input of `body`."""
 

@@ -32,10 +32,11 @@ import msgspec
 
 from segue.core.machines.attempt import Attempts
 from segue.core.machines.fork import Join
+from segue.core.machines.human import Tasking
 from segue.core.machines.listen import Listening
 from segue.core.plan import Node, Plan
 from segue.core.state import Deferred, Frame, RunState, Thread
-from segue.types import AwaitMessages, Failure, Perform, SecretText, StartTimer
+from segue.types import AwaitMessages, Failure, Offer, Perform, SecretText, StartTimer
 
 FORMAT: Final = 1
 """Raised when the meaning of a snapshot changes. Every older format must still be read."""
@@ -59,9 +60,11 @@ _STRUCTS: Final[dict[str, type[msgspec.Struct]]] = {
         Join,
         Listening,
         Attempts,
+        Tasking,
         Perform,
         StartTimer,
         AwaitMessages,
+        Offer,
         Failure,
     )
 }

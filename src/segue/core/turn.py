@@ -24,6 +24,7 @@ from segue.types import (
     Command,
     EndRun,
     Failure,
+    Offer,
     Perform,
     RunStatus,
     StartTimer,
@@ -41,7 +42,7 @@ _END: Final = int(Flow.END)
 _UNWIND: Final = _END - 1
 """`end`, on its way up: unlike the directive of a task itself, nothing on the way may ignore it."""
 
-_LEAVES = frozenset({"set", "switch", "raise", "emit", "wait", "act"})
+_LEAVES = frozenset({"set", "switch", "raise", "emit", "wait", "act", "human"})
 _IMMEDIATE = frozenset({"set", "switch", "raise", "emit"})
 
 Step = tuple[Callable[..., None], Any, Any, Any, Any]
@@ -190,7 +191,7 @@ class Turn:
         if timer and self.state.timers.pop(timer, None) is not None:
             self.withdraw(timer)
 
-    def give(self, command: Perform | StartTimer | AwaitMessages) -> None:
+    def give(self, command: Perform | StartTimer | AwaitMessages | Offer) -> None:
         """Give the host a command that stays open until it is answered or withdrawn."""
         self.state.open[command.id] = command
         self.commands.append(command)

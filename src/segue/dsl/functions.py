@@ -21,7 +21,7 @@ from segue.dsl.reading import read_document
 from segue.dsl.schema import TASK_KINDS
 
 _KEYS: Final = frozenset({"title", "description", "with", "result", "handler", "core", "body"})
-_CORE: Final = frozenset({"map"})
+_CORE: Final = frozenset({"map", "human-task"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import Any
 
 from segue.core import Moment, Plan, RunState, advance
 from segue.service.shapes import Decision, OpenCommand, SkippedTask, TaskDetail, TaskView
-from segue.types import AwaitMessages, Command, Emit, Event, Failure, Perform, RunStatus, StartTimer
+from segue.types import AwaitMessages, Command, Emit, Event, Failure, Offer, Perform, RunStatus, StartTimer
 
 _ENDINGS: dict[str, RunStatus] = {"completed": "completed", "faulted": "faulted", "cancelled": "cancelled"}
 
@@ -188,19 +188,21 @@ def _end(seen: Observation, moment: Moment) -> None:
 def _mark_waiting(seen: Observation) -> None:
     state = seen.state
     waiting = {frame.id for frame, purpose in state.timers.values() if purpose not in ("timeout", "attempt")}
-    waiting |= {number for number, command in state.open.items() if isinstance(command, AwaitMessages)}
+    waiting |= {number for number, command in state.open.items() if isinstance(command, AwaitMessages | Offer)}
     for number in waiting & seen.tasks.keys():
         seen.tasks[number].status = "waiting"
 
 
 def _open(state: RunState, command: Command) -> OpenCommand:
-    assert isinstance(command, Perform | StartTimer | AwaitMessages), "nothing else stays open"
+    assert isinstance(command, Perform | StartTimer | AwaitMessages | Offer), "nothing else stays open"
     if isinstance(command, Perform):
         return OpenCommand(id=command.id, kind="act", pointer=command.pointer, handler=command.handler)
     if isinstance(command, StartTimer):
         owner = state.timers.get(command.id)
         pointer = "" if owner is None else owner[0].node.pointer
         return OpenCommand(id=command.id, kind="timer", pointer=pointer, due_at=iso(command.due_ms))
+    if isinstance(command, Offer):
+        return OpenCommand(id=command.id, kind="person", pointer=command.pointer)
     frame = state.frames.get(command.id)
     pointer = "" if frame is None else frame.node.pointer
     return OpenCommand(id=command.id, kind="message", pointer=pointer, types=list(command.types))

@@ -170,7 +170,7 @@ class OpenCommand(Shape, frozen=True, kw_only=True):
     """What the run waits for.
 
     Attributes:
-        kind: `act`, `timer` or `message`.
+        kind: `act`, `timer`, `message` or `person`.
         due_at: When a timer fires.
         types: Types of events that a message wait can match; empty for any.
     """

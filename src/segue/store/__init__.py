@@ -6,7 +6,7 @@ file, `backup.py` copies one. No rule of workflows lives here: the store does no
 Open `store.py` first, then `batch.py`.
 """
 
-from segue.store import codec, effects, incidents, records, runs, snapshots
+from segue.store import codec, effects, human_tasks, incidents, records, runs, snapshots
 from segue.store.backup import BACKUPS_NAME, Manifest, back_up, restore
 from segue.store.batch import Batch
 from segue.store.commit import GroupCommit, Write, Written
@@ -53,6 +53,7 @@ __all__ = [
     "codec",
     "count_due",
     "effects",
+    "human_tasks",
     "incidents",
     "new_memory",
     "purge",

@@ -23,6 +23,7 @@ from typing import Final
 import msgspec
 
 from segue.store.blobs import release
+from segue.store.human_tasks import delete_of_runs
 from segue.store.records import Sql
 from segue.store.store import Store
 
@@ -218,6 +219,7 @@ def delete_runs(seqs: list[int]) -> list[Sql]:
             (f"DELETE FROM {table} WHERE run IN (SELECT value FROM json_each(?))", chosen)  # noqa: S608 - constants
             for table in _OF_A_RUN
         ),
+        *delete_of_runs(chosen[0]),
         *release(seqs),
         ("DELETE FROM run WHERE seq IN (SELECT value FROM json_each(?))", chosen),
     ]

@@ -62,6 +62,53 @@ class AwaitMessages(msgspec.Struct, frozen=True, tag_field="c", tag="await", omi
     since_ms: int = 0
 
 
+class Offer(msgspec.Struct, frozen=True, tag_field="c", tag="offer", omit_defaults=True):
+    """Put a human task before people, and answer with their decisions until it is cancelled or decided.
+
+    Attributes:
+        request: What is asked, as the compiler settled it (`segue.dsl.compiler.human`): title, form, context,
+            outcomes, authority. Holds no secrets.
+        audience: Who may decide: `people`, `roles`, `groups`, `agents` (lists of names), `manager` (of the people).
+        effect, iteration, attempt, name, pointer: As in `Perform`.
+    """
+
+    id: int
+    request: dict[str, Any]
+    audience: dict[str, Any]
+    name: str
+    pointer: str
+    effect: str
+    iteration: tuple[int, ...] = ()
+    attempt: int = 1
+
+
+class UpdateOffer(msgspec.Struct, frozen=True, tag_field="c", tag="update-offer", omit_defaults=True):
+    """Bring the row of a human task up to date, in the same transaction as the event that caused it.
+
+    Attributes:
+        id: Of the `Offer`.
+        change: `claimed`, `released`, `delegated`, `reassigned`, `voted`, `sent-back`, `resubmitted`, `reminded`,
+            `escalated`, `decided` or `expired`. After the last two the task is closed.
+        state: `offered`, `claimed`, `sent-back` or `decided`, `expired`.
+        level: Rung of the ladder of escalation, 0 for the first audience.
+        votes: How many voices it has.
+        by: Who did it; empty where the clock did.
+        outcome, data, edited: Of `decided` and `expired`: the result.
+    """
+
+    id: int
+    change: str
+    state: str
+    owner: str
+    audience: dict[str, Any]
+    level: int = 0
+    votes: int = 0
+    by: str = ""
+    outcome: str = ""
+    data: Any = None
+    edited: bool = False
+
+
 class Cancel(msgspec.Struct, frozen=True, tag_field="c", tag="cancel", omit_defaults=True):
     """Stop performing, timing or awaiting `id`; its answer no longer matters."""
 
@@ -83,4 +130,4 @@ class EndRun(msgspec.Struct, frozen=True, tag_field="c", tag="end", omit_default
     failure: Failure | None = None
 
 
-Command = Perform | StartTimer | AwaitMessages | Cancel | Emit | EndRun
+Command = Perform | StartTimer | AwaitMessages | Offer | UpdateOffer | Cancel | Emit | EndRun

@@ -136,6 +136,49 @@ class FailureReleased(msgspec.Struct, frozen=True, tag_field="e", tag="released"
     reason: str = ""
 
 
+class DecisionMade(msgspec.Struct, frozen=True, tag_field="e", tag="decision", omit_defaults=True):
+    """Somebody decided about the human task `id`, or gave one of the voices that it needs.
+
+    Attributes:
+        outcome: One of those that the task offers.
+        data: What was entered in the form. Left out, it is what the task showed.
+        by: Who: the id of a person or an agent.
+        seen: Digest of what they were shown.
+        policy: Version of the rules under which they were allowed to.
+        via: How they were known: `session`, `token`, `code`.
+        allowed: Why they were allowed to: names of the roles, groups and limits that counted.
+    """
+
+    at: int
+    id: int
+    outcome: str
+    data: Json | msgspec.UnsetType = msgspec.UNSET
+    by: str = ""
+    comment: str = ""
+    seen: str = ""
+    policy: str = ""
+    via: str = ""
+    allowed: tuple[str, ...] = ()
+
+
+class TaskAssigned(msgspec.Struct, frozen=True, tag_field="e", tag="assigned", omit_defaults=True):
+    """The human task `id` got another owner, or is offered to others.
+
+    Attributes:
+        action: `claim`, `release`, `delegate` or `reassign`.
+        owner: Who works on it from now on; empty for nobody in particular.
+        audience: With `reassign`: who may decide from now on, as `Offer.audience`.
+    """
+
+    at: int
+    id: int
+    action: str
+    owner: str = ""
+    audience: dict[str, Json] = {}
+    by: str = ""
+    reason: str = ""
+
+
 Event = (
     RunStarted
     | AttemptSucceeded
@@ -148,4 +191,6 @@ Event = (
     | TaskRestarted
     | TaskSkipped
     | FailureReleased
+    | DecisionMade
+    | TaskAssigned
 )

@@ -12,6 +12,7 @@ from segue.core.machines.do import Do
 from segue.core.machines.extended import Extended
 from segue.core.machines.fork import Fork
 from segue.core.machines.function import Function
+from segue.core.machines.human import Human
 from segue.core.machines.immediate import EmitEvent, Raise, Set, Switch
 from segue.core.machines.listen import Listen
 from segue.core.machines.loop import For
@@ -29,6 +30,7 @@ MACHINES: dict[str, Machine] = {
     "try": Try(),
     "listen": Listen(),
     "act": Act(),
+    "human": Human(),
     "function": Function(),
     "extended": Extended(),
 }

@@ -141,8 +141,7 @@ class Try(Machine):
         pause_ms = _backoff_ms(_value(turn, retry.delay, frame), retry.backoff, frame.attempt)
         low, high = _value(turn, retry.jitter_from, frame), _value(turn, retry.jitter_to, frame)
         if high > low:
-            draw = _draw(turn.state.seed, frame.id, frame.attempt)
-            pause_ms += low + int(draw * (high - low))
+            pause_ms += low + int(draw(turn.state.seed, frame.id, frame.attempt) * (high - low))
         else:
             pause_ms += low
         # The peer knows best how long it wants to be left alone.
@@ -186,7 +185,7 @@ def _backoff_ms(delay_ms: int, backoff: str, attempt: int) -> int:
     return min(delay_ms, BACKOFF_MS_MAX)
 
 
-def _draw(seed: str, frame_id: int, attempt: int) -> float:
+def draw(seed: str, name: int | str, attempt: int) -> float:
     """A number in [0, 1) that is the same on every replay of this run."""
-    digest = blake2b(f"{seed}:{frame_id}:{attempt}".encode(), digest_size=8).digest()
+    digest = blake2b(f"{seed}:{name}:{attempt}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2**64

@@ -11,6 +11,7 @@ from segue.core.plan import ActNode, FunctionNode, Node, SetNode
 from segue.dsl.compiler.arguments import arguments_of, check_arguments, checker, handler_arguments
 from segue.dsl.compiler.build import Build, CompileKind, Scope, TaskList, as_object, below, listed
 from segue.dsl.compiler.flow import Entry
+from segue.dsl.compiler.human import human_node
 from segue.dsl.compiler.mapping import map_node
 from segue.dsl.compiler.programs import NOTHING, combine
 from segue.dsl.compiler.protocols import compile_protocol
@@ -53,6 +54,8 @@ def _call_function(
     if function.core == "map":
         check_arguments(build, function.parameters, task, pointer)
         return map_node(build, as_object(task.get("with")), pointer, scope, common)
+    if function.core == "human-task":
+        return human_node(build, function, task, pointer, scope, common)
     if function.handler is not None:
         return _call_handler(build, function, task, pointer, scope, common)
     return _call_foreign(build, function, task, pointer, scope, common)

@@ -36,14 +36,17 @@ from segue.types import (
     Event,
     Failure,
     Json,
+    Offer,
     Perform,
     RunStarted,
     StartTimer,
+    UpdateOffer,
     failure,
 )
 
 if TYPE_CHECKING:
     from segue.hosts.embedded.children import Children
+    from segue.hosts.embedded.desk import Desk
     from segue.hosts.embedded.feed import Feed
     from segue.hosts.embedded.folding import Folding
     from segue.hosts.embedded.incidents import Incidents
@@ -77,6 +80,7 @@ class Engine:
     parking: Parking
     incidents: Incidents
     folding: Folding
+    desk: Desk
     feed: Feed
     commit: GroupCommit
 
@@ -294,8 +298,15 @@ class Engine:
                 self.postman.emit(run, command.event)
             elif isinstance(command, EndRun):
                 self._end(run, command, batch)
-            elif isinstance(command, Cancel) and run.children:
-                self.children.cancel(run, command.id)
+            elif isinstance(command, Offer):
+                self.desk.offer(run, command)
+            elif isinstance(command, UpdateOffer):
+                self.desk.update(run, command)
+            elif isinstance(command, Cancel):
+                if run.children:
+                    self.children.cancel(run, command.id)
+                if run.offers:
+                    self.desk.cancel(run, command.id)
         # Even without commands: whoever follows the run is told after the commit.
         batch.held.append((run, commands))
 
@@ -392,6 +403,8 @@ class Engine:
                 if command.id in still_open:
                     self.postman.open(run, command)
                     self.parking.consider(run)
+            elif isinstance(command, Offer):
+                self.parking.consider(run)
             elif isinstance(command, Cancel):
                 self.performer.cancel(run, command.id)
                 self.postman.close_wait(run, command.id)
@@ -418,4 +431,6 @@ class Engine:
                 self.timekeeper.start(run, command)
             elif isinstance(command, AwaitMessages):
                 self.postman.open(run, command, search=recovering)
+            elif isinstance(command, Offer):
+                run.offers.add(command.id)
         self.parking.consider(run)

@@ -25,6 +25,7 @@ from segue.hosts.contracts import (
     no_policy,
 )
 from segue.hosts.embedded.children import Children
+from segue.hosts.embedded.desk import Desk
 from segue.hosts.embedded.engine import Engine
 from segue.hosts.embedded.feed import Feed, Subscription
 from segue.hosts.embedded.folding import Folding
@@ -50,7 +51,7 @@ from segue.store import (
     records,
     runs,
 )
-from segue.types import Event, Handler, SecretSource, TaskRestarted
+from segue.types import DecisionMade, Event, Handler, SecretSource, TaskAssigned, TaskRestarted
 
 _RUN_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,199}")
 _RECOVERED_AT_ONCE: Final = 500
@@ -136,6 +137,7 @@ class EmbeddedHost:
         engine.parking = Parking(engine, store, source)
         engine.incidents = Incidents(engine, store)
         engine.folding = Folding(engine, store)
+        engine.desk = Desk(engine)
         host = cls(store, engine, source)
         try:
             await host._go_on()
@@ -302,6 +304,23 @@ class EmbeddedHost:
         """
         self._check_open()
         return await self._operator.control(run_id, event, outcome)
+
+    async def attend(self, run_id: str, event: DecisionMade | TaskAssigned) -> str | None:
+        """Let somebody decide a human task, or let it change hands; returns when that is on disk.
+
+        Args:
+            event: Its `at` is replaced by the host's time.
+
+        Returns:
+            None when it counts; otherwise why it changed nothing. Of several at once the first counts.
+
+        Raises:
+            UnknownRun: There is none with this id.
+            TypeError, ValueError: What was entered is no JSON.
+            HostError: It could not be stored, or not yet; or the run is set aside.
+        """
+        self._check_open()
+        return await self._operator.attend(run_id, event)
 
     async def revive(self, run_id: str, *, by: str = "", reason: str = "") -> bool:
         """Try a run again that a bug had set aside; False when it is not set aside, or is again at once.

@@ -40,6 +40,7 @@ class LiveRun:
         events: Events in its history, those not on disk yet included.
         acts: Acts under way or waiting for their turn, by command id.
         children: Runs that it waits for: `seq` by command id.
+        offers: Human tasks that it has before people, by command id.
         searching: Waits that still look for events which came before them.
         consumed: Source and id of the events it has taken, and when; no event is offered twice.
         hidden: It is the host's own, waiting for the events of a schedule. Such a run takes only events that came
@@ -69,6 +70,7 @@ class LiveRun:
         "gone",
         "hidden",
         "id",
+        "offers",
         "parent",
         "parent_command",
         "parked",
@@ -121,6 +123,7 @@ class LiveRun:
         self.snapshot_due = NEVER
         self.base = 0
         self.children: dict[int, int] = {}
+        self.offers: set[int] = set()
         self.searching = 0
         self.consumed: dict[tuple[str, str], int] = {}
         self.after: int = cause.get("after", 0) if hidden else 0

@@ -17,15 +17,18 @@ from segue.hosts.embedded.engine import WORKFLOW, Engine
 from segue.hosts.embedded.live import LiveRun
 from segue.hosts.embedded.parking import consumed_in
 from segue.hosts.embedded.plans import Plans
-from segue.store import HostError, RunRecord, Store, codec, effects, incidents, records
+from segue.store import HostError, RunRecord, Store, codec, effects, human_tasks, incidents, records
 from segue.types import (
+    DecisionMade,
     Event,
     FailureReleased,
+    Offer,
     Perform,
     RunCancelled,
     RunPaused,
     RunResumed,
     RunStarted,
+    TaskAssigned,
     TaskRestarted,
     TaskSkipped,
 )
@@ -63,6 +66,22 @@ class Operator:
         await self._store.commit.wait_durable()
         return True
 
+    async def attend(self, run_id: str, event: DecisionMade | TaskAssigned) -> str | None:
+        """See `EmbeddedHost.attend`."""
+        run = self._engine.by_id.get(run_id)
+        if run is None:
+            record = await self._record(run_id)
+            if record.residence == "quarantined":
+                raise HostError(f"run {record.id!r} is set aside because a bug stopped it ({record.reason})")
+            run = None if record.is_closed else await self._engine.parking.ensure(record.seq)
+        if run is None:
+            return "the run has ended"
+        refused = self._engine.desk.attend(run, event)
+        self._engine.parking.consider(run)
+        # Also where it is refused: what refuses it may not be on disk yet.
+        await self._store.commit.wait_durable()
+        return refused
+
     def _prepare(self, run: LiveRun, event: Intervention, outcome: Outcome | None) -> bool:
         """Is the run at this task? Then put the ledger right."""
         frame = run.state.frames.get(event.id)
@@ -83,6 +102,7 @@ class Operator:
         batch.history.append((record.seq, codec.encode(event)))
         batch.end_run(record.seq, "cancelled", event.at)
         batch.statements.append(incidents.close_of_run(record.seq, "cancel", event.by, event.reason, event.at))
+        batch.statements += human_tasks.withdraw_of_run(record.seq, event.at)
         await self._store.commit.wait_durable()
         return True
 
@@ -128,6 +148,8 @@ class Operator:
         for command in still:
             if isinstance(command, Perform) and command.handler == WORKFLOW:
                 self._engine.children.start(run, command)
+            elif isinstance(command, Offer):
+                self._engine.desk.offer(run, command)
         self._store.commit.pending.held.append((run, still))
         self._engine.wake()
         await self._store.commit.wait_durable()

@@ -26,12 +26,14 @@ from segue.types import (
     EndRun,
     Event,
     MessageConsumed,
+    Offer,
     Perform,
     RunPaused,
     RunResumed,
     RunStarted,
     StartTimer,
     TimerFired,
+    UpdateOffer,
 )
 
 
@@ -85,12 +87,16 @@ class RunAudit:
         elif isinstance(command, EndRun):
             require(is_last, "commands after the end of the run")
             self.ended = command.status
+        elif isinstance(command, UpdateOffer):
+            require(isinstance(self.open.get(command.id), Offer), f"{command!r} is about no open offer")
+            if command.change in ("decided", "expired"):
+                del self.open[command.id]
         else:
             require(command.id not in self.given, f"the id of {command!r} was given before")
             self.given.add(command.id)
             self._check_given(command)
 
-    def _check_given(self, command: Perform | StartTimer | AwaitMessages | Emit) -> None:
+    def _check_given(self, command: Perform | StartTimer | AwaitMessages | Offer | Emit) -> None:
         if isinstance(command, Emit):
             return
         self.open[command.id] = command
@@ -283,7 +289,7 @@ class Auditor:
         shadow = self.runs.get(run_id)
         require(shadow is not None, f"{command!r} was released before its run is on disk")
         assert shadow is not None
-        if isinstance(command, Perform | StartTimer | AwaitMessages):
+        if isinstance(command, Perform | StartTimer | AwaitMessages | Offer):
             require(command.id in shadow.audit.given, f"{command!r} was released before its cause is on disk")
         if isinstance(command, EndRun):
             ended = shadow.audit.ended == command.status
@@ -368,6 +374,8 @@ class Auditor:
             resting = state.ended is not None or state.paused or state.held or shadow.audit.open
             require(resting, f"{run_id!r} has not ended and waits for nothing")
             for command in shadow.audit.open.values():
+                if isinstance(command, Offer):
+                    continue  # It waits for people, who may never come.
                 require(isinstance(command, AwaitMessages), f"{command!r} of {run_id!r} was lost")
                 self._check_offered(run_id, shadow, state, command)
         self._check_effects()

@@ -20,6 +20,7 @@ from segue.core.plan import (
     ForkNode,
     ForNode,
     FunctionNode,
+    HumanNode,
     Iterator,
     ListenNode,
     Matcher,
@@ -80,6 +81,27 @@ def act(name: str, arguments: Given = None, *, handler: str = "act", timeout: Gi
     """A task that acts; by default its arguments are its input."""
     program_ = IDENTITY if arguments is None else given(arguments)
     return ActNode(name=name, pointer="", handler=handler, arguments=program_, timeout=_optional(timeout), **more)
+
+
+OUTCOMES: Mapping[str, Any] = {
+    name: {"title": name, "votes": 1, "comment": name == "send-back", "form": name in ("approve", "edit")}
+    for name in ("approve", "edit", "reject", "send-back")
+}
+
+
+def human(name: str, *, timeout: Given = None, fits: Any = None, **request: Any) -> HumanNode:
+    """A human task for the role `approver`; the rest of its settled request is said by keyword."""
+    usual = {"title": name, "data": None, "assign": {"roles": ["approver"]}, "outcomes": OUTCOMES, "authority": {}}
+    clocks: dict[str, Any] = {
+        "due_ms": None,
+        "reminders_ms": [],
+        "ladder": [],
+        "deadline": None,
+        "priority": "normal",
+    }
+    more = {} if fits is None else {"fits": fits}
+    asked = constant({**usual, **clocks, **request})
+    return HumanNode(name=name, pointer="", arguments=asked, timeout=_optional(timeout), **more)
 
 
 def put(name: str, value: Given, **more: Any) -> SetNode:

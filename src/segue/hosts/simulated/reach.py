@@ -17,6 +17,7 @@ from segue.types import (
     Command,
     Event,
     FailureReleased,
+    Offer,
     Perform,
     StartTimer,
     TaskRestarted,
@@ -80,7 +81,7 @@ class Picture:
             require(not commands, f"{event!r} names no live task, but led to {commands!r}")
             return
         if isinstance(event, TaskRestarted) and after.paused:
-            begun = [c for c in commands if isinstance(c, Perform | StartTimer | AwaitMessages)]
+            begun = [c for c in commands if isinstance(c, Perform | StartTimer | AwaitMessages | Offer)]
             require(not begun, f"{event!r} started {begun!r} in a paused run")
         for number, chain in self.chains.items():
             if not self._may_touch(event.id, number, chain, named, after):
