@@ -18,10 +18,12 @@ from segue.core import Plan
 from segue.hosts import HostSettings
 from segue.types import (
     NOT_DONE,
+    DecisionMade,
     EffectContext,
     Event,
     Perform,
     Recovery,
+    TaskAssigned,
     TaskFailure,
     failure,
 )
@@ -129,6 +131,12 @@ class Stage:
     async def control(self, event: Event, name: str = "main") -> None:
         """An operator does something."""
         assert await self.world.host.control(name, event), f"{event!r} came after the end"
+        await self.settle()
+
+    async def attend(self, event: DecisionMade | TaskAssigned, name: str = "main") -> None:
+        """Somebody does something about a human task."""
+        refused = await self.world.host.attend(name, event)
+        assert refused is None, refused
         await self.settle()
 
     async def crash(self) -> None:

@@ -7,7 +7,16 @@ from typing import Any, Final
 
 from tests.replay.stage import HANGS, After, Fails, Stage, Story
 
-from segue.types import FailureReleased, RunCancelled, RunPaused, RunResumed, TaskRestarted, TaskSkipped
+from segue.types import (
+    DecisionMade,
+    FailureReleased,
+    RunCancelled,
+    RunPaused,
+    RunResumed,
+    TaskAssigned,
+    TaskRestarted,
+    TaskSkipped,
+)
 
 HEAD: Final = "document: {dsl: '1.0.3', namespace: golden, name: NAME, version: 1.0.0}\n"
 FUNCTIONS: Final = ("f", "g")
@@ -327,3 +336,49 @@ async def _long(stage: Stage) -> None:
     await stage.start()
     for _ in range(20):
         await stage.settle()
+
+
+@_story(
+    "people",
+    r"""
+do:
+- two:
+    call: human-task
+    with:
+      title: '${ "Pay \(.amount)?" }'
+      assign: {role: approver, person: [eva]}
+      requester: rita
+      form: {type: object, required: [amount], properties: {amount: {type: number}}}
+      data: {amount: '${ .amount }'}
+      about: {model: risk, version: '3', input: {a: 1}, value: low, confidence: 0.7}
+      outcomes: [approve, edit, reject, send-back]
+      approvals: 2
+      send_back: {person: rita}
+      reminders: {every: PT1H, times: 3}
+      escalate: [{after: PT5H, to: {manager: true, group: finance}}]
+      deadline: {after: P2D, outcome: expired}
+- which: {switch: [{good: {when: '.outcome == "approve"', then: sampled}}, {bad: {then: end}}]}
+- sampled:
+    call: human-task
+    with: {title: Look, assign: {group: g}, data: 5, review: {confidence: 0.99, threshold: 0.9, sample: 0}}
+- last: {call: human-task, with: {title: Keep, assign: {agent: c}, outcomes: [keep, drop]}, timeout: {after: P9D}}
+""",
+)
+async def _people(stage: Stage) -> None:
+    """Sent back and resubmitted, claimed, handed on, edited and approved by two; one expires, one waits."""
+    hour = 3_600_000
+    await stage.start({"amount": 5})
+    await stage.start({"amount": 7}, name="late")
+    task = await stage.live("two")
+    await stage.attend(DecisionMade(0, task, "send-back", by="eva", comment="which year?"))
+    await stage.pass_by(2 * hour)
+    await stage.attend(DecisionMade(0, task, "resubmit", {"amount": 6}, by="rita"))
+    await stage.pass_by(2 * hour)
+    await stage.attend(TaskAssigned(0, task, "claim", "eva", by="eva"))
+    await stage.attend(TaskAssigned(0, task, "delegate", "bob", by="eva", reason="away"))
+    await stage.attend(TaskAssigned(0, task, "release", by="bob"))
+    await stage.attend(DecisionMade(0, task, "approve", by="eva"))
+    await stage.attend(TaskAssigned(0, task, "reassign", audience={"people": ["cem", "dan"]}, by="eva"))
+    await stage.attend(DecisionMade(0, task, "edit", {"amount": 4}, by="cem", seen="d", policy="p", via="code"))
+    await stage.attend(DecisionMade(0, task, "approve", by="dan", comment="fine", allowed=("approver",)))
+    await stage.pass_by(60 * hour)

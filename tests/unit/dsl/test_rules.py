@@ -173,13 +173,21 @@ VALUES: list[Row] = [
     ("wrong-arguments", "/do/0/a/with/uses", "- a: {call: connector, with: {use: crm, operation: x, uses: y}} #<\n", ""),
     ("wrong-arguments", "/do/0/a/with/limit", "- a: {call: connector, with: {use: crm, operation: x, limit: 0}} #<\n", ""),
     ("wrong-arguments", "/do/0/a/with/channel", "- a: {call: notify, with: {channel: pigeon}} #<\n", ""),
+    ("wrong-arguments", "/do/0/a/with/due", "- a: {call: human-task, with: {title: x, assign: {role: r}, due: 5}} #<\n", ""),
+    ("wrong-arguments", "/do/0/a/with", "- a: {call: human-task, with: {title: x, assign: {role: r}, due: soon}} #<\n", ""),
+    ("wrong-arguments", "/do/0/a/with", "- a: {call: human-task, with: {title: x, assign: {role: r}, form: {type: 1}}} #<\n", ""),
+    ("wrong-arguments", "/do/0/a/with", "- a: {call: human-task, with: {title: x, assign: {role: r}, outcomes: [a, a]}} #<\n", ""),
+    ("wrong-arguments", "/do/0/a/with", "- a: {call: human-task, with: {title: x, assign: {role: r}, outcomes: [resubmit]}} #<\n", ""),
+    ("secret-not-allowed", "/do/0/a/with/title", "- a: {call: human-task, with: {title: '${ $secrets.s }', assign: {role: r}}} #<\n", "use: {secrets: [s]}\n"),
+    ("approval-by-silence", "/do/0/a/with/deadline/outcome", "- a: {call: human-task, with: {title: x, assign: {role: r}, reminders: [PT1H], deadline: {after: PT2H, outcome: approve}}} #<\n", ""),
+    ("silent-deadline", "/do/0/a/with/deadline", "- a: {call: human-task, with: {title: x, assign: {role: r}, deadline: {after: PT2H, outcome: late}}} #<\n", ""),
     ("not-yet-supported", "/do/0/a/call", "- a: {call: mcp, with: {method: tools/list, transport: {http: {endpoint: x}}}} #<\n", ""),
     ("not-yet-supported", "/do/0/a/call", "- a: {call: grpc, with: {proto: {endpoint: x}, service: {name: n, host: h}, method: m}} #<\n", ""),
     ("not-yet-supported", "/do/0/a/call", "- a: {call: asyncapi, with: {document: {endpoint: x}, operation: o, message: {}}} #<\n", ""),
     ("not-yet-supported", "/do/0/a/call", "- a: {call: a2a, with: {method: tasks/get, server: 'https://x'}} #<\n", ""),
     ("not-yet-supported", "/do/0/a/run/container", "- a: {run: {container: {image: x}}} #<\n", ""),
     *(("not-yet-supported", "/do/0/a/call", f"- a: {{call: {name}}} #<\n", "")
-      for name in ("agent", "human-task", "decision", "gate", "knowledge", "hold", "release", "bot", "rules")),
+      for name in ("agent", "decision", "gate", "knowledge", "hold", "release", "bot", "rules")),
 ]  # fmt: skip
 
 ROOT: list[Row] = [
@@ -195,6 +203,8 @@ ROOT: list[Row] = [
 ROWS = STRUCTURE + NAMES + FLOW + EXPRESSIONS + VALUES + ROOT
 WARNINGS = frozenset(
     {
+        "approval-by-silence",
+        "silent-deadline",
         "data-of-data",
         "duplicate-secret",
         "endless-loop",
