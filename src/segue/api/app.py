@@ -9,6 +9,7 @@ from fastapi import APIRouter, FastAPI
 
 import segue
 from segue.api import (
+    audit,
     backups,
     connections,
     describe,
@@ -67,7 +68,20 @@ def _routes() -> FastAPI:
         redirect_slashes=False,
     )
     api = APIRouter(prefix=PREFIX)
-    rooms = (workflows, runs, steering, exceptions, effects, events, connections, backups, retention, streams, health)
+    rooms = (
+        workflows,
+        runs,
+        steering,
+        exceptions,
+        effects,
+        events,
+        connections,
+        backups,
+        retention,
+        audit,
+        streams,
+        health,
+    )
     for room in rooms:
         api.include_router(room.router)
     app.include_router(api)

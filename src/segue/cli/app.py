@@ -94,6 +94,17 @@ _GROUPS: Final = {
             "run": ("segue.cli.retention:run", "Remove now what is no longer kept."),
         },
     ),
+    "audit": (
+        "What was asked, decided and done.",
+        {
+            "list": ("segue.cli.audit:list_", "List records, newest first."),
+            "show": ("segue.cli.audit:show", "Show one record."),
+            "verify": ("segue.cli.audit:verify", "Check that nothing was altered."),
+            "sign": ("segue.cli.audit:sign", "Sign where the chain ends."),
+            "export": ("segue.cli.audit:export", "Send records to a file, syslog or OTLP."),
+            "prune": ("segue.cli.audit:prune", "Remove old records, up to a checkpoint."),
+        },
+    ),
     "models": (
         "Registered models.",
         {"list": ("segue.cli.models:list_", "List models.")},

@@ -2,11 +2,14 @@
 
 `actions.py` lists everything that can be allowed, `policies/` the rules that ship, `policy.py` compiles and asks
 them, `guard.py` is what both doors ask. `secrets.py` holds secret sources and the redactor of revealed values.
+`checkpoints.py`, `verification.py` and `export.py` sign, verify and send on the audit chain.
 Nothing here performs an effect or knows a transport; other rooms hand values in and get answers.
 Open `actions.py` first, then `guard.py`.
 """
 
 from segue.governance.actions import ACTIONS, GROUPS, PRINCIPALS, ROLES, schema_text
+from segue.governance.checkpoints import AuditKey, Checkpoint, PublicKey, append_checkpoint, read_checkpoints
+from segue.governance.export import export_records
 from segue.governance.guard import Guard, PolicyDenied
 from segue.governance.policy import Policies, PolicyRefused, Resource, Rule, Verdict, shipped
 from segue.governance.secrets import (
@@ -18,6 +21,7 @@ from segue.governance.secrets import (
     mentions_secret,
 )
 from segue.governance.table import as_markdown, groups_as_markdown, roles_for, table
+from segue.governance.verification import ChainCheck, Problem
 
 __all__ = [
     "ACTIONS",
@@ -25,20 +29,28 @@ __all__ = [
     "MASK",
     "PRINCIPALS",
     "ROLES",
+    "AuditKey",
+    "ChainCheck",
     "ChainedSecrets",
+    "Checkpoint",
     "EnvironmentSecrets",
     "FileSecrets",
     "Guard",
     "Policies",
     "PolicyDenied",
     "PolicyRefused",
+    "Problem",
+    "PublicKey",
     "Redactor",
     "Resource",
     "Rule",
     "Verdict",
+    "append_checkpoint",
     "as_markdown",
+    "export_records",
     "groups_as_markdown",
     "mentions_secret",
+    "read_checkpoints",
     "roles_for",
     "schema_text",
     "shipped",

@@ -62,6 +62,9 @@ ACTIONS: Final[dict[str, Action]] = {
     "retention.read": Action("Installation", ("audit", "administer"), "See what is kept how long"),
     "retention.run": Action("Installation", ("administer",), "Remove what is due"),
     "backup.make": Action("Installation", ("administer",), "Back the data folder up"),
+    "audit.read": Action("Installation", ("audit",), "Read, verify and export the audit chain"),
+    "audit.sign": Action("Installation", ("audit", "administer"), "Sign where the audit chain ends"),
+    "audit.prune": Action("Installation", ("administer",), "Remove old records of the audit chain"),
     "act.perform": Action("Act", (), "Act on the world; asked for each act of a run"),
 }
 """By name. `act.perform` is asked by the host and not by a use case; its principal is the workflow."""

@@ -7,6 +7,16 @@ Open `service.py` first, then `runs.py`.
 """
 
 from segue.dsl import document_schema
+from segue.service.audit import (
+    AuditProblem,
+    AuditPruned,
+    AuditSigned,
+    AuditVerification,
+    AuditView,
+    NewAuditPrune,
+    NewAuditVerification,
+    export_to,
+)
 from segue.service.backups import BackupView, NewBackup, backup_of_folder, restore_folder
 from segue.service.connections import NewConnection
 from segue.service.definitions import Definitions
@@ -94,6 +104,11 @@ __all__ = [
     "PROBLEMS",
     "PROBLEM_BASE",
     "Action",
+    "AuditProblem",
+    "AuditPruned",
+    "AuditSigned",
+    "AuditVerification",
+    "AuditView",
     "BackupView",
     "Choice",
     "ConnectionDetail",
@@ -116,6 +131,8 @@ __all__ = [
     "HostError",
     "Lifecycle",
     "ModelView",
+    "NewAuditPrune",
+    "NewAuditVerification",
     "NewBackup",
     "NewConnection",
     "NewPurge",
@@ -154,6 +171,7 @@ __all__ = [
     "backup_of_folder",
     "document_schema",
     "error_of",
+    "export_to",
     "lifecycle_of",
     "load_functions",
     "load_settings",

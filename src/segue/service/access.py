@@ -19,7 +19,7 @@ from typing import Any, Final, ParamSpec, TypeVar, cast
 
 from segue.governance import ACTIONS, Guard, PolicyDenied, Resource, roles_for
 from segue.service.errors import ServiceError
-from segue.types import acting
+from segue.types import acting, acting_as
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -61,7 +61,9 @@ def governed(action: str, on: Callable[..., Resource] | None = None) -> Callable
                 admit(self, args, kwargs)
                 token = _inside.set(task)
                 try:
-                    return await method(self, *args, **kwargs)
+                    # Where no edge has said who acts, the audit chain must not say that nobody did.
+                    with acting_as(self.guard.who()):
+                        return await method(self, *args, **kwargs)
                 finally:
                     _inside.reset(token)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
+import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
@@ -12,10 +14,13 @@ import msgspec
 
 import segue
 from segue.service.access import UseCases, governed
+from segue.service.audit import mark_restored
 from segue.service.errors import ServiceError
 from segue.service.observe import iso
 from segue.service.shapes import Shape
-from segue.store import BACKUPS_NAME, Manifest, back_up, restore
+from segue.store import BACKUPS_NAME, Manifest, Store, back_up, restore
+from segue.store.chain import Head, read_head
+from segue.store.folder import DATABASE_NAME
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -51,8 +56,8 @@ class BackupView(Shape, frozen=True, kw_only=True):
 class Backups(UseCases):
     """Backups that a server makes of the folder it works with."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, store: Store) -> None:
+        self._store = store
 
     @governed("backup.make")
     async def make(self, wanted: NewBackup) -> BackupView:
@@ -68,8 +73,10 @@ class Backups(UseCases):
                 f"{name!r} is no name for a backup.",
                 remedy="Use up to 100 letters, digits and ._- beginning with a letter or digit; it is no path.",
             )
-        target = self._folder / BACKUPS_NAME / name
-        return await asyncio.to_thread(backup_of_folder, self._folder, target)
+        self._store.note("backup.make", f"backup:{name}")
+        await self._store.commit.wait_durable()
+        folder = self._store.folder
+        return await asyncio.to_thread(backup_of_folder, folder, folder / BACKUPS_NAME / name)
 
 
 def backup_of_folder(folder: Path, target: Path) -> BackupView:
@@ -88,6 +95,7 @@ def restore_folder(source: Path, folder: Path, *, force: bool = False, need_mani
         HostError: The backup does not verify, or the folder is in use or not empty.
     """
     manifest = restore(source, folder, force=force, need_manifest=need_manifest)
+    mark_restored(folder, _head(folder))
     if manifest is None:
         return BackupView(file=str(source), bytes=source.stat().st_size, verified=False)
     return _view(source, manifest)
@@ -104,3 +112,13 @@ def _view(file: Path, manifest: Manifest) -> BackupView:
         bytes=manifest.bytes,
         sha256=manifest.sha256,
     )
+
+
+def _head(folder: Path) -> Head:
+    """The end of the audit chain; a backup of a release without one has none."""
+    # Opened for writing, which reading a fresh file in WAL mode needs; nothing is written.
+    with closing(sqlite3.connect(folder / DATABASE_NAME)) as connection:
+        try:
+            return read_head(connection)
+        except sqlite3.OperationalError:
+            return Head()

@@ -128,6 +128,12 @@ PROBLEMS: Final[dict[str, ProblemKind]] = {
         "The history of the run has fewer events.",
         "`segue runs history` prints them.",
     ),
+    "audit-unknown": ProblemKind(
+        404,
+        "There is no such record",
+        "The audit chain has no record with this number; it may have been pruned.",
+        "List them with `segue audit list`.",
+    ),
     "route-unknown": ProblemKind(
         404,
         "There is nothing at this address",
@@ -235,6 +241,18 @@ PROBLEMS: Final[dict[str, ProblemKind]] = {
         "A setting is wrong",
         "A setting in `segue.toml`, the environment or a flag is unknown or has a wrong value.",
         "See docs/settings.md for the settings there are.",
+    ),
+    "audit-key-refused": ProblemKind(
+        422,
+        "The key of the audit chain cannot be used",
+        "The key that signs or verifies checkpoints is missing, unreadable, or not an Ed25519 key in PEM.",
+        "Check the setting `audit_key_file` and the variable SEGUE_AUDIT_KEY.",
+    ),
+    "export-refused": ProblemKind(
+        422,
+        "The records cannot be exported there",
+        "The target is no path and no address of a known kind, or the receiver does not take the records.",
+        "Use a path, syslog+udp://HOST:PORT, syslog+tcp://HOST:PORT or otlp+http://HOST:PORT/v1/logs.",
     ),
     "file-unreadable": ProblemKind(
         422,

@@ -13,6 +13,7 @@ from segue.ai import ModelRegistry
 from segue.connectors import MemoryConnections, OutboundPolicy, connection_from_json
 from segue.governance import ChainedSecrets, EnvironmentSecrets, FileSecrets, Guard
 from segue.handlers import FunctionRegistry, HandlerSet, build_handlers
+from segue.service.audit import Audit
 from segue.service.backups import Backups
 from segue.service.connections import Connections
 from segue.service.definitions import Definitions
@@ -110,6 +111,7 @@ async def open_service(
     base: Path | None = None,
     attended: bool = True,
     local: Identity | None = LOCAL_OWNER,
+    signed: bool = True,
 ) -> AsyncIterator[Service]:
     """Open a data folder.
 
@@ -118,6 +120,7 @@ async def open_service(
         functions, models: What documents may call, besides what the settings name.
         secrets: Where secrets come from, instead of the settings.
         base: Folder that documents may read schemas from, by path; None for a server.
+        signed: Sign the audit chain; not worth it for a folder that is thrown away.
         attended: Somebody can decide what becomes of a failure. Where nobody can, none is held.
         local: Who acts where no edge has said who: the program that opens the folder, as its owner. A server says
             None, so that a request which slipped past its edge is denied.
@@ -167,7 +170,12 @@ async def open_service(
             raise as_refusal(error) or error from None
         if host is not None:
             await _activate(host, definitions)
-        guard = Guard(local=local)
+        key_file = None if settings.audit_key_file is None else Path(settings.audit_key_file)
+        audit = Audit(store, key_file=key_file, targets=settings.audit_export)
+        if signed:
+            await audit.note_settings(msgspec.json.encode(settings))
+            await stack.enter_async_context(audit.kept())
+        guard = Guard(local=local, audit=store)
         connections = Connections(store, loaded, handlers, source)
         workflows = Workflows(definitions, host)
         runs = Runs(store, definitions, workflows, host)
@@ -180,8 +188,9 @@ async def open_service(
             events=Events(host),
             connections=connections,
             models=Models(known_models),
+            audit=audit,
             retention=Retention(rules, settings, store, host),
-            backups=Backups(store.folder),
+            backups=Backups(store),
             store=store,
             host=host,
             guard=guard,

@@ -69,6 +69,7 @@ async def run_document(
             secrets=secrets,
             base=base,
             attended=False,
+            signed=data is not None,
         )
         async with opened as service:
             for other in others:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import segue
 from segue.governance import Guard
 from segue.service.access import UseCases, open_to_all
+from segue.service.audit import Audit
 from segue.service.backups import Backups
 from segue.service.connections import Connections
 from segue.service.effects import Effects
@@ -43,6 +44,7 @@ class Service:
     events: Events
     connections: Connections
     models: Models
+    audit: Audit
     retention: Retention
     backups: Backups
     store: Store

@@ -19,7 +19,7 @@ FILE_NAME: Final = "segue.toml"
 PREFIX: Final = "SEGUE_"
 DEFAULT_FOLDER: Final = "segue-data"
 # Read by the command line itself, or by other parts of the environment; not settings of a data folder.
-_NOT_SETTINGS: Final = frozenset({"SEGUE_DATA", "SEGUE_URL", "SEGUE_TOKEN"})
+_NOT_SETTINGS: Final = frozenset({"SEGUE_DATA", "SEGUE_URL", "SEGUE_TOKEN", "SEGUE_AUDIT_KEY"})
 _NOT_SETTINGS_PREFIXES: Final = ("SEGUE_SECRET_", "SEGUE_TEST_")
 
 
@@ -80,6 +80,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         functions: Python functions to register at the start, each as `module:name` or `NAME=module:name`.
         models_folder: Folder with model files and their cards; `models` in the data folder where it is left out.
         secrets_folder: Folder with one file for each secret, asked after the environment.
+        audit_key_file: Key that signs checkpoints of the audit chain; `audit.key` in the data folder where it is left
+            out. The variable SEGUE_AUDIT_KEY may hold the key itself.
+        audit_export: Where records of the audit chain are sent on to: paths, `syslog+udp://HOST:PORT`,
+            `syslog+tcp://HOST:PORT` or `otlp+http://HOST:PORT/v1/logs`.
         acts_max: Acts on the world under way at the same time, over all runs.
         early_events_ms: How long an event is kept for runs that wait for it later, in milliseconds.
         failures: What becomes of a failure that nobody catches: `hold` lets the task wait for a person, `fault`
@@ -102,6 +106,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     functions: tuple[str, ...] = ()
     models_folder: str | None = None
     secrets_folder: str | None = None
+    audit_key_file: str | None = None
+    audit_export: tuple[str, ...] = ()
     acts_max: int = 1000
     early_events_ms: int = 3_600_000
     failures: Literal["hold", "fault"] = "fault"

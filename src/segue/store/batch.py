@@ -26,10 +26,11 @@ import msgspec
 
 from segue.store import snapshots
 from segue.store.blobs import put_event, put_value
+from segue.store.chain import Head, link
 from segue.store.codec import PACK_FROM_BYTES, encode
-from segue.types import Failure
+from segue.types import DEFAULT_WORKSPACE, SYSTEM, AuditRecord, Failure
 
-_EVERYDAY: Final = ("runs", "history", "status", "ends")
+_EVERYDAY: Final = ("runs", "history", "status", "ends", "audit")
 _COLUMNS: Final = (
     *_EVERYDAY,
     "events",
@@ -59,6 +60,10 @@ UPDATE run SET status = s.value FROM json_each(NEW.status) AS s WHERE run.seq = 
 UPDATE run SET status = e.value->>1, ended_at = e.value->>2, output = e.value->3, failure = e.value->>4,
                residence = e.value->>5
 FROM json_each(NEW.ends) AS e WHERE run.seq = e.value->>0;
+
+INSERT INTO audit (seq, at, workspace, action, resource, principal, verdict, data, hash)
+SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, value->>7, value->>8
+FROM json_each(NEW.audit);
 """  # noqa: S608 - nothing in it comes from outside
 
 _OTHERS_INTO_TABLES: Final = """
@@ -134,9 +139,11 @@ class Batch:
         snapshots: What `snapshots.put` writes.
         held: What the owner may release once the batch is on disk; the store does not look at it.
         waiters: Futures that are resolved once the batch is on disk.
+        audit: Records for the audit chain, in order.
     """
 
     __slots__ = (
+        "audit",
         "ends",
         "events",
         "held",
@@ -176,6 +183,7 @@ class Batch:
         self.snapshots: list[tuple[int, int, bytes, bytes, dict[bytes, bytes], Sequence[int]]] = []
         self.held: list[Any] = []
         self.waiters: list[asyncio.Future[None]] = []
+        self.audit: list[AuditRecord] = []
 
     @property
     def is_empty(self) -> bool:
@@ -196,6 +204,7 @@ class Batch:
             or self.unparked
             or self.incidents
             or self.resolutions
+            or self.audit
         )
 
     def start_run(
@@ -216,6 +225,12 @@ class Batch:
         """A run comes into being. Its history begins in the same batch."""
         identity = (seq, run_id, digest, namespace, name, version, "running", int(hidden), started_at)
         self.runs.append((*identity, parent, parent_command, cause))
+        if not hidden:
+            who, data = (
+                _starter(cause),
+                {"workflow": f"{namespace}/{name}:{version}", "digest": digest, "cause": cause},
+            )
+            self.note("run.start", f"run:{run_id}", at=started_at, principal=who, data=data)
 
     def end_run(
         self,
@@ -226,8 +241,15 @@ class Batch:
         output: Any = None,
         failure: Failure | None = None,
         lingers: bool = False,
+        run_id: str | None = None,
     ) -> None:
-        """A run is closed. It `lingers` while an act that nobody waits for is still under way."""
+        """A run is closed. It `lingers` while an act that nobody waits for is still under way.
+
+        Args:
+            run_id: For the audit chain; None for the host's own runs.
+        """
+        if run_id is not None:
+            self.note("run.end", f"run:{run_id}", at=ended_at, verdict=status)
         residence = "live" if lingers else "closed"
         raw = encode(output)
         reason = None if failure is None else encode(failure).decode()
@@ -259,10 +281,39 @@ class Batch:
     ) -> None:
         """An act that must not simply be repeated is about to begin."""
         self.intents.append((run, command, key, handler, pointer, attempt, at, connection))
+        data = {"task": pointer, "attempt": attempt, "handler": handler, "connection": connection}
+        self.note("effect.intend", f"effect:{key}", at=at, data=data)
 
-    def settle(self, run: int, command: int, state: str, at: int, receipt: Any = None) -> None:
+    def settle(self, run: int, command: int, state: str, at: int, receipt: Any = None, *, key: str) -> None:
         """The outcome of an intended act is known: `done`, `failed`, or `unknown` for good."""
         self.receipts.append((run, command, state, at, receipt))
+        self.note("effect.settle", f"effect:{key}", at=at, verdict=state)
+
+    def note(
+        self,
+        action: str,
+        resource: str,
+        *,
+        at: int,
+        principal: str = SYSTEM.name,
+        verdict: str = "done",
+        reason: str = "",
+        workspace: str = DEFAULT_WORKSPACE,
+        data: dict[str, Any] | None = None,
+    ) -> None:
+        """Add to the audit chain what the same transaction does."""
+        self.audit.append(
+            AuditRecord(
+                at=at,
+                principal=principal,
+                action=action,
+                resource=resource,
+                verdict=verdict,
+                reason=reason,
+                workspace=workspace,
+                data=data,
+            )
+        )
 
     def park(self, run: int, *, timers: dict[int, int], waits: dict[int, tuple[str, ...]]) -> None:
         """A run leaves memory: due times and awaited event types by command id."""
@@ -295,19 +346,28 @@ class Batch:
         """
         self.snapshots.append((run, event, content, host, large, drop))
 
-    def write(self, connection: sqlite3.Connection) -> None:
+    def write(self, connection: sqlite3.Connection, head: Head) -> Head:
         """Write everything in one transaction. Called in the committing thread; may be called again after a failure.
+
+        Args:
+            head: End of the audit chain before.
+
+        Returns:
+            The end of the audit chain with this batch.
 
         Raises:
             sqlite3.Error: Nothing was written.
         """
         is_large = any(len(raw) >= PACK_FROM_BYTES for _, raw in self.history)
+        audit: list[tuple[Any, ...]] = []
+        if self.audit:
+            audit, head = link(head, self.audit)
         if not is_large and not self.statements and not self.large and not self.snapshots:
-            _execute(connection, self._texts())
-            return
+            _execute(connection, self._texts(audit))
+            return head
         connection.execute("BEGIN IMMEDIATE")
         try:
-            _execute(connection, self._texts(with_history=not is_large))
+            _execute(connection, self._texts(audit, with_history=not is_large))
             if is_large:
                 rows = ((seq, put_event(connection, seq, raw)) for seq, raw in self.history)
                 connection.executemany("INSERT INTO history (run, data) VALUES (?, ?)", rows)
@@ -323,8 +383,9 @@ class Batch:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
+        return head
 
-    def _texts(self, *, with_history: bool = True) -> tuple[str | None, ...]:
+    def _texts(self, audit: list[tuple[Any, ...]], *, with_history: bool = True) -> tuple[str | None, ...]:
         # A JSON object may hold a key twice, and json_each yields both: the run is the key, so that SQLite need
         # not parse each event again to find out whose it is.
         history = None
@@ -335,6 +396,7 @@ class Batch:
             history,
             _text(self.status),
             _text(self.ends),
+            _text(audit),
             _text(self.events),
             _text(self.intents),
             _text(self.receipts),
@@ -352,11 +414,21 @@ def _execute(connection: sqlite3.Connection, texts: tuple[str | None, ...]) -> N
     if any(texts[len(_EVERYDAY) :]):
         connection.execute(_WRITE, texts)
         return
-    runs, history, status, ends = everyday = texts[: len(_EVERYDAY)]
-    if runs or status or ends:
+    runs, history, status, ends, audit = everyday = texts[: len(_EVERYDAY)]
+    if runs or status or ends or audit:
         connection.execute(_WRITE_EVERYDAY, everyday)
     elif history:
         connection.execute(_WRITE_HISTORY, (history,))
+
+
+def _starter(cause: Any) -> str:
+    """Who started a run, as `kind:id`, as far as its cause says."""
+    said = cause if isinstance(cause, dict) else {}
+    kind = str(said.get("kind", "system"))
+    who = said.get("by")
+    if isinstance(who, str) and who:
+        return who if ":" in who else f"{kind}:{who}"
+    return f"run:{said['run']}" if isinstance(said.get("run"), str) else kind
 
 
 def _text(rows: Any) -> str | None:

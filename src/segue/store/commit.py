@@ -19,6 +19,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from segue.store.batch import Batch
+from segue.store.chain import read_head
 from segue.store.errors import HostError
 
 _RETRY_SECONDS: Final = (0.05, 0.2, 0.5, 1.0, 2.0, 5.0)
@@ -102,6 +103,8 @@ class GroupCommit:
         self.pending = Batch()
         self.trouble: HostError | None = None
         self._connection = connection
+        self.head = read_head(connection)
+        """The end of the audit chain as it is on disk."""
         self._on_durable = on_durable
         self._fault = fault
         self._keeps_open = keeps_open
@@ -167,7 +170,7 @@ class GroupCommit:
         self._writes += 1
         if self._fault is not None:
             self._fault(self._writes)
-        batch.write(self._connection)
+        self.head = batch.write(self._connection, self.head)
 
     def _written(self, batch: Batch, error: Exception | None) -> None:
         if error is not None:

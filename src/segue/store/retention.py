@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -43,6 +43,8 @@ _OF_A_RUN: Final = ("history", "timer", "wait", "inbox", "effect", "incident", "
 _MAY_GO: Final = (
     "residence = 'closed' AND namespace = ? AND name = ? AND ended_at < ?"
     " AND seq < (SELECT max(seq) FROM run)"
+    # The audit chain names rows of history by number: the newest one stays, so that none is given out twice.
+    " AND seq <> (SELECT run FROM history ORDER BY id DESC LIMIT 1)"
     " AND NOT EXISTS (SELECT 1 FROM run AS child WHERE child.parent = run.seq AND child.parent IS NOT NULL"
     " AND child.ended_at IS NULL)"
     " AND NOT EXISTS (SELECT 1 FROM incident WHERE incident.run = run.seq AND incident.state = 'open')"
@@ -135,18 +137,25 @@ class _Purge:
         while chosen := await self._store.read(partial(_closed_runs, workflow=workflow, before_ms=before_ms)):
             seq, rows = chosen[0]
             if rows > _ROWS:
-                await self._write([_shorten(seq)])
+                await self._write([_shorten(seq)], "runs", {"history": _ROWS})
                 self.purged.history += _ROWS
             else:
                 seqs, total = _fitting(chosen)
-                await self._write(delete_runs(seqs))
+                said = {
+                    "workflow": "/".join(workflow),
+                    "runs": len(seqs),
+                    "history": total,
+                    "ended_before": before_ms,
+                }
+                await self._write(delete_runs(seqs), "runs", said)
                 self.purged.runs += len(seqs)
                 self.purged.history += total
 
     async def events(self, before_ms: int) -> None:
         while seqs := await self._store.read(partial(_old_events, before_ms=before_ms)):
             sql = "DELETE FROM event WHERE seq IN (SELECT value FROM json_each(?))"
-            await self._write([(sql, (str(seqs),)), *release(-seq for seq in seqs)])
+            statements = [(sql, (str(seqs),)), *release(-seq for seq in seqs)]
+            await self._write(statements, "events", {"events": len(seqs), "received_before": before_ms})
             self.purged.events += len(seqs)
 
     async def give_back(self) -> None:
@@ -162,11 +171,15 @@ class _Purge:
                 return
             self.purged.bytes += (total - left) * await self._store.read(_page_bytes)
 
-    async def _write(self, statements: Iterable[Sql]) -> None:
-        """One batch, and then a rest."""
+    async def _write(
+        self, statements: Iterable[Sql], what: str | None = None, told: dict[str, Any] | None = None
+    ) -> None:
+        """One batch, and then a rest. `what` goes, and the audit chain says so."""
         if self._until is not None and time.monotonic() > self._until:
             raise _TimeIsUp
         began = time.perf_counter()
+        if what is not None:
+            self._store.note("retention.purge", what, data=told)
         await self._store.write(statements)
         await asyncio.sleep((time.perf_counter() - began) * _REST)
 

@@ -6,10 +6,11 @@ import asyncio
 import sqlite3
 import time
 from collections.abc import Callable, Iterable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
 
-from segue.store import records, runs
+from segue.store import chain, records, runs
 from segue.store.batch import Batch, prepare
 from segue.store.codec import encode, pack
 from segue.store.commit import GroupCommit, MakeWriter
@@ -18,6 +19,7 @@ from segue.store.folder import DATABASE_NAME, FolderLock, open_writer
 from segue.store.mark import Mark, Position, check_present, statement
 from segue.store.reading import Readers, Reading
 from segue.store.records import Definition, Sql
+from segue.types import DEFAULT_WORKSPACE, SYSTEM, AuditRecord, acting
 
 Found = TypeVar("Found")
 
@@ -38,6 +40,7 @@ class Store:
         self._lock = lock
         self._mark = mark
         self._marked_writes = 0
+        self._anchored: int | None = None
 
     @classmethod
     def open(
@@ -131,6 +134,78 @@ class Store:
         self.commit.pending.statements += statements
         await self.commit.wait_durable()
 
+    # -- audit -------------------------------------------------------------------------------------
+
+    def note(
+        self,
+        action: str,
+        resource: str,
+        *,
+        verdict: str = "done",
+        reason: str = "",
+        data: dict[str, Any] | None = None,
+    ) -> None:
+        """Add to the audit chain what whoever acts does now.
+
+        It goes into the batch that is being gathered: call it right before or after adding to that batch what it
+        speaks of, with no `await` in between, and both are on disk together or not at all.
+        """
+        who = acting() or SYSTEM
+        self.record(
+            principal=who.name,
+            action=action,
+            resource=resource,
+            verdict=verdict,
+            reason=reason,
+            at=_now_ms(),
+            workspace=who.workspace,
+            data=data,
+        )
+
+    def record(
+        self,
+        *,
+        principal: str,
+        action: str,
+        resource: str,
+        verdict: str,
+        reason: str,
+        at: int,
+        workspace: str = DEFAULT_WORKSPACE,
+        data: dict[str, Any] | None = None,
+    ) -> None:
+        """Add a record to the audit chain; see `segue.types.AuditSink`. It is on disk with the next commit."""
+        self.commit.pending.audit.append(
+            AuditRecord(
+                at=at,
+                principal=principal,
+                action=action,
+                resource=resource,
+                verdict=verdict,
+                reason=reason,
+                workspace=workspace,
+                data=data,
+            )
+        )
+
+    async def anchor(self) -> chain.Head:
+        """Let the chain tell of all history that is on disk; returns the end of the chain.
+
+        Raises:
+            HostError: The store cannot be read or written.
+        """
+        if self._anchored is None:
+            self._anchored = await self.read(chain.last_anchored)
+        while True:
+            last = self._anchored
+            found = await self.read(lambda c, last=last: chain.anchor_after(c, last))  # type: ignore[misc]
+            if found is None:
+                return self.commit.head
+            data = {"first": found.first, "last": found.last, "count": found.count, "sha256": found.sha256}
+            self.commit.pending.note(chain.HISTORY_ACTION, "history", at=_now_ms(), data=data)
+            await self.commit.wait_durable()
+            self._anchored = found.last
+
     # -- definitions -------------------------------------------------------------------------------
 
     async def publish(self, definition: Definition) -> bool:
@@ -148,6 +223,8 @@ class Store:
                 f"{name[0]}/{name[1]}:{name[2]} is published already with other content;"
                 " a published version never changes: give the document a new version"
             )
+        resource = f"workflow:{definition.namespace}/{definition.name}:{definition.version}"
+        self.note("workflow.publish", resource, data={"digest": definition.digest})
         await self.write([records.insert_definition(definition)])
         return True
 
@@ -171,10 +248,13 @@ class Store:
 
     async def put_connection(self, name: str, data: Any) -> None:
         """Store a connection, a JSON value, over an older one of the same name."""
-        await self.write([records.put_connection(name, pack(encode(data)), time.time_ns() // 1_000_000)])
+        raw = encode(data)
+        self.note("connection.add", f"connection:{name}", data={"sha256": sha256(raw).hexdigest()})
+        await self.write([records.put_connection(name, pack(raw), _now_ms())])
 
     async def delete_connection(self, name: str) -> None:
         """Remove a connection."""
+        self.note("connection.remove", f"connection:{name}")
         await self.write([records.delete_connection(name)])
 
     # -- runs --------------------------------------------------------------------------------------
@@ -200,6 +280,10 @@ async def _write_mark(mark: Mark, position: Position) -> None:
         await asyncio.to_thread(mark.write, position)
     except OSError:
         pass  # The older mark stays, which is still true: the file has come at least as far.
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def _open_marked(folder: Path) -> tuple[sqlite3.Connection, Mark]:

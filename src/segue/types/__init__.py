@@ -5,6 +5,7 @@ live here. Nothing here imports another room, does I/O or decides anything.
 Open `events.py` first, then `commands.py`.
 """
 
+from segue.types.audit import AUDIT_GENESIS, AuditRecord, AuditRow, audit_hash
 from segue.types.commands import (
     CLOSED,
     AwaitMessages,
@@ -58,6 +59,7 @@ from segue.types.identities import (
 from segue.types.secrets import SecretText
 
 __all__ = [
+    "AUDIT_GENESIS",
     "CLOSED",
     "DEFAULT_WORKSPACE",
     "ERROR_BASE",
@@ -66,6 +68,8 @@ __all__ = [
     "SYSTEM",
     "AttemptFailed",
     "AttemptSucceeded",
+    "AuditRecord",
+    "AuditRow",
     "AuditSink",
     "AwaitMessages",
     "Cancel",
@@ -102,6 +106,7 @@ __all__ = [
     "UpdateOffer",
     "acting",
     "acting_as",
+    "audit_hash",
     "canonical_type",
     "fail",
     "failure",

@@ -193,7 +193,7 @@ async def test_everything_a_batch_can_hold_reaches_its_table(tmp_path: Path) -> 
     batch = store.commit.pending
     batch.add_event(3, {"id": "2", "source": "s", "type": "t", "data": "seen before"}, received_at=7)
     batch.unpark(1)
-    batch.settle(2, 4, "done", 9, {"receipt": 1})
+    batch.settle(2, 4, "done", 9, {"receipt": 1}, key="k")
     batch.end_run(1, "completed", 10, output="z" * 50_000)
     batch.end_run(2, "faulted", 11, failure=failure("timeout", "slow"), lingers=True)
     await store.commit.wait_durable()

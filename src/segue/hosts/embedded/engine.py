@@ -26,6 +26,7 @@ from segue.hosts.contracts import Clock, HostSettings, PolicyOf, no_policy
 from segue.hosts.embedded.live import LiveRun
 from segue.store import Batch, GroupCommit, HostError, codec, records, snapshots
 from segue.types import (
+    SYSTEM,
     AttemptFailed,
     AttemptSucceeded,
     AwaitMessages,
@@ -35,12 +36,19 @@ from segue.types import (
     EndRun,
     Event,
     Failure,
+    FailureReleased,
     Json,
     Offer,
     Perform,
+    RunCancelled,
+    RunPaused,
+    RunResumed,
     RunStarted,
     StartTimer,
+    TaskRestarted,
+    TaskSkipped,
     UpdateOffer,
+    acting,
     failure,
 )
 
@@ -65,6 +73,16 @@ RELEASED_AT_ONCE: Final = 64
 """How many runs go on before the loop looks elsewhere: about two milliseconds of work."""
 
 _SCALARS: Final = frozenset({str, int, bool, type(None)})
+
+_CONTROLS: Final[dict[type[Event], str]] = {
+    RunPaused: "run.pause",
+    RunResumed: "run.resume",
+    RunCancelled: "run.cancel",
+    TaskRestarted: "task.retry",
+    TaskSkipped: "task.skip",
+    FailureReleased: "task.give-up",
+}
+"""Events that are somebody's decision, and what the audit chain calls them."""
 
 Held = tuple[LiveRun, Sequence[Command]] | tuple[Callable[[], None], None]
 
@@ -210,6 +228,30 @@ class Engine:
         if not run.gone and command_id in run.state.open:
             self.apply(run, AttemptFailed(self.clock.now_ms(), command_id, reason))
 
+    def said(
+        self,
+        action: str,
+        resource: str,
+        by: str,
+        reason: str,
+        *,
+        verdict: str = "done",
+        data: dict[str, Any] | None = None,
+    ) -> None:
+        """Note in the audit chain what somebody decided; it is on disk together with what it did."""
+        told = {**(data or {}), **({"by": by} if by else {})}
+        who = acting() or SYSTEM
+        self.commit.pending.note(
+            action,
+            resource,
+            at=self.clock.now_ms(),
+            principal=who.name,
+            verdict=verdict,
+            reason=reason,
+            workspace=who.workspace,
+            data=told or None,
+        )
+
     def after_commit(self, act: Callable[[], None]) -> None:
         """Call `act` once everything added so far is on disk."""
         self.commit.pending.held.append((act, None))
@@ -274,6 +316,9 @@ class Engine:
         run.events += 1
         batch = self.commit.pending
         batch.history.append((run.seq, raw))
+        control = _CONTROLS.get(type(event))
+        if control is not None and not run.hidden:
+            self.said(control, f"run:{run.id}", event.by, event.reason, data=_task_of(event))  # type: ignore[union-attr]
         if run.parked:
             run.parked = False
             batch.unpark(run.seq)
@@ -321,6 +366,7 @@ class Engine:
             output=command.output,
             failure=command.failure,
             lingers=lingers,
+            run_id=None if run.hidden else run.id,
         )
         if run.snapshots:
             batch.statements.append(snapshots.drop_after(run.seq, run.base))
@@ -345,6 +391,7 @@ class Engine:
         reason = f"{type(error).__name__}: {error}"
         self.commit.pending.statements.append(records.quarantine_run(run.seq, reason))
         self.incidents.quarantined(run, reason)
+        self.commit.pending.note("run.quarantine", f"run:{run.id}", at=self.clock.now_ms(), reason=reason)
         self.performer.drop(run)
         self.forget(run)
         self.after_commit(lambda: self.feed.quarantined(run, reason))
@@ -434,3 +481,9 @@ class Engine:
             elif isinstance(command, Offer):
                 run.offers.add(command.id)
         self.parking.consider(run)
+
+
+def _task_of(event: Event) -> dict[str, Any] | None:
+    """Which task a decision is about, where it is about one."""
+    number = getattr(event, "id", None)
+    return None if number is None else {"task": number}

@@ -63,7 +63,7 @@ class Incidents:
             now = self._engine.clock.now_ms()
             batch = self._engine.commit.pending
             for entry in entries:
-                batch.settle(entry.run, entry.command, "unknown", now)
+                batch.settle(entry.run, entry.command, "unknown", now, key=entry.key)
                 batch.incidents.append(self._orphan(entry, now))
             await self._engine.commit.wait_durable()
 
@@ -135,7 +135,7 @@ class Incidents:
     def orphaned(self, run: LiveRun, command_id: int, key: str, pointer: str) -> None:
         """An act was begun, the process died, and its run has gone on without waiting for it."""
         now = self._engine.clock.now_ms()
-        self._engine.commit.pending.settle(run.seq, command_id, "unknown", now)
+        self._engine.commit.pending.settle(run.seq, command_id, "unknown", now, key=key)
         run.efforts[key.removeprefix(f"{run.id}:")] = Effort("unknown")
         self._open(run, command_id, "unknown", pointer, stopped(pointer), effect=key)
         self._engine.wake()
@@ -143,6 +143,7 @@ class Incidents:
     def known(self, key: str, state: EffectState, *, besides: int = -1) -> None:
         """The system was asked: earlier attempts at this act happened, or did not."""
         now = self._engine.clock.now_ms()
+        self._engine.commit.pending.note("effect.verify", f"effect:{key}", at=now, verdict=state)
         self._engine.commit.pending.statements += [
             effects.settle_key(key, state, now, besides=besides),
             incidents.close_unknown(key, "verified", "", f"the system was asked: {_OUTCOMES[state]}", now),
@@ -156,6 +157,7 @@ class Incidents:
             if effort.state in ("intent", "unknown") and _belongs(run.plan, frame, name):
                 key = f"{run.id}:{name}"
                 run.efforts[name] = Effort(outcome.state, receipt)
+                self._engine.said("effect.decide", f"effect:{key}", by, reason, verdict=outcome.action)
                 self._engine.commit.pending.statements += [
                     effects.settle_key(key, outcome.state, now, receipt=receipt),
                     incidents.close_unknown(key, outcome.action, by, reason, now),

@@ -100,7 +100,8 @@ class Operator:
             )
         batch = self._store.commit.pending
         batch.history.append((record.seq, codec.encode(event)))
-        batch.end_run(record.seq, "cancelled", event.at)
+        self._engine.said("run.cancel", f"run:{record.id}", event.by, event.reason)
+        batch.end_run(record.seq, "cancelled", event.at, run_id=record.id)
         batch.statements.append(incidents.close_of_run(record.seq, "cancel", event.by, event.reason, event.at))
         batch.statements += human_tasks.withdraw_of_run(record.seq, event.at)
         await self._store.commit.wait_durable()
@@ -113,6 +114,7 @@ class Operator:
             return False
         now = self._engine.clock.now_ms()
         closing = incidents.close_quarantined(record.seq, "retry", by, reason, now)
+        self._engine.said("run.revive", f"run:{record.id}", by, reason)
         await self._store.write([records.revive_run(record.seq), closing])
         await self._engine.parking.load([record.seq], recovering=True)
         await self._store.commit.wait_durable()
@@ -133,6 +135,7 @@ class Operator:
                 run.efforts[effect] = run.efforts[effect]._replace(state=outcome.state, receipt=receipt)
         action = "give-up" if outcome is None else outcome.action
         batch.statements.append(incidents.close_unknown(key, action, by, reason, now))
+        self._engine.said("effect.decide", f"effect:{key}", by, reason, verdict=action)
         await self._store.commit.wait_durable()
 
     # -- forks -------------------------------------------------------------------------------------

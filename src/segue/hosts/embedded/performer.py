@@ -277,7 +277,8 @@ class Performer:
         if act.intended:
             act.run.note_effort(act.command.effect, Effort(state, receipt))
             now = self._engine.clock.now_ms()
-            self._engine.commit.pending.settle(act.run.seq, act.command.id, state, now)
+            key = f"{act.run.id}:{act.command.effect}"
+            self._engine.commit.pending.settle(act.run.seq, act.command.id, state, now, key=key)
             self._engine.wake()
 
     def _put_right(self, act: Act, key: str, found: Any) -> None:

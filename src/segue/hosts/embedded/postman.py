@@ -112,6 +112,9 @@ class Postman:
                 self._arriving.add(key)
                 self._engine.after_commit(partial(self._arrived, key, self._add(envelope, None)))
             answers.append(is_new)
+        if any(answers):
+            data = {"accepted": sum(answers), "duplicates": len(answers) - sum(answers)}
+            self._engine.said("event.send", "events", "", "", data=data)
         await self._engine.commit.wait_durable()
         return answers
 

@@ -93,6 +93,7 @@ class Scheduler:
         if record is None:
             return
         self._engine.commit.pending.statements.append(records.delete_schedule(*name))
+        self._engine.said("schedule.stop", f"workflow:{'/'.join(name)}", "", "")
         trigger = self._engine.by_id.get(record.run_id or "") if record.kind == "on" else None
         if trigger is not None:
             self._engine.apply(trigger, RunCancelled(self._engine.clock.now_ms(), by="schedule"))

@@ -1,0 +1,164 @@
+"""The audit chain in the store: its head, its rows, and the records that follow from what a batch writes.
+
+The committing thread links records, in the order in which they were added, in the transaction that holds what they
+speak of. The head moves only when that transaction is on disk, so a batch that is tried again is linked again.
+Hashing and canonical form are in `segue.types.audit`; verifying, signing and exporting in `segue.governance`.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any, Final
+
+import msgspec
+
+from segue.store.codec import decode, encode
+from segue.types import AUDIT_GENESIS, AuditRecord, AuditRow, audit_hash
+
+_COLUMNS: Final = "seq, at, workspace, action, resource, principal, verdict, data, hash"
+HISTORY_ACTION: Final = "history.append"
+_ANCHORED_MAX: Final = 20_000
+"""History rows that one record covers at most, so that checking one fits into memory."""
+
+
+class Head(msgspec.Struct, frozen=True):
+    """The end of the chain: place and hash of its newest record."""
+
+    seq: int = 0
+    hash: bytes = AUDIT_GENESIS
+
+
+class Anchor(msgspec.Struct, frozen=True):
+    """What a record says of rows of history: the first and last one, how many, and a digest of what they hold."""
+
+    first: int
+    last: int
+    count: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class AuditFilter:
+    """Which records to list; what is None does not restrict. Times in milliseconds, the end not included."""
+
+    workspace: str | None = None
+    action: str | None = None
+    resource: str | None = None
+    principal: str | None = None
+    verdict: str | None = None
+    since: int | None = None
+    until: int | None = None
+
+
+def link(head: Head, records: Iterable[AuditRecord]) -> tuple[list[tuple[Any, ...]], Head]:
+    """Rows for these records behind the head, and the head after them."""
+    rows: list[tuple[Any, ...]] = []
+    seq, previous = head.seq, head.hash
+    for r in records:
+        seq += 1
+        told = encode({"principal": r.principal, "reason": r.reason, "data": r.data}).decode()
+        fields = (seq, r.at, r.workspace, r.action, r.resource, r.principal, r.verdict, told)
+        previous = audit_hash(previous, fields)
+        rows.append((*fields, previous.hex()))
+    return rows, Head(seq, previous)
+
+
+def read_head(connection: sqlite3.Connection) -> Head:
+    """The end of the chain as it is on disk."""
+    row = connection.execute("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1").fetchone()
+    return Head() if row is None else Head(row[0], bytes.fromhex(row[1]))
+
+
+def record_of(row: AuditRow) -> AuditRecord:
+    """What a row says."""
+    told = decode(row.data)
+    return AuditRecord(
+        at=row.at,
+        principal=told["principal"],
+        action=row.action,
+        resource=row.resource,
+        verdict=row.verdict,
+        reason=told["reason"],
+        workspace=row.workspace,
+        data=told["data"],
+    )
+
+
+def list_audit(
+    connection: sqlite3.Connection, wanted: AuditFilter, *, limit: int, before: int | None = None
+) -> list[AuditRow]:
+    """Rows of the chain, newest first; `before` is the `seq` of the last one seen."""
+    conditions: list[str] = []
+    parameters: list[Any] = []
+    for column in ("workspace", "action", "resource", "principal", "verdict"):
+        value = getattr(wanted, column)
+        if value is not None:
+            conditions.append(f"{column} = ?")
+            parameters.append(value)
+    for condition, value in (("at >= ?", wanted.since), ("at < ?", wanted.until), ("seq < ?", before)):
+        if value is not None:
+            conditions.append(condition)
+            parameters.append(value)
+    where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
+    sql = f"SELECT {_COLUMNS} FROM audit {where} ORDER BY seq DESC LIMIT ?"  # noqa: S608
+    return [AuditRow(*row) for row in connection.execute(sql, (*parameters, limit))]
+
+
+def audit_after(connection: sqlite3.Connection, seq: int, *, limit: int) -> list[tuple[Any, ...]]:
+    """Columns of `AuditRow`, oldest first, from the record after `seq`: for reading the whole chain quickly."""
+    sql = f"SELECT {_COLUMNS} FROM audit WHERE seq > ? ORDER BY seq LIMIT ?"  # noqa: S608
+    return connection.execute(sql, (seq, limit)).fetchall()
+
+
+def find_audit(connection: sqlite3.Connection, seq: int) -> AuditRow | None:
+    """The record at this place."""
+    row = connection.execute(f"SELECT {_COLUMNS} FROM audit WHERE seq = ?", (seq,)).fetchone()  # noqa: S608
+    return None if row is None else AuditRow(*row)
+
+
+def prune_audit(up_to: int, *, after: int) -> tuple[str, Sequence[Any]]:
+    """Remove records whose place is larger than `after` and at most `up_to`."""
+    return "DELETE FROM audit WHERE seq > ? AND seq <= ?", (after, up_to)
+
+
+# -- histories -------------------------------------------------------------------------------------
+
+
+def anchor_after(connection: sqlite3.Connection, last: int) -> Anchor | None:
+    """What there is to say of the rows of history behind the last one that was told of; None without any.
+
+    Rows of the host's own runs are left out: it removes them as it goes.
+    """
+    rows = connection.execute(_HISTORY, (last + 1, 2**62, _ANCHORED_MAX)).fetchall()
+    return None if not rows else Anchor(rows[0][0], rows[-1][0], len(rows), digest_of(rows))
+
+
+def anchored_rows(connection: sqlite3.Connection, anchor: Anchor) -> list[tuple[int, str | bytes]]:
+    """The rows that an anchor covers, as far as they are there."""
+    return connection.execute(_HISTORY, (anchor.first, anchor.last, -1)).fetchall()
+
+
+def digest_of(rows: Iterable[tuple[int, str | bytes]]) -> str:
+    """A digest of rows of history: their numbers and what they hold, as it is stored."""
+    total = sha256(b"segue.history.v1\0")
+    for number, data in rows:
+        raw = data.encode() if isinstance(data, str) else data
+        total.update(b"%d:%d:" % (number, len(raw)))
+        total.update(raw)
+    return total.hexdigest()
+
+
+_HISTORY: Final = (
+    "SELECT history.id, data FROM history CROSS JOIN run ON run.seq = history.run AND run.hidden = 0"
+    " WHERE history.id BETWEEN ? AND ? ORDER BY history.id LIMIT ?"
+)
+
+
+def last_anchored(connection: sqlite3.Connection) -> int:
+    """The newest row of history that the chain tells of, 0 without any."""
+    sql = "SELECT data FROM audit WHERE action = 'history.append' ORDER BY seq DESC LIMIT 1"
+    row = connection.execute(sql).fetchone()
+    return 0 if row is None else int(decode(row[0])["data"]["last"])
