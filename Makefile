@@ -4,7 +4,7 @@
 #   make test       checks and the full test suite (what CI runs)
 #   make test-fast  unit, property and architecture tests only
 #   make check      formatter, linter, strict types, the architecture test
-#   make bench      speed, as ratios against this disk (BENCH_PEERS=1 adds other engines, BENCH=--quick a smoke run)
+#   make bench      speed, as ratios against this disk, and the goals (BENCH_PEERS=1, BENCH=--quick, BENCH=--write-docs)
 #   make simulate SEEDS=100000   the simulated world, as long as you like
 #   make kill-campaign KILLS=1000   kill -9 at random moments; the practice company counts what came of it
 #   make lock       resolve the dependencies again

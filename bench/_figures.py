@@ -67,11 +67,13 @@ class Effort:
         quick: Only show that everything works; the figures mean little.
         rounds: How often; the median counts.
         folder: On the disk to be measured; emptied afterwards.
+        runs: Instead of the group's own number of runs, where it has one.
     """
 
     quick: bool
     rounds: int
     folder: Path
+    runs: int | None = None
 
 
 def command(measure: Callable[[Effort], list[Figure]], description: str | None) -> None:
@@ -80,10 +82,11 @@ def command(measure: Callable[[Effort], list[Figure]], description: str | None) 
     parser.add_argument("--quick", action="store_true", help="show that it works; the figures mean little")
     parser.add_argument("--rounds", type=int, help="how often; the median counts (default 5, quick 1)")
     parser.add_argument("--folder", help="where to put the files: on the disk to be measured (default: here)")
+    parser.add_argument("--runs", type=int, help="how many runs, where the group asks for one large number of them")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=asked.folder or Path.cwd(), prefix=".bench-") as name:
-        effort = Effort(asked.quick, asked.rounds or (1 if asked.quick else 5), Path(name))
+        effort = Effort(asked.quick, asked.rounds or (1 if asked.quick else 5), Path(name), asked.runs)
         figures = measure(effort)
     if asked.json:
         json.dump([asdict(figure) for figure in figures], sys.stdout)
@@ -97,12 +100,17 @@ def table(figures: Sequence[Figure]) -> str:
     for before, figure in zip((None, *figures), figures, strict=False):
         if before is not None and before.group != figure.group:
             rows.append(("",) * 6)
-        other = "" if figure.beside_value is None else _amount(figure.beside_value, figure.unit)
+        other = figure.beside_value
+        beside = "" if other is None else amount_text(other, figure.unit)
         group = figure.group if before is None or before.group != figure.group else ""
         what = f"{figure.what} ({figure.note})" if figure.note else figure.what
-        rows.append((group, what, _amount(figure.value, figure.unit), figure.beside, other, ratio_text(figure)))
-    widths = [max(len(row[column]) for row in rows) for column in range(6)]
-    right = {2, 4, 5}
+        rows.append((group, what, amount_text(figure.value, figure.unit), figure.beside, beside, ratio_text(figure)))
+    return columns(rows, right=frozenset({2, 4, 5}))
+
+
+def columns(rows: Sequence[Sequence[str]], *, right: frozenset[int] = frozenset()) -> str:
+    """Rows as text, in columns; those in `right` stand at the right."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = (
         "  ".join(cell.rjust(width) if i in right else cell.ljust(width) for i, (cell, width) in enumerate(pairs))
         for pairs in (list(zip(row, widths, strict=True)) for row in rows)
@@ -121,7 +129,8 @@ def ratio_text(figure: Figure) -> str:
     return f"x{figure.ratio:.2f}" if figure.ratio < 10 else f"x{figure.ratio:,.0f}"
 
 
-def _amount(value: float, unit: str) -> str:
+def amount_text(value: float, unit: str) -> str:
+    """A value with as many digits as it deserves."""
     digits = 0 if value >= 100 else 1 if value >= 10 else 2
     return f"{value:,.{digits}f} {unit}"
 

@@ -20,6 +20,7 @@ from typing import Any
 import msgspec
 
 from segue.core import Plan, RunState, advance
+from segue.core.plan import Node
 from segue.hosts.simulated.building import act, plan, program, put, switch
 from segue.types import AttemptSucceeded, Event, Perform, RunStarted
 
@@ -38,7 +39,7 @@ def ten_acts() -> Plan:
 
 def with_pure_tasks() -> Plan:
     """Ten acts, each followed by a set and a switch."""
-    tasks = []
+    tasks: list[Node] = []
     for number in range(TASKS):
         likely = program(lambda data, v: data["score"] > 0.5)
         tasks.append(act(f"act{number}", program(_arguments)))

@@ -78,7 +78,7 @@ def of_expressions(effort: Effort) -> list[Figure]:
 
 def _peer(text: str) -> Callable[[], Any] | None:
     try:
-        import jq  # type: ignore[import-not-found]
+        import jq
     except ImportError:
         return None
     program = jq.compile(text)

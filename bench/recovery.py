@@ -1,6 +1,6 @@
 """Recovery: how long a new process takes to go on with what a killed one left.
 
-    python -m bench.recovery [--quick] [--rounds N] [--json]
+    python -m bench.recovery [--quick] [--runs 100000] [--rounds N] [--json]
 
 A child process brings runs of ten steps to their sixth, whose act does not answer, and is killed with SIGKILL. Then
 the folder is opened again: measured is the time until every run is in memory and every open act was issued again, the
@@ -101,16 +101,20 @@ def _killed(folder: Path, runs: int) -> None:
 
 
 def measure(effort: Effort) -> list[Figure]:
-    """All figures of the recovery."""
-    runs = 1_000 if effort.quick else 20_000
+    """All figures of the recovery. Long, so one round; three where fewer runs are asked for."""
+    runs = effort.runs or (1_000 if effort.quick else 100_000)
     pairs = []
-    for number in range(min(effort.rounds, 3)):
+    for number in range(min(effort.rounds, 1 if runs > 50_000 else 3)):
         folder = effort.folder / f"recovery-{number}"
         _killed(folder, runs)
         ours = asyncio.run(recover(folder, runs))
         pairs.append((ours, read_only(folder, runs)))
     what = f"going on with {runs:,} runs in their sixth step after kill -9"
-    return [Figure.compared("recovery", what, "runs/s", "reading their history", pairs)]
+    seconds = [(runs / ours, runs / bare) for ours, bare in pairs]
+    return [
+        Figure.compared("recovery", what, "runs/s", "reading their history", pairs),
+        Figure.compared("recovery", f"until all {runs:,} go on", "s", "reading their history", seconds),
+    ]
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """W3: runs that only wait: how fast they start, what they cost while parked, how fast they wake.
 
-    python -m bench.w3 [--quick] [--rounds N] [--json]
+    python -m bench.w3 [--quick] [--runs 1000000] [--rounds N] [--json]
 
 Memory is the growth of the process's resident set while all the runs are started and parked. A pass of the same
 kind before it fills caches and pools, and no more than so many runs are let into memory at once, so that what is
@@ -102,23 +102,24 @@ def _at(share: float, values: list[float]) -> float:
 
 
 def measure(effort: Effort) -> list[Figure]:
-    """All figures of W3. Long, so never more than three rounds."""
-    runs = 2_000 if effort.quick else 100_000
+    """All figures of W3. Long, so one round; three where fewer runs are asked for."""
+    runs = effort.runs or (2_000 if effort.quick else 1_000_000)
+    rounds = min(effort.rounds, 1 if runs > 200_000 else 3)
     # First, in a process that has not grown yet.
-    task_bytes = asyncio.run(sleeping_task_bytes(runs // 2))
+    task_bytes = asyncio.run(sleeping_task_bytes(min(runs, 100_000) // 2))
     starts, sizes, wakes, tails = [], [], [], []
-    for number in range(min(effort.rounds, 3)):
+    for number in range(rounds):
         rate, each, woken = asyncio.run(parked(effort.folder / f"w3-{number}", runs))
-        bare = asyncio.run(baseline(effort.folder, runs=_AT_ONCE, steps=runs // _AT_ONCE))
+        bare = asyncio.run(baseline(effort.folder, runs=_AT_ONCE, steps=min(runs, 200_000) // _AT_ONCE))
         starts.append((rate, bare))
         sizes.append((each, task_bytes))
         wakes.append((_at(0.5, [w for w, _ in woken]), _at(0.5, [c for _, c in woken])))
         tails.append((_at(0.99, [w for w, _ in woken]), _at(0.99, [c for _, c in woken])))
     return [
         Figure.compared("W3", f"starting {runs:,} runs that wait", "runs/s", BARE_LOOP, starts),
-        Figure.compared("W3", "memory of each parked run", "B", "a sleeping asyncio task", sizes),
-        Figure.compared("W3", "waking one, median", "ms", "one bare commit", wakes),
-        Figure.compared("W3", "waking one, 99th percentile", "ms", "a bare commit, likewise", tails),
+        Figure.compared("W3", f"memory of each of {runs:,} parked runs", "B", "a sleeping asyncio task", sizes),
+        Figure.compared("W3", f"median of waking one of {runs:,}", "ms", "one bare commit", wakes),
+        Figure.compared("W3", f"99th percentile of waking one of {runs:,}", "ms", "a bare commit, likewise", tails),
     ]
 
 

@@ -1,0 +1,94 @@
+"""Loops: many runs of ten thousand iterations each, whose memory must not grow with what lies behind them.
+
+    python -m bench.loops [--quick] [--runs 100] [--json]
+
+Each iteration is one durable step. The resident set is read when every run has done a tenth of its iterations, and
+again when they are at the end: what is between the two would grow for ever in a run that loops for ever. Beside the
+rate stands the bare loop with group commit and as many waiters.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import time
+from pathlib import Path
+from typing import Any
+
+from bench._baseline import baseline
+from bench._figures import BARE_LOOP, Effort, Figure, command
+from bench._plans import DIGEST, NoSecrets, Plans, Step, act, plan_of
+from bench.w3 import resident_bytes
+from segue.core.plan import ForNode, Plan, Program
+from segue.hosts import EmbeddedHost, HostSettings
+from segue.types import EffectContext, Perform
+
+_LOOK_AT = 10
+"""The first look comes after this part of the iterations: one in so many."""
+
+
+class Looking(Step):
+    """Reads the resident set when so many calls have been made."""
+
+    def __init__(self, look_at: int) -> None:
+        super().__init__()
+        self._look_at = look_at
+        self.early_bytes = 0
+
+    def perform_now(self, command: Perform, context: EffectContext) -> Any:
+        """Answer, and look if it is time."""
+        answer = super().perform_now(command, context)
+        if self.calls == self._look_at:
+            gc.collect()
+            self.early_bytes = resident_bytes()
+        return answer
+
+
+def loop(iterations: int) -> Plan:
+    """One loop of one act."""
+    each = list(range(iterations))
+    items = Program(run=lambda data, variables, now_ms: each)
+    body = act(0, "/do/0/loop/do/0", section="foreach")
+    return plan_of(ForNode(name="loop", pointer="/do/0/loop", each="item", items=items, tasks=(body,)))
+
+
+async def looped(folder: Path, runs: int, iterations: int) -> tuple[float, float, float]:
+    """Steps per second, and the resident set after the first part and at the end."""
+    step = Looking(runs * iterations // _LOOK_AT)
+    opening = EmbeddedHost.open(
+        folder,
+        handlers={"bench": step},
+        plans=Plans(loop(iterations)),
+        secrets=NoSecrets(),
+        settings=HostSettings(tune_gc=True),
+    )
+    async with opening as host:
+        began = time.perf_counter()
+        ids = await host.start_many(DIGEST, [{"customer": i} for i in range(runs)])
+        await asyncio.gather(*(host.wait_closed(run_id) for run_id in ids))
+        took = time.perf_counter() - began
+        gc.collect()
+        assert step.calls == runs * iterations, step.calls
+        return runs * iterations / took, step.early_bytes, resident_bytes()
+
+
+def measure(effort: Effort) -> list[Figure]:
+    """All figures of the loops; one round, because it is long."""
+    runs, iterations = (10, 500) if effort.quick else (effort.runs or 100, 10_000)
+    rate, early, late = asyncio.run(looped(effort.folder / "loops", runs, iterations))
+    bare = asyncio.run(baseline(effort.folder, runs=runs, steps=min(iterations, 1_000)))
+    what = f"{runs:,} runs of {iterations:,} iterations at once, plan alone"
+    return [
+        Figure.compared("loops", what, "steps/s", BARE_LOOP, [(rate, bare)]),
+        Figure.compared(
+            "loops",
+            f"memory at the end of {runs:,} runs of {iterations:,}",
+            "MB",
+            "memory after a tenth of them",
+            [(late / 1e6, early / 1e6)],
+        ),
+    ]
+
+
+if __name__ == "__main__":
+    command(measure, __doc__)
