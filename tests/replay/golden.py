@@ -15,10 +15,20 @@ from typing import Any, Final
 import msgspec
 
 from segue.core import Plan, RunState, advance
-from segue.dsl import Environment, PythonFunction, compile_plan, read_document
+from segue.dsl import (
+    Environment,
+    FunctionDocument,
+    PythonFunction,
+    compile_plan,
+    default_function,
+    read_document,
+)
 from segue.types import Command, Event, Failure, RunStatus
 
 FOLDER: Final = Path(__file__).parent / "golden"
+
+
+FIRST: Final = "1.0.0"
 
 
 class Ending(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -47,6 +57,7 @@ class Golden(msgspec.Struct, frozen=True):
 
     Attributes:
         documents: By digest. functions: Python functions that they may call.
+        catalogue: Versions of the catalogue's functions that bare names meant; the first one where none is said.
         told: What the story shows, for whoever finds it broken.
     """
 
@@ -56,6 +67,7 @@ class Golden(msgspec.Struct, frozen=True):
     documents: dict[str, str]
     functions: list[str]
     runs: list[GoldenRun]
+    catalogue: dict[str, str] = {}
 
 
 encode: Final = msgspec.json.Encoder(enc_hook=str).encode
@@ -79,9 +91,13 @@ def paths() -> list[Path]:
     return sorted(FOLDER.glob("*/*.json"))
 
 
-def compiled(text: str, functions: Sequence[str]) -> Plan:
+def compiled(text: str, functions: Sequence[str], catalogue: Mapping[str, str] | None = None) -> Plan:
     """Today's plan of a document that was published where these functions were."""
-    environment = Environment(functions={name: PythonFunction(name) for name in functions})
+
+    def pinned(name: str, version: str | None, endpoint: Any) -> FunctionDocument | None:
+        return default_function(name, version or (catalogue or {}).get(name, FIRST), endpoint)
+
+    environment = Environment(functions={name: PythonFunction(name) for name in functions}, resolve_function=pinned)
     return compile_plan(read_document(text), environment)
 
 

@@ -22,7 +22,7 @@ def complaints_about(golden: Golden) -> list[str]:
     found = []
     plans = {}
     for digest, text in golden.documents.items():
-        plan = plans[digest] = compiled(text, golden.functions)
+        plan = plans[digest] = compiled(text, golden.functions, golden.catalogue)
         if plan.digest != digest:
             found.append(f"{plan.name}: its digest was {digest}, and is {plan.digest}")
     for run in golden.runs:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from segue.core import intervention
-from segue.core.machines import MACHINES, human, listen
+from segue.core.machines import MACHINES, human, listen, undo
 from segue.core.plan import ActNode, ListenNode, Plan
 from segue.core.state import Frame, Moment, RunState
 from segue.core.turn import Turn
@@ -62,6 +62,7 @@ def advance(
         assert isinstance(event, RunStarted), f"history must begin with RunStarted, not {type(event).__name__}"
         state = RunState(event.run_id, event.seed, event.input, event.at, event.at)
         state.holds = "hold" in event.flags
+        state.unattended = "unattended" in event.flags
         state.runtime = event.runtime
         turn = Turn(plan, state, event.at, trace)
         turn.start_root()
@@ -122,6 +123,8 @@ def _succeeded(turn: Turn, event: AttemptSucceeded) -> None:
     turn.current = frame
     node = frame.node
     assert isinstance(node, ActNode)
+    if node.undo is not None:
+        undo.note(turn, frame, event.output)
     try:
         if node.result_check is not None and (complaint := node.result_check(event.output)) is not None:
             raise TaskFailure(failure("validation", f"the result does not fit its schema: {complaint}"))
@@ -218,14 +221,9 @@ def _paused(turn: Turn, event: RunPaused) -> None:
 
 
 def _resumed(turn: Turn, event: RunResumed) -> None:
-    state = turn.state
-    if not state.paused:
-        return
-    state.paused = False
-    _observe_run(turn, "resumed")
-    waiting, state.deferred = state.deferred, []
-    for task in reversed(waiting):
-        turn.begin(task.node, task.parent, task.raw, task.thread)
+    if turn.state.paused:
+        _observe_run(turn, "resumed")
+        turn.resume()
 
 
 def _cancelled(turn: Turn, event: RunCancelled) -> None:

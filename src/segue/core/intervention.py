@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from segue.core.plan import ExtendedNode, Node, TryNode
+from segue.core.machines import undo
+from segue.core.plan import ActNode, ExtendedNode, Node, TryNode
 from segue.core.state import Frame
 from segue.types import FailureReleased, TaskRestarted, TaskSkipped
 
@@ -20,12 +21,14 @@ if TYPE_CHECKING:
 _LISTS = ("do", "root", "foreach", "try", "catch", "before", "body", "after")
 """Sections, those of one task in the order in which it runs them."""
 
-_ALONE = frozenset({"body", "branch"})
+_ALONE = frozenset({"body", "branch", "undo"})
 
 
 def restart(turn: Turn, event: TaskRestarted) -> None:
     """Start a task again: the live one itself, or an earlier one of a live task's list."""
     frame = turn.state.frames.get(event.id)
+    if event.apart:
+        turn.state.undos.clear()
     if frame is None:
         return
     if event.node is not None:
@@ -43,6 +46,8 @@ def skip(turn: Turn, event: TaskSkipped) -> None:
     frame = turn.state.frames.get(event.id)
     if frame is None or frame.parent is None:
         return
+    if event.happened and isinstance(frame.node, ActNode):
+        undo.note(turn, frame, event.output)
     turn.end_one(frame)
     if turn.trace is not None:
         turn.observe("skipped", frame, event.output)
@@ -87,9 +92,13 @@ def _has_come_to(turn: Turn, parent: Frame, node: Node) -> bool:
     of a listener, the error of a catch. It can only start again as a whole.
     """
     section = _under_way(turn, parent)
+    if section == "undo":
+        return False
     if section is None:
         # Between two attempts, or after the last one.
         return isinstance(parent.node, TryNode) and parent.data is not None and node.section == "try"
+    if (section, node.section) == ("catch", "try") and node.position > 0 and undo.was_undone_in(turn, parent):
+        return False  # what stands before it in the list does not exist any more
     return _LISTS.index(node.section) <= _LISTS.index(section)
 
 

@@ -61,7 +61,7 @@ class Node:
         position: Index in its list.
         siblings: The list it stands in, in order (itself included). Shared by all of them.
         section: Which list of its parent it stands in: `do`, `try`, `catch`, `foreach`, `before`,
-            `after`, `branch` (alone in `siblings`), `body` (function body, alone).
+            `after`, `branch` (alone in `siblings`), `body` (function body, alone), `undo` (of an act, alone).
         condition: `if`. input_from / output_as / export_as: transforms. None means identity.
         input_check / output_check / export_check: schema checks. None means none.
         timeout: Program giving milliseconds, or None.
@@ -427,10 +427,11 @@ class ActNode(Node):
         result_check: Schema check of the result, or None.
         wait: False for `await: false`: the output is the transformed input, at once.
         authorization: Scheme for `$authorization.scheme`, when an authentication policy applies.
+        undo: The act that takes this one back, or None.
     """
 
     kind = "act"
-    __slots__ = ("arguments", "arguments_check", "authorization", "handler", "result_check", "wait")
+    __slots__ = ("arguments", "arguments_check", "authorization", "handler", "result_check", "undo", "wait")
 
     def __init__(
         self,
@@ -441,6 +442,7 @@ class ActNode(Node):
         result_check: Check | None = None,
         wait: bool = True,
         authorization: str | None = None,
+        undo: UndoNode | None = None,
         **common: Any,
     ) -> None:
         super().__init__(**common)
@@ -450,6 +452,17 @@ class ActNode(Node):
         self.result_check = result_check
         self.wait = wait
         self.authorization = authorization
+        self.undo = undo
+
+    def children(self) -> tuple[tuple[Node, ...], ...]:
+        return () if self.undo is None else ((self.undo,),)
+
+
+class UndoNode(ActNode):
+    """`undo` beside an act. Its `arguments` are evaluated on the act's result, when that comes."""
+
+    kind = "undo"
+    __slots__ = ()
 
 
 class HumanNode(Node):
@@ -551,6 +564,7 @@ class Plan:
         runtime: `$runtime`: name, version, metadata.
         secrets: Names that the document declares in `use.secrets`.
         requires: Handlers and functions the plan calls, for checks at publish and start.
+        undoes: Some act of it has an `undo`.
     """
 
     namespace: str
@@ -564,10 +578,12 @@ class Plan:
     schedule: Schedule | None = None
     requires: tuple[str, ...] = ()
     nodes: tuple[Node, ...] = ()
+    undoes: bool = False
 
     def __post_init__(self) -> None:
         if not self.nodes:
             self.nodes = number(self.root)
+        self.undoes = any(node.kind == "undo" for node in self.nodes)
 
 
 def number(root: Node) -> tuple[Node, ...]:

@@ -35,7 +35,7 @@ from segue.core.machines.fork import Join
 from segue.core.machines.human import Tasking
 from segue.core.machines.listen import Listening
 from segue.core.plan import Node, Plan
-from segue.core.state import Deferred, Frame, RunState, Thread
+from segue.core.state import Closing, Deferred, Frame, RunState, Thread, Undo
 from segue.types import AwaitMessages, Failure, Offer, Perform, SecretText, StartTimer
 
 FORMAT: Final = 1
@@ -57,6 +57,8 @@ _STRUCTS: Final[dict[str, type[msgspec.Struct]]] = {
         Frame,
         Thread,
         Deferred,
+        Undo,
+        Closing,
         Join,
         Listening,
         Attempts,
@@ -68,7 +70,7 @@ _STRUCTS: Final[dict[str, type[msgspec.Struct]]] = {
         Failure,
     )
 }
-_FRAMES: Final = frozenset({"open", "frames", "timers", "held", "deferred", "threads"})
+_FRAMES: Final = frozenset({"open", "frames", "timers", "held", "deferred", "threads", "undos"})
 """Fields that hold containers of structs. All other containers are values."""
 
 _PLAIN: Final = frozenset({int, bool, str, type(None)})

@@ -59,6 +59,31 @@ class Deferred(msgspec.Struct):
     thread: Thread
 
 
+class Undo(msgspec.Struct):
+    """An act that happened and can be taken back.
+
+    Attributes:
+        node: The task that takes it back.
+        effect: The act's name within its run.
+        within: Names of the `try` tasks in whose lists it stands, innermost first.
+        arguments: What takes it back, evaluated when the act's result came; `failure`: why that failed.
+    """
+
+    node: Node
+    effect: str
+    within: tuple[str, ...]
+    iteration: tuple[int, ...]
+    arguments: Any = None
+    failure: Failure | None = None
+
+
+class Closing(msgspec.Struct):
+    """How a run will end when all is undone."""
+
+    status: RunStatus
+    failure: Failure | None = None
+
+
 class RunState(msgspec.Struct):
     """The state of one run: a fold of its history, owned by whoever calls `advance`.
 
@@ -68,6 +93,10 @@ class RunState(msgspec.Struct):
         frames: Tasks that have started and not ended, by id.
         timers: Which frame a timer belongs to, and what for.
         holds: Failures that nobody catches wait for a person. held: tasks that do, with their failures, by id.
+        undos: Acts that happened and can be taken back, by name, in the order in which they first completed.
+        undone: How often an act of this name was taken back; done once more, it is another act.
+        closing: The run has failed or was cancelled, and what it did is being undone.
+        unattended: Nobody can come, so an undo that fails is left standing instead of held.
         correlations: Values of the instance's correlation keys.
         last_at: Time of the newest event applied.
     """
@@ -86,6 +115,10 @@ class RunState(msgspec.Struct):
     paused: bool = False
     holds: bool = False
     held: dict[int, Failure] = {}
+    undos: dict[str, Undo] = {}
+    undone: dict[str, int] = {}
+    closing: Closing | None = None
+    unattended: bool = False
     runtime: str = ""
     ended: RunStatus | None = None
     output: Any = None
@@ -117,7 +150,7 @@ class Moment(msgspec.Struct, frozen=True, omit_defaults=True):
 
     Attributes:
         what: `started`, `completed`, `faulted`, `held`, `cancelled`, `skipped`, `retried`, `decided`, `waiting`,
-            `suspended`, `resumed`, `correlation-started`, `correlation-completed`.
+            `undoing`, `suspended`, `resumed`, `correlation-started`, `correlation-completed`.
         pointer: JSON Pointer of the task; empty for the run itself.
         kind: The task's kind; `workflow` for the run itself.
         data: Input when started, output when completed, failure when faulted, what was seen when decided.

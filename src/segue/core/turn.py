@@ -15,9 +15,9 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from segue.core.environment import evaluate, is_true
-from segue.core.machines import MACHINES
+from segue.core.machines import MACHINES, undo
 from segue.core.plan import Flow, Node, Plan
-from segue.core.state import Deferred, Frame, Moment, RunState, Thread
+from segue.core.state import Closing, Deferred, Frame, Moment, RunState, Thread
 from segue.types import (
     AwaitMessages,
     Cancel,
@@ -42,7 +42,7 @@ _END: Final = int(Flow.END)
 _UNWIND: Final = _END - 1
 """`end`, on its way up: unlike the directive of a task itself, nothing on the way may ignore it."""
 
-_LEAVES = frozenset({"set", "switch", "raise", "emit", "wait", "act", "human"})
+_LEAVES = frozenset({"set", "switch", "raise", "emit", "wait", "act", "human", "undo"})
 _IMMEDIATE = frozenset({"set", "switch", "raise", "emit"})
 
 Step = tuple[Callable[..., None], Any, Any, Any, Any]
@@ -99,6 +99,14 @@ class Turn:
         """Let this task start next, below `parent`."""
         self.agenda.append((self._begin, node, parent, raw, thread or parent.thread))
 
+    def resume(self) -> None:
+        """Let a paused run go on, with what it did not start."""
+        state = self.state
+        state.paused = False
+        waiting, state.deferred = state.deferred, []
+        for task in reversed(waiting):
+            self.begin(task.node, task.parent, task.raw, task.thread)
+
     def start_root(self) -> None:
         """Start the workflow itself."""
         root = self.plan.root
@@ -122,19 +130,20 @@ class Turn:
         if node.export_as is not None or node.export_check is not None:
             self._export(frame, raw_output, output)
         self.raw_output = self.output = None
+        if frame.parent is None:
+            self._end("completed", frame, output=output)
+            return
         self._close_one(frame)
         if self.trace is not None:
             self.observe("completed", frame, output)
-        if frame.parent is None:
-            self._end("completed", output=output)
-            return
         self.pass_on(frame, output, node.then if then is None else then)
 
     def fault(self, frame: Frame, reason: Failure, *, alone: bool = False) -> None:
         """End a task, and everything below it, with a failure that its parent may handle.
 
         Where the run holds failures and nobody above would catch this one, the task stays instead, and waits for
-        a person. A `raise` means what it says: its failure is never held, here or further up.
+        a person. A `raise` means what it says: its failure is never held, here or further up. An undo that fails
+        waits for a person whatever the run does with its other failures.
 
         Args:
             alone: Nothing is below it, so nothing needs to be looked for.
@@ -143,19 +152,27 @@ class Turn:
         self.raw_output = self.output = None
         if not alone:
             self.close_below(frame)
-        if self.state.holds:
-            if frame.node.kind == "raise":
-                self.willed = reason
-            if reason is not self.willed and self._falls_through(frame, reason):
-                self._hold(frame, reason)
-                return
+        if self._is_to_be_held(frame, reason):
+            self._hold(frame, reason)
+            return
+        if frame.parent is None:
+            self._stop_work(frame)
+            if not undo.begin_last(self, frame, Closing("faulted", reason)):
+                self._end("faulted", frame, reason=reason)
+            return
         self._close_one(frame)
         if self.trace is not None:
             self.observe("faulted", frame, reason)
-        if frame.parent is None:
-            self._end("faulted", reason=reason)
-        else:
-            self.agenda.append((self._child_failed, frame.parent, frame.node, reason, None))
+        self.agenda.append((self._child_failed, frame.parent, frame.node, reason, None))
+
+    def _is_to_be_held(self, frame: Frame, reason: Failure) -> bool:
+        if frame.node.kind == "undo":
+            return reason is not self.willed and not self.state.unattended
+        if not self.state.holds:
+            return False
+        if frame.node.kind == "raise":
+            self.willed = reason
+        return reason is not self.willed and self._falls_through(frame, reason)
 
     def close_below(self, frame: Frame) -> None:
         """Cancel every task below this one, and every command and timer they have open."""
@@ -178,6 +195,15 @@ class Turn:
                 parent.steps = {}
             parent.steps[node.name] = output
         self.agenda.append((self._child_done, parent, node, output, then))
+
+    def undone(self, scope: Frame) -> None:
+        """All that was to be undone within this task is: a `try` goes on, the run ends."""
+        closing = self.state.closing
+        if scope.parent is not None:
+            MACHINES[scope.node.kind].undone(self, scope)
+        else:
+            assert closing is not None
+            self._end(closing.status, scope, reason=closing.failure)
 
     def start_timer(self, frame: Frame, purpose: str, wait_ms: int) -> int:
         """Ask for a timer that answers to this frame's machine; returns its id."""
@@ -271,7 +297,9 @@ class Turn:
         assert not parent.closed, "the end of a child is always the next thing to happen"
         self.current = parent
         section = child.section
-        if then == _UNWIND or (then == _END and section != "body"):
+        if section == "undo":
+            undo.went(self, parent, well=True)
+        elif then == _UNWIND or (then == _END and section != "body"):
             MACHINES[parent.node.kind].unwind(self, parent, child)
             self.complete(parent, output, _UNWIND)
         elif section == "branch" or section == "body":
@@ -289,7 +317,10 @@ class Turn:
     def _child_failed(self, parent: Frame, child: Node, reason: Failure, _: Any) -> None:
         assert not parent.closed, "the end of a child is always the next thing to happen"
         self.current = parent
-        MACHINES[parent.node.kind].child_failed(self, parent, child, reason)
+        if child.section == "undo":
+            undo.went(self, parent, well=False)
+        else:
+            MACHINES[parent.node.kind].child_failed(self, parent, child, reason)
 
     # -- helpers -------------------------------------------------------------------------------
 
@@ -351,7 +382,10 @@ class Turn:
         if frame.id in self.state.open and not _is_detached(self.state.open[frame.id]):
             self.withdraw(frame.id)
 
-    def _end(self, status: RunStatus, *, output: Any = None, reason: Failure | None = None) -> None:
+    def _end(self, status: RunStatus, root: Frame, *, output: Any = None, reason: Failure | None = None) -> None:
+        self._close_one(root)
+        if self.trace is not None:
+            self.observe(status, root, output if reason is None else reason)
         state = self.state
         for number, command in list(state.open.items()):
             # What nobody waits for outlives a run that ended by itself, but not one that was cancelled.
@@ -361,6 +395,8 @@ class Turn:
         state.frames.clear()
         state.deferred.clear()
         state.held.clear()
+        state.undos.clear()
+        state.closing = None
         state.ended = status
         state.output = output
         state.failure = reason
@@ -368,12 +404,18 @@ class Turn:
         self.commands.append(EndRun(status, output, reason))
 
     def cancel_all(self) -> None:
-        """Cancel the run and everything in it."""
-        root = next(iter(self.state.frames.values()))
+        """Cancel the run and everything in it. One that is being undone will end anyway."""
+        state = self.state
+        if state.closing is not None:
+            self.resume()
+            return
+        root = next(iter(state.frames.values()))
         self.close_below(root)
-        if self.trace is not None:
-            self.observe("cancelled", root)
-        self._end("cancelled")
+        self._stop_work(root)
+        # Whoever cancels a paused run wants it gone, and what it did undone.
+        state.paused = False
+        if not undo.begin_last(self, root, Closing("cancelled")):
+            self._end("cancelled", root)
 
 
 def _is_below(frame: Frame, ancestor: Frame) -> bool:

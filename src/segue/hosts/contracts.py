@@ -79,12 +79,14 @@ class FailurePolicy:
         deadline_ms: How long one may stay open, in milliseconds; None sets no deadline.
         history_max: How many events of a run are kept before the oldest are folded; 0 keeps all of them, None
             leaves it to the host's settings.
+        attended: Somebody can come. Where nobody can, an undo that fails is left standing.
     """
 
     hold: bool | None = None
     owner: str | None = None
     deadline_ms: int | None = None
     history_max: int | None = None
+    attended: bool = True
 
 
 @dataclass(frozen=True, slots=True)

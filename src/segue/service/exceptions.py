@@ -263,7 +263,7 @@ class Exceptions(UseCases):
         elif action == "give-up":
             event = FailureReleased(0, record.task, by, reason)
         else:
-            event = TaskSkipped(0, record.task, output, by, reason)
+            event = TaskSkipped(0, record.task, output, by, reason, happened=action == "happened")
         return await host.control(record.run_id, event, outcome=outcome)
 
     # -- helpers -----------------------------------------------------------------------------------

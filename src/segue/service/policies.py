@@ -73,6 +73,7 @@ def _read(definition: Any, attended: bool) -> FailurePolicy:
         owner=owner if isinstance(owner, str) else None,
         # A definition of an earlier release may hold what is refused today.
         deadline_ms=None if after is None or _refused(after) is not None else parse_duration_ms(after),
+        attended=attended,
     )
 
 

@@ -26,7 +26,8 @@ class RunStarted(msgspec.Struct, frozen=True, tag_field="e", tag="run-started", 
         seed: Source of every random draw of this run.
         cause: Who or what started it: `{"kind": "person" | "schedule" | "event" | "run" | "api", ...}`.
         flags: Semantic changes of the core that this history was written under, and `hold`: a task whose failure
-            nobody catches waits for a person instead of faulting the run.
+            nobody catches waits for a person instead of faulting the run; `unattended`: nobody can come, so an
+            undo that fails is left standing.
         runtime: Version of Segue that started it, for `$runtime.version`; a later release replays the same.
     """
 
@@ -107,6 +108,8 @@ class TaskRestarted(msgspec.Struct, frozen=True, tag_field="e", tag="restarted",
         id: The live task that starts again; with `node`, the live task whose list it stands in.
         node: Index in the plan of the task to go back to. What is under way in that list is cancelled.
         input: Its new raw input. Left out, a task that starts again keeps its own.
+        apart: What happened before belongs to another run, which the history was copied from: this one undoes
+            nothing of it.
     """
 
     at: int
@@ -115,16 +118,22 @@ class TaskRestarted(msgspec.Struct, frozen=True, tag_field="e", tag="restarted",
     input: Json | msgspec.UnsetType = msgspec.UNSET
     by: str = ""
     reason: str = ""
+    apart: bool = False
 
 
 class TaskSkipped(msgspec.Struct, frozen=True, tag_field="e", tag="skipped", omit_defaults=True):
-    """An operator gave a live task its output, and the run goes on behind it."""
+    """An operator gave a live task its output, and the run goes on behind it.
+
+    Attributes:
+        happened: The task's act did happen, with this result; so it can be undone.
+    """
 
     at: int
     id: int
     output: Json = None
     by: str = ""
     reason: str = ""
+    happened: bool = False
 
 
 class FailureReleased(msgspec.Struct, frozen=True, tag_field="e", tag="released", omit_defaults=True):

@@ -30,6 +30,7 @@ from segue.hosts.simulated.building import (
     retry,
     switch,
     throw,
+    undo,
     variable,
     wait,
 )
@@ -79,6 +80,7 @@ __all__ = [
     "retry",
     "switch",
     "throw",
+    "undo",
     "variable",
     "wait",
     "word_of",

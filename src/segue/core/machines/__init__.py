@@ -16,6 +16,7 @@ from segue.core.machines.human import Human
 from segue.core.machines.immediate import EmitEvent, Raise, Set, Switch
 from segue.core.machines.listen import Listen
 from segue.core.machines.loop import For
+from segue.core.machines.undo import UndoAct
 from segue.core.machines.wait import Wait
 
 MACHINES: dict[str, Machine] = {
@@ -31,6 +32,7 @@ MACHINES: dict[str, Machine] = {
     "listen": Listen(),
     "act": Act(),
     "human": Human(),
+    "undo": UndoAct(),
     "function": Function(),
     "extended": Extended(),
 }

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from segue.core.environment import evaluate
 from segue.core.machines.base import Machine
-from segue.core.plan import ActNode
-from segue.core.state import Frame
+from segue.core.plan import ActNode, UndoNode
+from segue.core.state import Frame, RunState
 from segue.types import Perform, fail
 
 if TYPE_CHECKING:
     from segue.core.turn import Turn
 
+AGAIN: Final = "^"
+"""In an act's name, before how often it was undone."""
+
 
 def effect_of(frame: Frame) -> str:
-    """The act's name within its run: its node, the iterations around it, the backward jumps around it.
+    """The task's name within its run: its node, the iterations around it, the backward jumps around it.
 
     A retried list starts its count of jumps anew, so that an act keeps its name over all attempts and an
     idempotent system sees one act, not two.
     """
+    if isinstance(frame.node, UndoNode):
+        return str(frame.data)  # named after the act that it takes back
     name = str(frame.node.index)
     if frame.iteration:
         name += "".join(f"[{place}]" for place in frame.iteration)
@@ -29,6 +34,13 @@ def effect_of(frame: Frame) -> str:
             name += f"~{around.node.index}.{around.laps}"
         around = around.parent
     return name
+
+
+def name_of(state: RunState, frame: Frame) -> str:
+    """The act's name: after it was undone, doing it once more is another act."""
+    name = effect_of(frame)
+    again = state.undone.get(name) if state.undone else None
+    return name if again is None else f"{name}{AGAIN}{again}"
 
 
 class Act(Machine):
@@ -47,7 +59,7 @@ class Act(Machine):
                 arguments,
                 node.name,
                 node.pointer,
-                effect_of(frame),
+                name_of(turn.state, frame),
                 frame.iteration,
                 frame.attempt,
                 not node.wait,

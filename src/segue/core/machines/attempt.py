@@ -3,6 +3,7 @@
 Filter, then `when`, then `exceptWhen`: not caught means passed on. Caught: retry while the policy allows it, with
 the same input; then `catch.do`; without `do`, a retry policy that ran out passes the last failure on, and without
 a retry policy the failure is swallowed and the output is the input. A failure in `catch.do` is not caught here.
+Before `catch.do`, or where the failure is swallowed, what completed in the list is undone (see `undo.py`).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from segue.core.environment import evaluate, is_true
+from segue.core.machines import undo
 from segue.core.machines.base import Machine
 from segue.core.plan import Node, Program, Retry, TryNode
 from segue.core.state import Frame
@@ -110,12 +112,19 @@ class Try(Machine):
         if pause_ms is not None:
             self._leave(frame)
             frame.clock = turn.start_timer(frame, "retry", pause_ms)
-        elif node.catch_tasks:
-            frame.steps = None
-            turn.begin(node.catch_tasks[0], frame, frame.input)
         elif node.retry is not None and node.catch_tasks is None:
             self._leave(frame)
             turn.fault(frame, reason, alone=True)
+        elif not undo.begin(turn, frame):
+            self.undone(turn, frame)
+
+    def undone(self, turn: Turn, frame: Frame) -> None:
+        """The failure is caught for good, and nothing of the list stands outside that could be taken back."""
+        node = frame.node
+        assert isinstance(node, TryNode)
+        if node.catch_tasks:
+            frame.steps = None
+            turn.begin(node.catch_tasks[0], frame, frame.input)
         else:
             self._leave(frame)
             turn.complete(frame, frame.input, node.catch_then)

@@ -38,6 +38,10 @@ class Machine:
         """A timer of this frame fired; its time-out is not among them."""
         raise AssertionError(f"{type(self).__name__} keeps no timers")
 
+    def undone(self, turn: Turn, frame: Frame) -> None:
+        """What completed within the task, and was to be undone, is."""
+        raise AssertionError(f"{type(self).__name__} undoes nothing")
+
     def would_handle(self, turn: Turn, frame: Frame, child: Node, reason: Failure) -> bool:
         """Would this failure of a child end here? Asked where runs hold failures; changes nothing."""
         return False

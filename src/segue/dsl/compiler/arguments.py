@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from segue.core.plan import Check, Program
-from segue.dsl.compiler.build import DEFINITION, Build, Scope, as_object, below
+from segue.dsl.compiler.build import DEFINITION, UNDO, Build, Place, Scope, as_object, below
 from segue.dsl.compiler.checks import SchemaRefused, schema_check
 from segue.dsl.compiler.common import endpoint
 from segue.dsl.compiler.programs import combine, template
@@ -16,6 +16,7 @@ from segue.dsl.schema import DEFS
 from segue.dsl.structure import check_structure
 
 _WITH_SECRETS: Final = DEFINITION.with_secrets()
+_UNDO_WITH_SECRETS: Final = UNDO.with_secrets()
 
 
 def arguments_of(build: Build, task: dict[str, Any], pointer: str, scope: Scope) -> Program:
@@ -27,8 +28,43 @@ def handler_arguments(
     build: Build, function: FunctionDocument, task: dict[str, Any], pointer: str, scope: Scope
 ) -> tuple[Program, str | None]:
     """Arguments of a built-in function: those it calls endpoints are normalised as in `call: http`."""
+    written = {key: value for key, value in as_object(task.get("with")).items() if key != undo_key(function)}
+    return _handed_over(build, function, written, below(pointer, "with"), scope, _WITH_SECRETS)
+
+
+def undo_key(function: FunctionDocument) -> str | None:
+    """The argument under which a built-in function takes what undoes it; None where it changes nothing."""
     properties = (function.parameters or {}).get("properties", {})
-    written, at = as_object(task.get("with")), below(pointer, "with")
+    return next((key for key, schema in properties.items() if schema.get("x-undo")), None)
+
+
+def undo_arguments(
+    build: Build, function: FunctionDocument, task: dict[str, Any], pointer: str, scope: Scope
+) -> tuple[Program, Check | None] | None:
+    """Arguments of what undoes a call, which is another call of the same function; None where it has none."""
+    key, written = undo_key(function), as_object(task.get("with"))
+    at = below(pointer, "with", key or "")
+    if key is None or key not in written or not build.is_sound(at):
+        return None
+    given = written[key]
+    if not isinstance(given, dict):
+        return None  # `wrong-arguments` says so
+    used = written.get("use")
+    if "use" not in given and isinstance(used, str):
+        if _is_dynamic(build, used):
+            message = "`undo` needs `use` where that of the call is an expression: it sees other data"
+            build.error("wrong-arguments", at, message, "write the connection's name into `undo`")
+        given = {"use": used, **given}
+    parameters = dict(function.parameters or {})
+    parameters["properties"] = {name: held for name, held in parameters["properties"].items() if name != key}
+    check = _check_written(build, parameters, f"undo of {task['call']}", given, at, at)
+    return _handed_over(build, function, given, at, scope, _UNDO_WITH_SECRETS)[0], check
+
+
+def _handed_over(
+    build: Build, function: FunctionDocument, written: dict[str, Any], at: str, scope: Scope, place: Place
+) -> tuple[Program, str | None]:
+    properties = (function.parameters or {}).get("properties", {})
     parts: dict[str, Any] = {}
     scheme = None
     for key, value in written.items():
@@ -36,7 +72,7 @@ def handler_arguments(
             _check_endpoint(build, value, below(at, key))
             parts[key], scheme = endpoint(build, value, below(at, key), scope)
         else:
-            parts[key] = template(build, value, below(at, key), scope, _WITH_SECRETS)
+            parts[key] = template(build, value, below(at, key), scope, place)
     return combine(parts), scheme
 
 
@@ -64,23 +100,28 @@ def check_arguments(
     build: Build, schema: Mapping[str, Any] | None, task: dict[str, Any], pointer: str
 ) -> Check | None:
     """The check of the evaluated arguments; what can be said of them beforehand is said now."""
-    check = checker(build, schema, pointer)
     at = below(pointer, "with")
-    written = task.get("with", {})
+    anchor = at if "with" in task else pointer
+    return _check_written(build, schema, task["call"], task.get("with", {}), at, anchor)
+
+
+def _check_written(
+    build: Build, schema: Mapping[str, Any] | None, called: str, written: Any, at: str, anchor: str
+) -> Check | None:
+    check = checker(build, schema, anchor)
     if schema is None or check is None or not isinstance(written, dict) or not build.is_sound(at):
         return check
-    anchor = at if "with" in task else pointer
     properties = schema.get("properties", {})
     for key in schema.get("required", ()):
         if key not in written:
-            message = f"{task['call']!r} needs the argument {key!r}"
+            message = f"{called!r} needs the argument {key!r}"
             build.error("wrong-arguments", anchor, message, properties.get(key, {}).get("description", ""))
     for key, value in written.items():
         if schema.get("additionalProperties") is False and key not in properties:
-            message = f"{task['call']!r} has no argument {key!r}"
+            message = f"{called!r} has no argument {key!r}"
             build.error("wrong-arguments", below(at, key), message, f"it takes {', '.join(properties)}", key=True)
         elif key in properties and not properties[key].get("x-endpoint") and not _is_dynamic(build, value):
-            complaint = checker(build, _alone(schema, properties[key]), pointer)
+            complaint = checker(build, _alone(schema, properties[key]), anchor)
             said = complaint(value) if complaint else None
             if said:
                 build.error("wrong-arguments", below(at, key), f"the argument {key!r} does not fit: {said}")

@@ -61,6 +61,7 @@ SCHEDULE: Final = Place("`schedule`", frozenset())
 CONDITION: Final = Place("`if`", _BEFORE)
 INPUT_FROM: Final = Place("`input.from`", _BEFORE | {"secrets"})
 DEFINITION: Final = Place("the task's definition", _BEFORE | {"input", "authorization"})
+UNDO: Final = Place("`undo`", _BEFORE | {"input", "output", "authorization"})
 OUTPUT_AS: Final = Place("`output.as`", _BEFORE | {"input", "authorization"})
 EXPORT_AS: Final = Place("`export.as`", _BEFORE | {"input", "output"})
 

@@ -7,8 +7,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from segue.core.plan import ActNode, FunctionNode, Node, SetNode
-from segue.dsl.compiler.arguments import arguments_of, check_arguments, checker, handler_arguments
+from segue.core.plan import ActNode, FunctionNode, Node, SetNode, UndoNode
+from segue.dsl.compiler.arguments import (
+    arguments_of,
+    check_arguments,
+    checker,
+    handler_arguments,
+    undo_arguments,
+    undo_key,
+)
 from segue.dsl.compiler.build import Build, CompileKind, Scope, TaskList, as_object, below, listed
 from segue.dsl.compiler.flow import Entry
 from segue.dsl.compiler.human import human_node
@@ -117,13 +124,36 @@ def _call_handler(
     build.tally.requires.add(function.handler)
     arguments, scheme = handler_arguments(build, function, task, pointer, scope)
     _lint_connection(build, as_object(task.get("with")), pointer)
+    checked = check_arguments(build, function.parameters, task, pointer)
     return ActNode(
         handler=function.handler,
         arguments=arguments,
-        arguments_check=check_arguments(build, function.parameters, task, pointer),
+        arguments_check=checked,
         result_check=checker(build, function.result, pointer),
         authorization=scheme,
+        undo=_undo(build, function, task, pointer, scope, common),
         **common,
+    )
+
+
+def _undo(
+    build: Build, function: FunctionDocument, task: dict[str, Any], pointer: str, scope: Scope, common: dict[str, Any]
+) -> UndoNode | None:
+    made = undo_arguments(build, function, task, pointer, scope)
+    if made is None:
+        return None
+    build.count()
+    assert function.handler is not None
+    arguments, check = made
+    return UndoNode(
+        name=f"undo {common['name']}",
+        pointer=build.prefix + below(pointer, "with", undo_key(function) or ""),
+        section="undo",
+        bound=scope.bound,
+        definition=common["definition"],
+        handler=function.handler,
+        arguments=arguments,
+        arguments_check=check,
     )
 
 

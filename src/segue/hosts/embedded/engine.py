@@ -166,14 +166,16 @@ class Engine:
             hidden=hidden,
         )
         now = self.enrol(run, starter)
-        flags = () if hidden or not self._holds(plan, guarded) else ("hold",)
+        flags = () if hidden else self._flags(plan, guarded)
         runtime = plan.runtime.get("version", "")
         self.apply(run, RunStarted(now, run_id, digest, input, self._tokens(8), cause, flags, runtime))
         return run
 
-    def _holds(self, plan: Plan, guarded: bool) -> bool:
-        said = self.policy(plan).hold
-        return self.settings.hold_failures and not guarded if said is None else said
+    def _flags(self, plan: Plan, guarded: bool) -> tuple[str, ...]:
+        policy = self.policy(plan)
+        holds = self.settings.hold_failures and not guarded if policy.hold is None else policy.hold
+        unattended = plan.undoes and not policy.attended
+        return (*(("hold",) if holds else ()), *(("unattended",) if unattended else ()))
 
     def enrol(self, run: LiveRun, starter: LiveRun | None = None) -> int:
         """A run gets its row and its place in memory; returns its start time. Its history follows."""
@@ -307,6 +309,7 @@ class Engine:
             self._apply_late(run, event, raw)
             return
         held = tuple(state.held) if state is not None and state.held else ()
+        was_closing = state is not None and state.closing is not None
         try:
             state, commands = advance(run.plan, state, event)
         except Exception as error:
@@ -324,8 +327,8 @@ class Engine:
             batch.unpark(run.seq)
         run.parking = False
         self._take(run, commands, batch)
-        if held or state.held or state.failure is not None:
-            self.incidents.follow(run, event, held)
+        if held or state.held or state.failure is not None or state.closing is not None:
+            self.incidents.follow(run, event, held, was_closing=was_closing)
         if state.ended is None:
             status = state.status
             if status != run.status:

@@ -14,7 +14,7 @@ from hashlib import blake2b
 from typing import Any, Final
 
 from segue.core import Plan
-from segue.core.machines.act import effect_of
+from segue.core.machines.act import AGAIN, effect_of
 from segue.core.plan import ActNode, Node
 from segue.core.state import Frame
 from segue.hosts.contracts import Outcome
@@ -69,8 +69,12 @@ class Incidents:
 
     # -- what events do ----------------------------------------------------------------------------
 
-    def follow(self, run: LiveRun, event: Event, before: Collection[int]) -> None:
-        """An event was applied to a run that had these held tasks; called before its batch leaves."""
+    def follow(self, run: LiveRun, event: Event, before: Collection[int], *, was_closing: bool) -> None:
+        """An event was applied to a run that had these held tasks; called before its batch leaves.
+
+        Args:
+            was_closing: It had failed, or was cancelled, before, and this event is about what is being undone.
+        """
         if run.hidden:
             return
         held = run.state.held
@@ -80,10 +84,11 @@ class Incidents:
         for task, reason in held.items():
             if task not in before:
                 self._open_held(run, task, reason)
-        if run.state.failure is not None and not isinstance(event, FailureReleased):
+        state = run.state
+        why = state.failure if state.closing is None else state.closing.failure
+        if why is not None and not was_closing and not isinstance(event, FailureReleased):
             # Given up: the held task told of this failure, and that it was given up closes it.
-            reason = run.state.failure
-            self._open(run, 0, "faulted", reason.instance or "", reason)
+            self._open(run, 0, "faulted", why.instance or "", why)
 
     def rebuild(self, run: LiveRun) -> None:
         """A run was read from disk. What it holds is in the inbox already, unless an earlier release held it."""
@@ -264,7 +269,7 @@ def stopped(pointer: str) -> Failure:
 def _belongs(plan: Plan, frame: Frame, effect: str) -> bool:
     """This act was performed by the task, or below it."""
     if isinstance(frame.node, ActNode):
-        return effect == effect_of(frame)
+        return effect.partition(AGAIN)[0] == effect_of(frame)
     digits = len(effect) - len(effect.lstrip("0123456789"))
     # A loop counts for its children; the loop itself belongs to the iteration around it.
     around = frame.iteration if frame.parent is None else frame.parent.iteration

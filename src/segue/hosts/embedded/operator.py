@@ -146,7 +146,9 @@ class Operator:
         inherited = dict(run.state.open)
         if run.state.held:
             self._engine.incidents.rebuild(run)
-        self._engine.apply(run, _timed(restart, self._engine.clock.now_ms()))
+        # What the copied events did belongs to the run that they were copied from.
+        apart = msgspec.structs.replace(restart, apart=run.plan.undoes)
+        self._engine.apply(run, _timed(apart, self._engine.clock.now_ms()))
         still = [] if run.gone else [c for number, c in inherited.items() if run.state.open.get(number) is c]
         for command in still:
             if isinstance(command, Perform) and command.handler == WORKFLOW:

@@ -28,6 +28,7 @@ from segue.types import (
     MessageConsumed,
     Offer,
     Perform,
+    RunCancelled,
     RunPaused,
     RunResumed,
     RunStarted,
@@ -78,6 +79,8 @@ class RunAudit:
                 del self.open[event.id]
         elif self.ended is None and isinstance(event, RunPaused | RunResumed):
             self.paused = isinstance(event, RunPaused)
+        elif self.ended is None and isinstance(event, RunCancelled):
+            self.paused = False  # what it did is undone all the same
 
     def _command(self, command: Command, *, is_last: bool) -> None:
         require(self.ended is None, f"{command!r} after the end")
@@ -137,7 +140,8 @@ def inspect(state: RunState) -> None:
         Violation: Some frame would wait for ever.
     """
     if state.ended is not None:
-        require(not (state.frames or state.timers or state.deferred or state.held), "a closed run remembers tasks")
+        left = state.frames or state.timers or state.deferred or state.held or state.undos or state.closing
+        require(not left, "a closed run remembers tasks")
         return
     require(state.deferred == [] or state.paused, "a run that is not paused holds tasks back")
     awake = {frame.parent.id for frame in state.frames.values() if frame.parent is not None}

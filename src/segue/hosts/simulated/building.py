@@ -33,6 +33,7 @@ from segue.core.plan import (
     Strategy,
     SwitchNode,
     TryNode,
+    UndoNode,
     WaitNode,
 )
 from segue.types import fail
@@ -80,7 +81,16 @@ def _optional(value: Given) -> Program | None:
 def act(name: str, arguments: Given = None, *, handler: str = "act", timeout: Given = None, **more: Any) -> ActNode:
     """A task that acts; by default its arguments are its input."""
     program_ = IDENTITY if arguments is None else given(arguments)
-    return ActNode(name=name, pointer="", handler=handler, arguments=program_, timeout=_optional(timeout), **more)
+    made = ActNode(name=name, pointer="", handler=handler, arguments=program_, timeout=_optional(timeout), **more)
+    if made.undo is not None:
+        made.undo.name = f"undo {name}"
+    return made
+
+
+def undo(arguments: Given = None, *, handler: str = "act", **more: Any) -> UndoNode:
+    """What takes an act back; by default its arguments are the act's result."""
+    program_ = IDENTITY if arguments is None else given(arguments)
+    return UndoNode(name="", pointer="", section="undo", handler=handler, arguments=program_, **more)
 
 
 OUTCOMES: Mapping[str, Any] = {

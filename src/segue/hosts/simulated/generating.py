@@ -17,7 +17,7 @@ from zlib import crc32
 
 import msgspec
 
-from segue.core.plan import Correlation, Flow, Node, Plan, Program, Strategy
+from segue.core.plan import ActNode, Correlation, Flow, Node, Plan, Program, Strategy
 from segue.hosts.simulated import building as b
 from segue.types import ERROR_BASE, fail
 
@@ -87,6 +87,15 @@ class Taste:
 def random_plan(rng: Random, *, name: str = "random") -> Plan:
     """A plan drawn from a fresh taste."""
     return Generator(rng, Taste.drawn(rng)).plan(name)
+
+
+def with_undos(rng: Random, plan: Plan) -> Plan:
+    """The same plan, where some acts have an undo."""
+    for node in plan.nodes:
+        if isinstance(node, ActNode) and node.wait and rng.random() < 0.6:
+            node.undo = b.undo(b.broken() if rng.random() < 0.05 else None, handler=node.handler)
+            node.undo.name, node.undo.pointer = f"undo {node.name}", f"{node.pointer}/undo"
+    return Plan(plan.namespace, plan.name, plan.version, plan.digest, plan.root, plan.definition)
 
 
 def mixed(salt: int, *values: Any) -> int:

@@ -16,9 +16,11 @@ from segue.types import (
     AwaitMessages,
     Command,
     Event,
+    Failure,
     FailureReleased,
     Offer,
     Perform,
+    RunCancelled,
     StartTimer,
     TaskRestarted,
     TaskSkipped,
@@ -54,6 +56,7 @@ class Picture:
         self.held = dict(state.held)
         self.holds = state.holds
         self.ended = state.ended
+        self.closing = state.closing
 
     @staticmethod
     def _owner(state: RunState, number: int) -> int | None:
@@ -72,8 +75,11 @@ class Picture:
         if isinstance(event, INTERVENTIONS):
             self._check_reach(event, commands, after)
         self._check_held(event, after)
-        if after.ended == "faulted" and self.holds:
-            self._check_end(event, after)
+        if self.closing is not None:
+            ends_as_said = after.ended is None or after.failure == self.closing.failure
+            require(ends_as_said, f"the run was to end with {self.closing!r}, not with {after.failure!r}")
+        elif self.holds and (after.ended == "faulted" or after.closing is not None):
+            self._check_end(event, after.failure if after.closing is None else after.closing.failure)
 
     def _check_reach(self, event: Any, commands: Sequence[Command], after: RunState) -> None:
         named = self.chains.get(event.id)
@@ -103,19 +109,21 @@ class Picture:
                 continue
             inside, *around = self.chains[number]
             touched = isinstance(event, INTERVENTIONS) and event.id in (inside, *around)
+            touched = touched or isinstance(event, RunCancelled)
             outlived = any(other not in after.frames for other in around)
             timed = isinstance(event, TimerFired) and self.owners.get(event.id) in around
             require(touched or outlived or timed, f"the failure that task {number} was held with is gone: {reason!r}")
 
-    def _check_end(self, event: Event, after: RunState) -> None:
+    def _check_end(self, event: Event, failure: Failure | None) -> None:
         """A run that holds failures ends with one only when its author or a person says so."""
-        assert after.failure is not None
+        if failure is None:
+            return  # it was cancelled
         released = self.held.get(event.id) if isinstance(event, FailureReleased) else None
-        if after.failure == released:
+        if failure == released:
             return
-        kinds = {node.kind for node in self.plan.nodes if node.pointer == after.failure.instance}
-        own = after.failure.instance == self.plan.root.pointer
-        require(own or "raise" in kinds, f"{after.failure!r} was not held")
+        kinds = {node.kind for node in self.plan.nodes if node.pointer == failure.instance}
+        own = failure.instance == self.plan.root.pointer
+        require(own or "raise" in kinds, f"{failure!r} was not held")
 
 
 def check_held(plan: Plan, state: RunState) -> None:
@@ -126,7 +134,8 @@ def check_held(plan: Plan, state: RunState) -> None:
     """
     if not state.held:
         return
-    require(state.holds, "a run that does not hold failures held one")
+    kinds = {state.frames[number].node.kind for number in state.held if number in state.frames}
+    require(state.holds or kinds == {"undo"}, "a run that does not hold failures held one")
     busy = {frame.parent.id for frame in state.frames.values() if frame.parent is not None}
     busy |= {deferred.parent.id for deferred in state.deferred}
     busy |= {number for number, command in state.open.items() if not getattr(command, "detached", False)}
@@ -136,7 +145,9 @@ def check_held(plan: Plan, state: RunState) -> None:
         require(reason.instance not in meant, f"the error that {reason.instance!r} raises is held")
         require(number in state.frames, f"the held task {number} is not live")
         require(number not in busy, f"the held task {number} still has something under way")
-        require(not _is_caught(state.frames[number]), f"the failure of task {number} is held, though it is caught")
+        # A `try` that is undoing has caught already, so it takes nothing more.
+        is_caught = state.frames[number].node.kind != "undo" and _is_caught(state.frames[number])
+        require(not is_caught, f"the failure of task {number} is held, though it is caught")
 
 
 def _is_caught(frame: Frame) -> bool:

@@ -1,0 +1,143 @@
+"""`undo`. Law: what completed is undone in reverse order of completion, each once, and nothing else is.
+
+Theory. An act that happened and has an `undo` is noted with the arguments that take it back: they are evaluated on
+its result, once, so nothing that happens later changes them. What is noted is undone
+
+    by a `try`   when it catches a failure of its list for good, before `catch.do`: what completed in that list
+    by the run   when it faults or is cancelled, before it ends: everything that still stands
+
+A retried list undoes nothing: its acts keep their names, so those that happened are not done twice. An undo that
+fails is held and the next one waits for it, because the order is what makes it safe; only a person goes past it.
+Where nobody can come, it is left standing and the next one begins.
+
+Source: decision 0050.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from segue.core.environment import evaluate
+from segue.core.machines.act import AGAIN, effect_of, name_of
+from segue.core.machines.base import Machine
+from segue.core.plan import ActNode, Node, UndoNode
+from segue.core.state import Closing, Frame, Undo
+from segue.types import Perform, TaskFailure, fail
+
+if TYPE_CHECKING:
+    from segue.core.turn import Turn
+
+
+class UndoAct(Machine):
+    """Gives the `Perform` that takes the newest noted act of its parent back; `frame.data` is that act's name."""
+
+    def start(self, turn: Turn, frame: Frame) -> None:
+        node, scope = frame.node, frame.parent
+        assert isinstance(node, UndoNode)
+        assert scope is not None
+        found = _newest(turn, scope)
+        assert found is not None
+        # The index of the undo and the rest of the act's name: its own key, the same over all restarts.
+        digits = len(found.effect) - len(found.effect.lstrip("0123456789"))
+        frame.data = f"{node.index}{found.effect[digits:]}"
+        frame.iteration = found.iteration
+        if found.failure is not None and frame.raw is None:
+            raise TaskFailure(found.failure)
+        if node.arguments_check is not None and (complaint := node.arguments_check(frame.raw)) is not None:
+            raise fail("validation", f"the arguments of the undo do not fit: {complaint}")
+        place = (node.name, node.pointer, frame.data, frame.iteration)
+        turn.give(Perform(frame.id, node.handler, frame.raw, *place))
+
+
+def note(turn: Turn, frame: Frame, result: Any) -> None:
+    """The act of this task happened, with this result."""
+    node = frame.node
+    assert isinstance(node, ActNode)
+    if node.undo is None:
+        return
+    entry = Undo(node.undo, name_of(turn.state, frame), _within(frame), frame.iteration)
+    turn.raw_output = turn.output = result
+    try:
+        entry.arguments = evaluate(turn, node.undo.arguments, result, frame)
+    except TaskFailure as error:
+        # The act happened all the same. Whoever has to undo it gets this failure.
+        entry.failure = error.failure.at(node.undo.pointer)
+    turn.raw_output = turn.output = None
+    # Where an attempt before this one happened already, it keeps its place in the order.
+    turn.state.undos[entry.effect] = entry
+
+
+def begin(turn: Turn, scope: Frame) -> bool:
+    """Begin to undo what stands within a task; False when nothing does. Its machine is told by `undone`."""
+    found = _newest(turn, scope)
+    if found is None:
+        return False
+    turn.begin(found.node, scope, found.arguments)
+    return True
+
+
+def begin_last(turn: Turn, root: Frame, closing: Closing) -> bool:
+    """Begin to undo what a run did that is about to end like this; False when nothing stands."""
+    if not begin(turn, root):
+        return False
+    turn.state.closing = closing
+    if turn.trace is not None:
+        turn.observe("undoing", root, closing.failure)
+    return True
+
+
+def went(turn: Turn, scope: Frame, *, well: bool) -> None:
+    """The newest act of the scope was undone, or is left standing; go on with the one before it."""
+    found = _newest(turn, scope)
+    assert found is not None
+    del turn.state.undos[found.effect]
+    if well:
+        name = found.effect.partition(AGAIN)[0]
+        turn.state.undone[name] = turn.state.undone.get(name, 0) + 1
+    if not begin(turn, scope):
+        turn.undone(scope)
+
+
+def was_undone_in(turn: Turn, scope: Frame) -> bool:
+    """Something that completed in this task, and in this iteration of it, was undone."""
+    if not turn.state.undone:
+        return False
+    turns = "".join(f"[{place}]" for place in scope.iteration)
+    below = _indices_below(scope.node)
+    for name in turn.state.undone:
+        digits = len(name) - len(name.lstrip("0123456789"))
+        if int(name[:digits]) in below and name[digits:].startswith(turns):
+            return True
+    return False
+
+
+def _indices_below(top: Node) -> set[int]:
+    found: set[int] = set()
+    pending = [top]
+    while pending:
+        for listed in pending.pop().children():
+            found.update(node.index for node in listed)
+            pending += listed
+    return found
+
+
+def _newest(turn: Turn, scope: Frame) -> Undo | None:
+    undos = turn.state.undos
+    if not undos:
+        return None
+    newest = reversed(undos.values())
+    if scope.parent is None:
+        return next(newest)
+    name = effect_of(scope)
+    return next((found for found in newest if name in found.within), None)
+
+
+def _within(frame: Frame) -> tuple[str, ...]:
+    """By name and not by number: a `try` that starts again is the same."""
+    names = []
+    child, above = frame, frame.parent
+    while above is not None:
+        if above.node.kind == "try" and child.node.section == "try":
+            names.append(effect_of(above))
+        child, above = above, above.parent
+    return tuple(names)
