@@ -94,7 +94,7 @@ async def serve(
             signals.then(stop)
             _listen(listener, settings)
             place = ServerFile(url=_url(settings, listener), token=token, pid=os.getpid())
-            _write_private(folder / SERVER_FILE, msgspec.json.encode(place))
+            write_private(folder / SERVER_FILE, msgspec.json.encode(place))
             try:
                 started(place, fresh)
                 await server.serve(sockets=[listener])
@@ -174,11 +174,11 @@ def _token(folder: Path) -> tuple[str, bool]:
     if len(known) >= 32:
         return known, False
     token = secrets.token_urlsafe(32)
-    _write_private(path, token.encode() + b"\n")
+    write_private(path, token.encode() + b"\n")
     return token, True
 
 
-def _write_private(path: Path, content: bytes) -> None:
+def write_private(path: Path, content: bytes) -> None:
     """Replace a file as a whole; only its owner may read it at any moment."""
     part = path.with_name(path.name + ".part")
     part.unlink(missing_ok=True)

@@ -17,6 +17,7 @@ from segue.api import (
     events,
     exceptions,
     health,
+    identities,
     problems,
     retention,
     runs,
@@ -28,6 +29,22 @@ from segue.api.guard import Asgi, Guard
 from segue.service import Service, Settings
 
 PREFIX: Final = "/api/v1"
+ROOMS: Final = (
+    workflows,
+    runs,
+    steering,
+    exceptions,
+    effects,
+    events,
+    connections,
+    backups,
+    retention,
+    audit,
+    streams,
+    identities,
+    health,
+)
+"""Modules whose routes make the API, in the order in which they are tried."""
 
 
 def create_app(service: Service, *, token: str, settings: Settings) -> tuple[Asgi, asyncio.Event]:
@@ -46,6 +63,7 @@ def create_app(service: Service, *, token: str, settings: Settings) -> tuple[Asg
     guard = Guard(
         app,
         token=token,
+        bearer_of=service.accounts.bearer_of,
         names=(*settings.allowed_hosts, *_own_name(settings)),
         max_body_bytes=settings.max_body_bytes,
     )
@@ -68,21 +86,7 @@ def _routes() -> FastAPI:
         redirect_slashes=False,
     )
     api = APIRouter(prefix=PREFIX)
-    rooms = (
-        workflows,
-        runs,
-        steering,
-        exceptions,
-        effects,
-        events,
-        connections,
-        backups,
-        retention,
-        audit,
-        streams,
-        health,
-    )
-    for room in rooms:
+    for room in ROOMS:
         api.include_router(room.router)
     app.include_router(api)
     problems.install(app)

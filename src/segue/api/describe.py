@@ -20,6 +20,7 @@ _EVERYWHERE: Final = (
 )
 _TIMES: Final = (
     *("publishedAt", "startedAt", "endedAt", "at", "dueAt"),
+    *("createdAt", "expiresAt", "usedAt", "barredUntil", "releasedAt"),
     *("intendedAt", "settledAt", "deadline", "firstAt", "lastAt"),
 )
 
@@ -104,10 +105,13 @@ def openapi(app: FastAPI) -> dict[str, Any]:
     schemas = document["components"]["schemas"]
     schemas.update(components)
     _mark_times(schemas)
-    document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+    document["components"]["securitySchemes"] = {
+        "token": {"type": "http", "scheme": "bearer"},
+        "session": {"type": "apiKey", "in": "cookie", "name": "segue_session"},
+    }
     for path, methods in document["paths"].items():
         for described in methods.values():
-            _polish(described, is_open=path.endswith(("/health", "/ready")))
+            _polish(described, is_open=path.endswith(("/health", "/ready", "/login")))
     document["x-problems"] = {PROBLEM_BASE + kind: entry.meaning for kind, entry in PROBLEMS.items()}
     app.openapi_schema = document
     return document
@@ -147,9 +151,10 @@ def _polish(described: dict[str, Any], *, is_open: bool) -> None:
         if not answer["content"]:
             del answer["content"]
     if is_open:
-        answers.pop("401", None)
+        if described["operationId"] != "login":
+            answers.pop("401", None)
     else:
-        described["security"] = [{"token": []}]
+        described["security"] = [{"token": []}, {"session": []}]
 
 
 def json_response(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:

@@ -25,6 +25,9 @@ _COMMANDS: Final = {
     "validate": ("segue.cli.documents:validate", "Say everything that is wrong with documents."),
     "schema": ("segue.cli.documents:schema", "Print the JSON Schema of documents, for editors."),
     "publish": ("segue.cli.documents:publish", "Publish documents."),
+    "login": ("segue.cli.login:login", "Sign in to a server."),
+    "logout": ("segue.cli.login:logout", "End the session at a server."),
+    "whoami": ("segue.cli.login:whoami", "Show who you are and what you may do."),
     "backup": ("segue.cli.backup:backup", "Back up a data folder, also a busy one."),
     "restore": ("segue.cli.backup:restore", "Make a data folder from a backup."),
     "version": ("segue.cli.documents:version", "Print the version."),
@@ -85,6 +88,26 @@ _GROUPS: Final = {
             "test": ("segue.cli.connections:try_", "Try a connection."),
             "describe": ("segue.cli.connections:describe", "Show the operations of a connection."),
             "remove": ("segue.cli.connections:remove", "Remove a connection."),
+        },
+    ),
+    "users": (
+        "People and service accounts.",
+        {
+            "add": ("segue.cli.users:add", "Add a person or a service account."),
+            "list": ("segue.cli.users:list_", "List people and service accounts."),
+            "show": ("segue.cli.users:show", "Show one person or account."),
+            "change": ("segue.cli.users:change", "Change roles, groups, limits or password."),
+            "lock": ("segue.cli.users:lock", "Lock somebody out at once."),
+            "unlock": ("segue.cli.users:unlock", "Let somebody in again."),
+            "remove": ("segue.cli.users:remove", "Remove somebody."),
+        },
+    ),
+    "tokens": (
+        "What programs hold to be let in.",
+        {
+            "make": ("segue.cli.users:make_token", "Make a token; it is shown once."),
+            "list": ("segue.cli.users:list_tokens", "List tokens."),
+            "revoke": ("segue.cli.users:revoke_token", "End a token at once."),
         },
     ),
     "retention": (

@@ -1,6 +1,7 @@
 """How a command finds its data: a server that is named, the server of the data folder, or the folder itself.
 
-In this order: SEGUE_URL with SEGUE_TOKEN; `server.json` in the data folder, while the server it names answers;
+In this order: SEGUE_URL with SEGUE_TOKEN or the session of `segue login`; `server.json` in the data folder, while
+the server it names answers;
 the folder opened by this process. The last is for what changes no run: reading, publishing, connections.
 """
 
@@ -17,7 +18,7 @@ from urllib.parse import urlencode, urlsplit
 
 import msgspec
 
-from segue.bootstrap import ServerFile, open_folder, read_server_file
+from segue.bootstrap import ServerFile, open_folder, read_server_file, write_private
 from segue.service import DEFAULT_FOLDER, Service, ServiceError, error_of
 
 TIMEOUT_SECONDS: Final = 60.0
@@ -51,15 +52,57 @@ def find_server(data: Path | None) -> ServerFile | None:
     """The server to ask, None where there is none.
 
     Raises:
-        ServiceError: SEGUE_URL is set without SEGUE_TOKEN.
+        ServiceError: SEGUE_URL is set without SEGUE_TOKEN, and nobody is signed in there.
     """
     url = os.environ.get("SEGUE_URL")
     if url and data is None:
-        token = os.environ.get("SEGUE_TOKEN")
+        token = os.environ.get("SEGUE_TOKEN") or kept_session(url)
         if not token:
-            raise ServiceError("setting-refused", "SEGUE_URL is set but SEGUE_TOKEN is not.", remedy="Set both.")
+            raise ServiceError(
+                "setting-refused", "SEGUE_URL is set but SEGUE_TOKEN is not.", remedy="Set it, or use `segue login`."
+            )
         return ServerFile(url=url, token=token, pid=0)
     return read_server_file(folder_of(data))
+
+
+def kept_session(url: str) -> str | None:
+    """What `segue login` left for this server."""
+    return _sessions().get(url)
+
+
+def keep_session(url: str, token: str | None) -> None:
+    """Keep the session of a server, or forget it, in a file that only its owner can read.
+
+    Raises:
+        ServiceError: `file-unreadable`.
+    """
+    kept = {**_sessions(), url: token}
+    path = _sessions_file()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        write_private(path, msgspec.json.encode({key: value for key, value in kept.items() if value}))
+    except OSError as error:
+        raise ServiceError("file-unreadable", f"{path} cannot be written ({error}).") from None
+
+
+def _sessions_file() -> Path:
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "segue" / "sessions.json"
+
+
+def _sessions() -> dict[str, str]:
+    try:
+        return msgspec.json.decode(_sessions_file().read_bytes(), type=dict[str, str])
+    except (OSError, msgspec.DecodeError):
+        return {}
+
+
+def ask_server(server: ServerFile, request: Request) -> Any:
+    """The answer of this server.
+
+    Raises:
+        ServiceError: What the service refused, or `server-unreachable`.
+    """
+    return _send(server, request)
 
 
 def ask(data: Path | None, request: Request, local: Local | None) -> Any:
@@ -130,7 +173,9 @@ def _open(
     connection = kind(place.hostname, place.port, timeout=timeout)
     query = urlencode({name: value for name, value in request.query.items() if value is not None})
     target = f"{place.path.rstrip('/')}/api/v1{request.path}" + (f"?{query}" if query else "")
-    headers = {"Authorization": f"Bearer {server.token}", **request.headers}
+    # Nobody has a token yet who signs in.
+    bearer = {"Authorization": f"Bearer {server.token}"} if server.token else {}
+    headers = {**bearer, **request.headers}
     body = request.body
     if body is not None:
         headers["Content-Type"] = request.media

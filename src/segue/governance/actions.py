@@ -65,6 +65,8 @@ ACTIONS: Final[dict[str, Action]] = {
     "audit.read": Action("Installation", ("audit",), "Read, verify and export the audit chain"),
     "audit.sign": Action("Installation", ("audit", "administer"), "Sign where the audit chain ends"),
     "audit.prune": Action("Installation", ("administer",), "Remove old records of the audit chain"),
+    "identity.read": Action("Identity", ("audit", "administer"), "List people and accounts"),
+    "identity.change": Action("Identity", ("administer",), "Add, change and lock people and accounts"),
     "act.perform": Action("Act", (), "Act on the world; asked for each act of a run"),
 }
 """By name. `act.perform` is asked by the host and not by a use case; its principal is the workflow."""
@@ -99,6 +101,7 @@ _ATTRIBUTES: Final[dict[str, tuple[str, ...]]] = {
 }
 _CONTEXT: Final[dict[str, dict[str, str]]] = {
     "workflow.publish": {"risk": "String", "classes": "Set<String>"},
+    "identity.change": {"own": "Bool"},
     "act.perform": {"risk": "String", "classes": "Set<String>"},
 }
 

@@ -7,6 +7,7 @@ Open `service.py` first, then `runs.py`.
 """
 
 from segue.dsl import document_schema
+from segue.service.accounts import Accounts, Bearer
 from segue.service.audit import (
     AuditProblem,
     AuditPruned,
@@ -40,6 +41,20 @@ from segue.service.errors import (
 from segue.service.events import BATCH_MAX
 from segue.service.exceptions import Exceptions
 from segue.service.functions import load_functions, register
+from segue.service.identities import (
+    IdentityChange,
+    IdentityView,
+    Login,
+    MadeToken,
+    NewIdentity,
+    NewToken,
+    OwnPassword,
+    Session,
+    TokenView,
+    TotpCode,
+    TotpSecret,
+    WhoAmI,
+)
 from segue.service.inbox import (
     Choice,
     EffectStateName,
@@ -103,6 +118,7 @@ __all__ = [
     "PAGE_MAX",
     "PROBLEMS",
     "PROBLEM_BASE",
+    "Accounts",
     "Action",
     "AuditProblem",
     "AuditPruned",
@@ -110,6 +126,7 @@ __all__ = [
     "AuditVerification",
     "AuditView",
     "BackupView",
+    "Bearer",
     "Choice",
     "ConnectionDetail",
     "ConnectionTest",
@@ -129,17 +146,24 @@ __all__ = [
     "Health",
     "Held",
     "HostError",
+    "IdentityChange",
+    "IdentityView",
     "Lifecycle",
+    "Login",
+    "MadeToken",
     "ModelView",
     "NewAuditPrune",
     "NewAuditVerification",
     "NewBackup",
     "NewConnection",
+    "NewIdentity",
     "NewPurge",
+    "NewToken",
     "Observation",
     "OpenCommand",
     "OperationView",
     "OutboundSettings",
+    "OwnPassword",
     "Page",
     "ProblemKind",
     "ProcessLimits",
@@ -158,12 +182,17 @@ __all__ = [
     "SentEvents",
     "Service",
     "ServiceError",
+    "Session",
     "Settings",
     "SkippedTask",
     "Steering",
     "TaskDetail",
     "TaskView",
+    "TokenView",
+    "TotpCode",
+    "TotpSecret",
     "Validation",
+    "WhoAmI",
     "WorkflowDetail",
     "WorkflowRef",
     "WorkflowSummary",

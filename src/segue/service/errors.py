@@ -68,6 +68,18 @@ PROBLEMS: Final[dict[str, ProblemKind]] = {
         "The request reached a use case and nobody was acting.",
         "Sign in with `segue login`, or send a token.",
     ),
+    "login-refused": ProblemKind(
+        401,
+        "The sign-in is refused",
+        "Name, password and one-time code do not fit together, or the person may not sign in.",
+        "Try again; after five wrong passwords in a row a name is barred for a quarter of an hour.",
+    ),
+    "csrf-refused": ProblemKind(
+        403,
+        "The change does not come from our own page",
+        "A session changes something only with the header `X-CSRF-Token`, which the login answered.",
+        "Send the `csrf` of the session in the header.",
+    ),
     "permission-denied": ProblemKind(
         403,
         "This is not permitted",
@@ -116,6 +128,18 @@ PROBLEMS: Final[dict[str, ProblemKind]] = {
         "The exception inbox has no entry with this number, or no open one of this group.",
         "List them with `segue exceptions list`.",
     ),
+    "identity-unknown": ProblemKind(
+        404,
+        "There is no such person or account",
+        "Nobody has this kind and name.",
+        "List them with `segue users list`.",
+    ),
+    "token-unknown": ProblemKind(
+        404,
+        "There is no such token",
+        "No token has this id.",
+        "List them with `segue tokens list`.",
+    ),
     "effect-unknown": ProblemKind(
         404,
         "There is no such act",
@@ -157,6 +181,12 @@ PROBLEMS: Final[dict[str, ProblemKind]] = {
         "A connection of this name exists",
         "A connection is never overwritten silently.",
         "Choose another name, or remove the other connection first.",
+    ),
+    "identity-taken": ProblemKind(
+        409,
+        "The name belongs to somebody",
+        "A person or account of this name exists, or existed: records name it.",
+        "Choose another name.",
     ),
     "run-closed": ProblemKind(
         409,
@@ -230,6 +260,12 @@ PROBLEMS: Final[dict[str, ProblemKind]] = {
         "The document of the connection cannot be read, or its credentials are not given by reference.",
         "Correct the part that the detail names.",
     ),
+    "identity-refused": ProblemKind(
+        422,
+        "The person or account cannot be like this",
+        "A name, role, scope or state that there is not, or a password where none belongs.",
+        "Correct the part that the detail names.",
+    ),
     "function-refused": ProblemKind(
         422,
         "The function cannot be registered",
@@ -265,6 +301,12 @@ PROBLEMS: Final[dict[str, ProblemKind]] = {
         "Another process works with this data folder",
         "One process at a time may work with a data folder.",
         "Let that process do it, or stop it first.",
+    ),
+    "login-barred": ProblemKind(
+        429,
+        "Too many wrong passwords",
+        "After five wrong passwords in a row a name is barred for a quarter of an hour.",
+        "Wait, or let an administrator set another password.",
     ),
     "folder-unusable": ProblemKind(
         500,

@@ -13,6 +13,7 @@ from segue.ai import ModelRegistry
 from segue.connectors import MemoryConnections, OutboundPolicy, connection_from_json
 from segue.governance import ChainedSecrets, EnvironmentSecrets, FileSecrets, Guard
 from segue.handlers import FunctionRegistry, HandlerSet, build_handlers
+from segue.service.accounts import Accounts
 from segue.service.audit import Audit
 from segue.service.backups import Backups
 from segue.service.connections import Connections
@@ -191,6 +192,7 @@ async def open_service(
             audit=audit,
             retention=Retention(rules, settings, store, host),
             backups=Backups(store),
+            accounts=await Accounts.load(store),
             store=store,
             host=host,
             guard=guard,

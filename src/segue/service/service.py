@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import segue
 from segue.governance import Guard
 from segue.service.access import UseCases, open_to_all
+from segue.service.accounts import Accounts
 from segue.service.audit import Audit
 from segue.service.backups import Backups
 from segue.service.connections import Connections
@@ -47,6 +48,7 @@ class Service:
     audit: Audit
     retention: Retention
     backups: Backups
+    accounts: Accounts
     store: Store
     host: EmbeddedHost | None
     guard: Guard

@@ -19,7 +19,9 @@ FILE_NAME: Final = "segue.toml"
 PREFIX: Final = "SEGUE_"
 DEFAULT_FOLDER: Final = "segue-data"
 # Read by the command line itself, or by other parts of the environment; not settings of a data folder.
-_NOT_SETTINGS: Final = frozenset({"SEGUE_DATA", "SEGUE_URL", "SEGUE_TOKEN", "SEGUE_AUDIT_KEY"})
+_NOT_SETTINGS: Final = frozenset(
+    {"SEGUE_DATA", "SEGUE_URL", "SEGUE_TOKEN", "SEGUE_PASSWORD", "SEGUE_NEW_PASSWORD", "SEGUE_AUDIT_KEY"}
+)
 _NOT_SETTINGS_PREFIXES: Final = ("SEGUE_SECRET_", "SEGUE_TEST_")
 
 

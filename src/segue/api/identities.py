@@ -1,0 +1,230 @@
+"""Routes of signing in, of people and accounts, and of their tokens."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal
+
+from fastapi import APIRouter, Path, Request, Response
+
+from segue.api.bodies import read_json
+from segue.api.common import After, Asked, Limit
+from segue.api.describe import json_answer, json_response, operation, schema_of
+from segue.api.guard import COOKIE, session_of
+from segue.service import (
+    IdentityChange,
+    IdentityView,
+    Login,
+    MadeToken,
+    NewIdentity,
+    NewToken,
+    OwnPassword,
+    Page,
+    Session,
+    TokenView,
+    TotpCode,
+    TotpSecret,
+    WhoAmI,
+)
+
+router = APIRouter(tags=["identities"])
+Kind = Annotated[Literal["person", "service"], Path(description="A person, or a service account.")]
+Who = Annotated[str, Path(alias="identity", description="Its name.", min_length=1, max_length=63)]
+Token = Annotated[str, Path(alias="token", description="Id of the token.", min_length=1, max_length=64)]
+_BODY: Final = ("media-type-refused", "body-too-large")
+_LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+@router.post(
+    "/login",
+    **operation(
+        "login",
+        "Sign in",
+        answers={200: json_answer(Session, "Signed in; the session is also in a cookie that no script reads.")},
+        problems=("login-refused", "login-barred", *_BODY),
+        body={"application/json": {"schema": schema_of(Login)}},
+    ),
+)
+async def login(request: Request, service: Asked) -> Response:
+    """The answer is the same for every wrong part, and takes as long for a name that nobody has."""
+    session = await service.accounts.login(await read_json(request, Login))
+    response = json_response(session)
+    response.set_cookie(
+        COOKIE,
+        session.token,
+        max_age=12 * 3600,
+        httponly=True,
+        samesite="strict",
+        # A browser drops a secure cookie that came over plain HTTP; only this machine itself is spoken to like that.
+        secure=request.url.scheme == "https" or request.url.hostname not in _LOOPBACK,
+    )
+    return response
+
+
+@router.post(
+    "/logout",
+    **operation("logout", "Sign out", answers={200: {"description": "The session has ended."}}),
+)
+async def logout(request: Request, service: Asked) -> Response:
+    """Ends the session of the cookie, or of the header."""
+    headers = dict(request.scope["headers"])
+    bearer = headers.get(b"authorization", b"").partition(b" ")[2].strip().decode("latin-1")
+    await service.accounts.logout(bearer or session_of(headers))
+    response = json_response({})
+    response.delete_cookie(COOKIE)
+    return response
+
+
+@router.get(
+    "/whoami",
+    **operation("whoAmI", "Who the bearer is", answers={200: json_answer(WhoAmI, "And what they may do.")}),
+)
+async def whoami(service: Asked) -> Response:
+    """Actions are those that no rule about a particular thing forbids."""
+    return json_response(await service.accounts.whoami())
+
+
+@router.post(
+    "/me/password",
+    **operation(
+        "setOwnPassword",
+        "Choose another password",
+        answers={200: json_answer(IdentityView, "Every session and token of the person has ended.")},
+        problems=("login-refused", "login-barred", *_BODY),
+        body={"application/json": {"schema": schema_of(OwnPassword)}},
+    ),
+)
+async def set_own_password(request: Request, service: Asked) -> Response:
+    """At least twelve characters."""
+    return json_response(await service.accounts.set_password(await read_json(request, OwnPassword)))
+
+
+@router.post(
+    "/me/totp",
+    **operation(
+        "beginTotp",
+        "Get a secret for one-time codes",
+        answers={200: json_answer(TotpSecret, "Shown this once.")},
+        problems=("identity-refused",),
+    ),
+)
+async def begin_totp(service: Asked) -> Response:
+    """Codes are asked for once one was confirmed."""
+    return json_response(await service.accounts.begin_totp())
+
+
+@router.post(
+    "/me/totp/confirm",
+    **operation(
+        "confirmTotp",
+        "Ask for one-time codes from now on",
+        answers={200: json_answer(IdentityView, "Every login asks for a code now.")},
+        problems=("login-refused", *_BODY),
+        body={"application/json": {"schema": schema_of(TotpCode)}},
+    ),
+)
+async def confirm_totp(request: Request, service: Asked) -> Response:
+    """Takes a code of the new secret."""
+    return json_response(await service.accounts.confirm_totp(await read_json(request, TotpCode)))
+
+
+@router.get(
+    "/identities",
+    **operation(
+        "listIdentities",
+        "List people and accounts",
+        answers={200: json_answer(Page[IdentityView], "By kind and name.")},
+    ),
+)
+async def list_identities(service: Asked, limit: Limit = 50, after: After = None) -> Response:
+    """Also those that were removed: records name them."""
+    return json_response(await service.accounts.page(limit=limit, after=after))
+
+
+@router.post(
+    "/identities",
+    **operation(
+        "addIdentity",
+        "Add a person or a service account",
+        answers={201: json_answer(IdentityView, "Added.")},
+        problems=("identity-taken", "identity-refused", *_BODY),
+        body={"application/json": {"schema": schema_of(NewIdentity)}},
+    ),
+)
+async def add_identity(request: Request, service: Asked) -> Response:
+    """A person may get a password; a service account gets tokens."""
+    added = await service.accounts.add(await read_json(request, NewIdentity))
+    return json_response(added, 201, {"Location": f"/api/v1/identities/{added.kind}/{added.id}"})
+
+
+@router.get(
+    "/identities/{kind}/{identity}",
+    **operation(
+        "getIdentity",
+        "Read a person or account",
+        answers={200: json_answer(IdentityView, "Nothing of its credentials.")},
+        problems=("identity-unknown",),
+    ),
+)
+async def get_identity(kind: Kind, identity: Who, service: Asked) -> Response:
+    """Roles, groups, limits and state."""
+    return json_response(await service.accounts.get(kind, identity))
+
+
+@router.post(
+    "/identities/{kind}/{identity}",
+    **operation(
+        "changeIdentity",
+        "Change, lock or remove a person or account",
+        answers={200: json_answer(IdentityView, "As it is now.")},
+        problems=("identity-unknown", "identity-refused", *_BODY),
+        body={"application/json": {"schema": schema_of(IdentityChange)}},
+    ),
+)
+async def change_identity(kind: Kind, identity: Who, request: Request, service: Asked) -> Response:
+    """What is left out stays. Whoever is locked or removed is signed in nowhere, at once."""
+    wanted = await read_json(request, IdentityChange)
+    return json_response(await service.accounts.change(kind, identity, wanted))
+
+
+@router.get(
+    "/identities/{kind}/{identity}/tokens",
+    **operation(
+        "listTokens",
+        "List the tokens of a person or account",
+        answers={200: json_answer(list[TokenView], "Oldest first; nothing that their bearers hold.")},
+        problems=("identity-unknown",),
+    ),
+)
+async def list_tokens(kind: Kind, identity: Who, service: Asked) -> Response:
+    """With scope, expiry and last use."""
+    return json_response(await service.accounts.tokens(kind, identity))
+
+
+@router.post(
+    "/identities/{kind}/{identity}/tokens",
+    **operation(
+        "makeToken",
+        "Make a token",
+        answers={201: json_answer(MadeToken, "`token` is shown this once.")},
+        problems=("identity-unknown", "identity-refused", *_BODY),
+        body={"application/json": {"schema": schema_of(NewToken)}},
+    ),
+)
+async def make_token(kind: Kind, identity: Who, request: Request, service: Asked) -> Response:
+    """Worth what its identity may, or the scopes of it that are named."""
+    made = await service.accounts.make_token(kind, identity, await read_json(request, NewToken))
+    return json_response(made, 201)
+
+
+@router.delete(
+    "/tokens/{token}",
+    **operation(
+        "revokeToken",
+        "End a token",
+        answers={200: json_answer(TokenView, "It counts no longer.")},
+        problems=("token-unknown",),
+    ),
+)
+async def revoke_token(token: Token, service: Asked) -> Response:
+    """At once."""
+    return json_response(await service.accounts.revoke_token(token))

@@ -1,0 +1,84 @@
+"""`segue login`, `segue logout`, `segue whoami`."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import sys
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from segue.bootstrap import ServerFile
+from segue.cli.ask import Request, ask, ask_server, find_server, keep_session, kept_session
+from segue.cli.common import AsJson, Data
+from segue.cli.output import fields, print_json, say
+from segue.service import ServiceError
+
+
+def login(
+    name: Annotated[str, Parameter(help="Your name.")],
+    /,
+    *,
+    url: Annotated[str | None, Parameter(help="Address of the server; SEGUE_URL where it is left out.")] = None,
+    code: Annotated[str, Parameter(help="One-time code, where you have those.")] = "",
+    data: Data = None,
+) -> None:
+    """Sign in to a server. The session is kept in a file that only you can read, and ends after twelve hours."""
+    address = url or os.environ.get("SEGUE_URL") or _address(data)
+    answer = ask_server(
+        ServerFile(url=address, token="", pid=0),
+        Request("POST", "/login", body={"name": name, "password": _password(), "code": code}),
+    )
+    keep_session(address, answer["token"])
+    say(f"signed in to {address} as {answer['identity']['display']} until {answer['expiresAt']}")
+
+
+def logout(
+    *, url: Annotated[str | None, Parameter(help="Address of the server; SEGUE_URL where it is left out.")] = None
+) -> None:
+    """End the session at a server."""
+    address = url or os.environ.get("SEGUE_URL") or ""
+    token = kept_session(address)
+    if token is None:
+        raise ServiceError("not-signed-in", f"Nobody is signed in to {address or 'any server'} here.")
+    ask_server(ServerFile(url=address, token=token, pid=0), Request("POST", "/logout"))
+    keep_session(address, None)
+    say(f"signed out of {address}")
+
+
+def whoami(*, data: Data = None, json: AsJson = False) -> None:
+    """Show who you are to the server, or to the data folder, and what you may do."""
+    found: dict[str, Any] = ask(data, Request("GET", "/whoami"), lambda service: service.accounts.whoami())
+    if json:
+        print_json(found)
+        return
+    fields(
+        [
+            ("name", f"{found['kind']}:{found['id']}"),
+            ("display", found["display"]),
+            ("workspace", found["workspace"]),
+            ("roles", ", ".join(found["roles"])),
+            ("groups", ", ".join(found["groups"])),
+            ("token for", None if found["scopes"] is None else ", ".join(found["scopes"])),
+            ("may", ", ".join(found["actions"])),
+        ]
+    )
+
+
+def _address(data: Any) -> str:
+    server = find_server(data)
+    if server is None:
+        raise ServiceError("server-needed", "No server is named, and none serves the data folder.")
+    return server.url
+
+
+def _password() -> str:
+    given = os.environ.get("SEGUE_PASSWORD")
+    if given:
+        return given
+    if not sys.stdin.isatty():
+        raise ServiceError(
+            "command-refused", "There is no terminal to ask at.", remedy="Set SEGUE_PASSWORD for this command."
+        )
+    return getpass.getpass("Password: ")

@@ -1,0 +1,273 @@
+"""Every route with every role, against the published table; and the ways around it."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import httpx
+import pytest
+from tests.integration.api_support import BASE, YAML, client_of, problem
+from tests.integration.service_support import document
+
+import segue.service.service
+from segue.api import openapi_document
+from segue.api.app import ROOMS
+from segue.governance import ROLES, Policies, shipped, table
+from segue.service import Service, Settings, open_service
+
+V1 = "/api/v1"
+OPEN = {"getHealth", "getReady", "login"}
+# Everybody who is signed in may do these to themselves.
+ONESELF = {"logout", "whoAmI", "setOwnPassword", "beginTotp", "confirmTotp"}
+WHY: dict[str, Any] = {"reason": "a test"}
+# Requests that reach the guard: the smallest body that each route reads.
+BODIES: dict[str, Any] = {
+    "startRun": {"workflow": "demo/flow"},
+    "terminateRun": WHY,
+    "retryRun": {"pointer": "/do/0", **WHY},
+    "skipTask": {"pointer": "/do/0", "output": 1, **WHY},
+    "forkRun": {"pointer": "/do/0"},
+    "decideException": WHY,
+    "decideExceptionGroup": WHY,
+    "sendEvents": {"specversion": "1.0", "id": "1", "source": "/t", "type": "t"},
+    "addConnection": {"name": "crm", "document": "{}"},
+    "pruneAudit": {"before": "2020-01-01T00:00:00Z", "dryRun": True},
+    "runRetention": {"dryRun": True},
+    "addIdentity": {"id": "new"},
+    "changeIdentity": {"display": "x"},
+    "makeToken": {"label": "x"},
+}
+# Use cases that ask in their middle.
+ASKED_INSIDE = {
+    "accounts.add": "identity.change",
+    "accounts.change": "identity.change",
+    "accounts.make_token": "identity.change",
+    "accounts.revoke_token": "identity.change",
+}
+DOCUMENT = openapi_document()
+OPERATIONS = {
+    described["operationId"]: (method.upper(), path)
+    for path, methods in DOCUMENT["paths"].items()
+    for method, described in methods.items()
+}
+# A value for each place in the path: what its schema lists, a number, or any text.
+PLACES = {
+    described["operationId"]: {
+        given["name"]: str(given["schema"].get("enum", [1 if given["schema"].get("type") == "integer" else "x"])[0])
+        for given in described.get("parameters", ())
+        if given["in"] == "path"
+    }
+    for methods in DOCUMENT["paths"].values()
+    for described in methods.values()
+}
+GUARDED = sorted(set(OPERATIONS) - OPEN - ONESELF)
+
+
+def actions() -> dict[str, str]:
+    """The action of each operation: that of the use case which its route calls."""
+    groups = get_type_hints(Service, {**vars(segue.service.service), "EmbeddedHost": object})
+    found = {}
+    for route in [route for room in ROOMS for route in room.router.routes]:
+        operation = getattr(route, "operation_id", None)
+        if operation not in GUARDED:
+            continue
+        called = re.findall(r"service\.(\w+)\.(\w+)\(", inspect.getsource(route.endpoint))  # type: ignore[attr-defined]
+        for group, method in called:
+            declared = getattr(getattr(groups[group], method), "__action__", None)
+            found[operation] = declared or ASKED_INSIDE[f"{group}.{method}"]
+    return found
+
+
+ACTION = actions()
+
+
+@pytest.fixture
+async def service(tmp_path: Path) -> AsyncIterator[Service]:
+    async with open_service(tmp_path, Settings(), local=None) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def owner(service: Service) -> AsyncIterator[httpx.AsyncClient]:
+    async with client_of(service) as client:
+        yield client
+
+
+async def account(owner: httpx.AsyncClient, name: str, *roles: str, **token: Any) -> dict[str, str]:
+    """Headers of a service account with these roles."""
+    body = {"id": name, "kind": "service", "roles": list(roles)}
+    added = await owner.post(f"{V1}/identities", json=body)
+    assert added.status_code == 201, added.text
+    made = await owner.post(f"{V1}/identities/service/{name}/tokens", json={"label": "t", **token})
+    assert made.status_code == 201, made.text
+    return {"authorization": f"Bearer {made.json()['token']}"}
+
+
+def contents(folder: Path) -> list[bytes]:
+    return [path.read_bytes() for path in folder.rglob("*") if path.is_file()]
+
+
+async def send(client: httpx.AsyncClient, operation: str, headers: dict[str, str]) -> httpx.Response:
+    method, path = OPERATIONS[operation]
+    path = re.sub(r"\{(\w+)\}", lambda part: PLACES[operation][part[1]], path)
+    if operation in ("publishWorkflow", "validateWorkflow"):
+        return await client.request(method, path, content=document(), headers={**headers, **YAML})
+    if operation == "sendEvents":
+        headers = {**headers, "content-type": "application/cloudevents+json"}
+    body = BODIES.get(operation, {} if method == "POST" else None)
+    return await client.request(method, path, json=body, headers=headers)
+
+
+@pytest.mark.parametrize("role", [role for role in ROLES if role != "owner"])
+async def test_every_route_answers_each_role_as_the_table_says(owner: httpx.AsyncClient, role: str) -> None:
+    """The table is what an auditor is shown; a route that does not follow it is a hole or a nuisance."""
+    headers = await account(owner, "somebody", role)
+    allowed = table(Policies(shipped()))
+    wrong = []
+    for operation in GUARDED:
+        if operation in ("streamAll",) and role in allowed["run.follow"]:
+            continue  # It answers for as long as somebody listens.
+        answer = await send(owner, operation, headers)
+        may = role in allowed[ACTION[operation]]
+        denied = answer.status_code == 403 and answer.json()["type"] == "urn:segue:problem:permission-denied"
+        if answer.status_code >= 500 and answer.status_code != 503:
+            wrong.append(f"{operation}: {answer.status_code} {answer.text}")
+        if not may and answer.status_code in (400, 415, 422):
+            wrong.append(f"{operation}: give it a body in BODIES that its route reads: {answer.text}")
+        elif denied == may:
+            wrong.append(f"{operation}: {role} {'may' if may else 'may not'}, answered {answer.status_code}")
+    assert not wrong, "\n".join(wrong)
+
+
+async def test_nobody_gets_anything_without_a_token(owner: httpx.AsyncClient) -> None:
+    """Also not by a wrong scheme, an empty one, or the cookie of nobody."""
+    for operation in sorted(set(OPERATIONS) - OPEN):
+        for headers in ({"authorization": ""}, {"authorization": "Basic eDp5"}, {"authorization": "Bearer sg_no"}):
+            problem(await send(owner, operation, headers), 401, "token-refused")
+
+
+async def test_a_refusal_names_the_action_and_who_may_and_not_the_data(owner: httpx.AsyncClient) -> None:
+    """Whether a run exists is itself something to know."""
+    headers = await account(owner, "nobody-much")
+
+    told = problem(await owner.get(f"{V1}/runs/secret-run", headers=headers), 403, "permission-denied")
+
+    assert "run.read" in told["detail"]
+    assert "viewer" in told["remedy"]
+    assert "secret-run" not in told["detail"] + told["remedy"]
+
+
+async def test_a_scoped_token_is_worth_its_scopes_only(owner: httpx.AsyncClient) -> None:
+    """A deploy token in somebody's logs must not read runs."""
+    headers = await account(owner, "ci", "publisher", scopes=["publish"])
+
+    published = await owner.post(f"{V1}/workflows", content=document(), headers={**headers, **YAML})
+
+    assert published.status_code == 201
+    problem(await owner.get(f"{V1}/runs", headers=headers), 403, "permission-denied")
+
+
+async def test_a_revoked_token_and_a_locked_account_are_out_at_once(owner: httpx.AsyncClient) -> None:
+    """A leaked credential is ended now and not at the next restart."""
+    first, second = await account(owner, "one", "viewer"), await account(owner, "two", "viewer")
+    (token,) = (await owner.get(f"{V1}/identities/service/one/tokens")).json()
+
+    assert (await owner.delete(f"{V1}/tokens/{token['id']}")).status_code == 200
+    locked = {"state": "locked", "reason": "left the company"}
+    assert (await owner.post(f"{V1}/identities/service/two", json=locked)).status_code == 200
+
+    for headers in (first, second):
+        problem(await owner.get(f"{V1}/runs", headers=headers), 401, "token-refused")
+
+
+async def test_nobody_raises_themselves(owner: httpx.AsyncClient) -> None:
+    """An administrator decides about others; that is what makes two of them two."""
+    admin = await account(owner, "boss", "admin")
+    wanted = {"roles": ["admin", "publisher"]}
+
+    told = problem(
+        await owner.post(f"{V1}/identities/service/boss", json=wanted, headers=admin), 403, "permission-denied"
+    )
+    assert "not-oneself" in told["detail"]
+    await account(owner, "other")
+    assert (await owner.post(f"{V1}/identities/service/other", json=wanted, headers=admin)).status_code == 200
+    for role in ("owner", "system"):
+        given = {"roles": [role]}
+        problem(
+            await owner.post(f"{V1}/identities/service/other", json=given, headers=admin), 422, "identity-refused"
+        )
+
+
+async def test_what_somebody_did_stands_under_their_own_name(owner: httpx.AsyncClient) -> None:
+    """A name in the body is a claim; the token is who it was."""
+    headers = await account(owner, "ola", "operator", "publisher")
+    text = document("- wait: {wait: PT1H}")
+    await owner.post(f"{V1}/workflows", content=text, headers={**headers, **YAML})
+    run = (await owner.post(f"{V1}/runs", json={"workflow": "demo/flow"}, headers=headers)).json()
+    assert run["cause"]["by"] == "service:ola"
+
+    lie = {"reason": "a joke", "by": "the director"}
+    await owner.post(f"{V1}/runs/{run['id']}/terminate", json=lie, headers=headers)
+
+    history = (await owner.get(f"{V1}/runs/{run['id']}/history")).json()["items"]
+    assert [event["by"] for event in history if "by" in event] == ["service:ola"]
+
+
+async def test_signing_in_gives_a_session_that_only_our_own_page_can_use(service: Service) -> None:
+    """A browser sends the cookie for any page, so a change needs what only our page was told."""
+    async with client_of(service) as owner:
+        body = {"id": "ann", "roles": ["admin"], "password": "correct horse battery"}
+        assert (await owner.post(f"{V1}/identities", json=body)).status_code == 201
+        app = owner._transport
+        async with httpx.AsyncClient(transport=app, base_url=BASE) as browser:
+            given = {"name": "ann", "password": "correct horse battery"}
+            answer = await browser.post(f"{V1}/login", json=given)
+            cookie = answer.headers["set-cookie"].lower()
+            assert "httponly" in cookie
+            assert "samesite=strict" in cookie
+            assert "correct horse" not in answer.text
+
+            assert (await browser.get(f"{V1}/whoami")).json()["id"] == "ann"
+            problem(await browser.post(f"{V1}/retention/run", json={"dryRun": True}), 403, "csrf-refused")
+            page = {"x-csrf-token": answer.json()["csrf"]}
+            done = await browser.post(f"{V1}/retention/run", json={"dryRun": True}, headers=page)
+            assert done.status_code == 200, done.text
+
+            assert (await browser.post(f"{V1}/logout", headers=page)).status_code == 200
+            browser.cookies.set("segue_session", answer.json()["token"])
+            problem(await browser.get(f"{V1}/whoami"), 401, "token-refused")
+
+
+async def test_wrong_passwords_bar_a_name_and_say_nothing(owner: httpx.AsyncClient) -> None:
+    """Guessing must neither work nor tell who exists."""
+    body = {"id": "ann", "password": "correct horse battery"}
+    await owner.post(f"{V1}/identities", json=body)
+
+    async def login(name: str, password: str) -> httpx.Response:
+        return await owner.post(f"{V1}/login", json={"name": name, "password": password})
+
+    known, unknown = await login("ann", "wrong"), await login("nobody", "wrong")
+    assert known.json() == unknown.json()
+    for _ in range(4):
+        problem(await login("ann", "wrong"), 401, "login-refused")
+    problem(await login("ann", "correct horse battery"), 429, "login-barred")
+
+
+async def test_people_survive_a_restart_and_the_file_holds_no_credential(tmp_path: Path) -> None:
+    """Who may do what is data like any other; what a bearer holds is nowhere."""
+    async with open_service(tmp_path, Settings()) as service, client_of(service) as owner:
+        headers = await account(owner, "ci", "viewer")
+        await owner.post(f"{V1}/identities", json={"id": "ann", "password": "correct horse battery"})
+    token = headers["authorization"].removeprefix("Bearer ")
+    for content in contents(tmp_path):
+        assert token.encode() not in content
+        assert b"correct horse" not in content
+
+    async with open_service(tmp_path, Settings()) as service, client_of(service) as owner:
+        assert (await owner.get(f"{V1}/runs", headers=headers)).status_code == 200
+        given = {"name": "ann", "password": "correct horse battery"}
+        assert (await owner.post(f"{V1}/login", json=given)).status_code == 200
