@@ -69,7 +69,7 @@ async def serve(
 
     signals = _Signals()
     with signals, contextlib.closing(_bind(settings)) as listener:
-        async with open_service(folder, settings, local=None) as service:
+        async with open_service(folder, settings, alone=True, local=None) as service:
             token, fresh = _token(folder)
             app, stopping = create_app(service, token=token, settings=settings)
             config = uvicorn.Config(

@@ -111,6 +111,7 @@ async def open_service(
     secrets: SecretSource | None = None,
     base: Path | None = None,
     attended: bool = True,
+    alone: bool = False,
     local: Identity | None = LOCAL_OWNER,
     signed: bool = True,
 ) -> AsyncIterator[Service]:
@@ -123,6 +124,7 @@ async def open_service(
         base: Folder that documents may read schemas from, by path; None for a server.
         signed: Sign the audit chain; not worth it for a folder that is thrown away.
         attended: Somebody can decide what becomes of a failure. Where nobody can, none is held.
+        alone: The process is there for this folder only, so its garbage collector may be set for it.
         local: Who acts where no edge has said who: the program that opens the folder, as its owner. A server says
             None, so that a request which slipped past its edge is denied.
 
@@ -160,7 +162,7 @@ async def open_service(
 
         try:
             if drive:
-                opened = _host(folder, settings, handlers, load, source, rules, attended)
+                opened = _host(folder, settings, handlers, load, source, rules, attended, alone)
                 host = await stack.enter_async_context(opened)
                 store = host.store
             else:
@@ -207,6 +209,7 @@ def _host(
     secrets: SecretSource,
     rules: Rules,
     attended: bool,
+    alone: bool,
 ) -> AbstractAsyncContextManager[EmbeddedHost]:
     from segue.hosts import EmbeddedHost, HostSettings
 
@@ -223,6 +226,7 @@ def _host(
             disk_free_min_bytes=settings.disk_free_min_mb * 1_000_000,
             payload_bytes_max=settings.payload_max_kb * 1024,
             retention=rules,
+            tune_gc=alone,
         ),
     )
 

@@ -55,6 +55,8 @@ from segue.types import DecisionMade, Event, Handler, SecretSource, TaskAssigned
 
 _RUN_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,199}")
 _RECOVERED_AT_ONCE: Final = 500
+_GC_THRESHOLD: Final = (50_000, 50, 50)
+"""Frames and commands die young and hold no circles; looking for circles among them costs a tenth."""
 
 
 class EmbeddedHost:
@@ -149,6 +151,10 @@ class EmbeddedHost:
     async def _go_on(self) -> None:
         """Take up what the last process left."""
         engine = self._engine
+        if engine.settings.tune_gc:
+            # First: reading many runs back makes much that stays, and the collector would search it again and again.
+            self._gc_before = gc.get_threshold()
+            gc.set_threshold(*_GC_THRESHOLD)
         engine.next_seq = await self.store.read(runs.newest_seq) + 1
         engine.next_inbox = await self.store.read(records.newest_inbox) + 1
         await engine.postman.load()
@@ -166,15 +172,9 @@ class EmbeddedHost:
         await engine.postman.offer_missed()
         if self.has_upkeep:
             self._upkeep.open()
-        if engine.settings.tune_gc:
-            self._tune_gc()
-
-    def _tune_gc(self) -> None:
-        """Frames and commands die young and hold no circles; looking for circles among them costs a tenth."""
-        self._gc_before = gc.get_threshold()
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(50_000, 50, 50)
+        if self._gc_before is not None:
+            # Not collected before: that would go through everything once more, to find next to nothing.
+            gc.freeze()
 
     async def close(self) -> None:
         """Take no more work, let the last commit finish, and let go of the folder.
