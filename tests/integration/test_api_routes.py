@@ -59,7 +59,11 @@ async def test_publish_start_event_result(client: httpx.AsyncClient) -> None:
     assert "event: io.serverlessworkflow.workflow.completed.v1" in lines
     assert (ended["status"], ended["output"]) == ("completed", {"paid": True})
     assert (await client.get(f"{V1}/runs/{run}/output")).json() == {"paid": True}
-    assert [t["pointer"] for t in (await client.get(f"{V1}/runs/{run}/tasks")).json()] == ["/do/0/paid", "/do/1/done"]
+    tasks = (await client.get(f"{V1}/runs/{run}/tasks")).json()["items"]
+    assert [t["pointer"] for t in tasks] == ["/do/0/paid", "/do/1/done"]
+    first = (await client.get(f"{V1}/runs/{run}/tasks?limit=1")).json()
+    second = (await client.get(f"{V1}/runs/{run}/tasks?limit=1&after={first['next']}")).json()
+    assert (first["items"] + second["items"], second["next"]) == (tasks, None)
 
 
 async def test_publishing_tells_where_the_workflow_is(client: httpx.AsyncClient) -> None:

@@ -12,6 +12,7 @@ from segue.api.common import After, Asked, Limit, Moment, RunId, Workflow
 from segue.api.describe import json_answer, json_response, operation, schema_of
 from segue.service import (
     Action,
+    HistoryPage,
     Page,
     RunDetail,
     RunFilter,
@@ -140,7 +141,7 @@ async def count_runs(
     ),
 )
 async def get_run(run: RunId, service: Asked) -> Response:
-    """Tasks are in the order in which they started."""
+    """The newest of its tasks, in the order in which they started; `listTasks` pages all of them."""
     return json_response(await service.runs.get(run))
 
 
@@ -157,7 +158,7 @@ async def get_run(run: RunId, service: Asked) -> Response:
 )
 async def get_run_output(run: RunId, service: Asked) -> Response:
     """What a lifecycle event's `outputUri` points to."""
-    return json_response((await service.runs.get(run)).output)
+    return json_response(await service.runs.output(run))
 
 
 @router.get(
@@ -165,13 +166,13 @@ async def get_run_output(run: RunId, service: Asked) -> Response:
     **operation(
         "listTasks",
         "List the tasks of a run",
-        answers={200: json_answer(list[TaskView], "In the order in which they started.")},
+        answers={200: json_answer(Page[TaskView], "In the order in which they started.")},
         problems=("run-unknown",),
     ),
 )
-async def list_tasks(run: RunId, service: Asked) -> Response:
-    """Without their data."""
-    return json_response((await service.runs.get(run)).tasks)
+async def list_tasks(run: RunId, service: Asked, limit: Limit = 200, after: After = None) -> Response:
+    """Without their data; as far as the history of the run is kept."""
+    return json_response(await service.runs.tasks(run, limit=limit, after=after))
 
 
 @router.get(
@@ -180,7 +181,7 @@ async def list_tasks(run: RunId, service: Asked) -> Response:
         "getTask",
         "Read one task of a run",
         answers={200: json_answer(TaskDetail, "The task with its input and output.")},
-        problems=("run-unknown", "task-unknown"),
+        problems=("run-unknown", "task-unknown", "history-folded"),
     ),
 )
 async def get_task(
@@ -195,7 +196,7 @@ async def get_task(
     **operation(
         "getHistory",
         "Read the history of a run",
-        answers={200: json_answer(Page[dict[str, Any]], "Events in order; `e` names the kind.")},
+        answers={200: json_answer(HistoryPage, "Events in order; `e` names the kind.")},
         problems=("run-unknown",),
     ),
 )
@@ -209,7 +210,7 @@ async def get_history(run: RunId, service: Asked, limit: Limit = 200, after: Aft
     **operation(
         "getLifecycle",
         "Read the lifecycle events of a run",
-        answers={200: json_answer(Page[dict[str, Any]], "CloudEvents in order.")},
+        answers={200: json_answer(HistoryPage, "CloudEvents in order.")},
         problems=("run-unknown",),
     ),
 )

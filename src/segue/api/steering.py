@@ -20,6 +20,7 @@ By = Annotated[str, msgspec.Meta(max_length=200)]
 _PROBLEMS = (
     "run-unknown",
     "place-refused",
+    "history-folded",
     "choice-refused",
     "server-needed",
     "media-type-refused",
@@ -61,7 +62,7 @@ class ForkRun(msgspec.Struct, forbid_unknown_fields=True):
         "getRunAt",
         "Read a run as it was after one of its events",
         answers={200: json_answer(RunMoment, "Status, data and open commands at that moment.")},
-        problems=("run-unknown", "event-unknown"),
+        problems=("run-unknown", "event-unknown", "history-folded"),
     ),
 )
 async def get_run_at(

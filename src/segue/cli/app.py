@@ -46,6 +46,7 @@ _GROUPS: Final = {
             "start": ("segue.cli.runs:start", "Start a run."),
             "list": ("segue.cli.runs:list_", "List runs, newest first."),
             "show": ("segue.cli.runs:show", "Show one run."),
+            "tasks": ("segue.cli.runs:tasks", "List the tasks of a run."),
             "history": ("segue.cli.runs:history", "Print the events of a run."),
             "tail": ("segue.cli.tail:tail", "Follow a run until it ends."),
             "cancel": ("segue.cli.runs:cancel", "End a run and everything below it."),

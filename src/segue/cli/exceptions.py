@@ -116,6 +116,8 @@ def show(
     if found["sent"] is not None:
         say("\nsent")
         print_value(found["sent"])
+    if found["note"]:
+        say(f"\n{found['note']}")
     show_tasks(found["position"], [])
     if found["outside"]:
         say()

@@ -135,11 +135,14 @@ def show(
             ("took", _duration(found["durationMs"])),
             ("cause", _cause(found["cause"])),
             ("held", None if at is not None else _held(found)),
+            ("history", _recorded(found["history"])),
         ]
     )
     say("\ninput")
     print_value(found["input"])
     show_tasks(found["tasks"], found["skipped"])
+    if found["omitted"]:
+        say("… and before them, left out here: " + ", ".join(f"{n} {what}" for what, n in found["omitted"].items()))
     _show_decisions(found["decisions"])
     for waiting in found["open"]:
         say(f"waits for {waiting['kind']} at {waiting['pointer']}" + _what(waiting))
@@ -158,6 +161,14 @@ def _show_data(found: dict[str, Any]) -> None:
     if found["context"] is not None:
         say("\ncontext")
         print_value(found["context"])
+
+
+def _recorded(history: dict[str, Any]) -> str:
+    """How long the history is, and what of it is gone."""
+    words = f"{history['events']} events"
+    if history["folded"]:
+        words += f"; history before event {history['folded'] + 1} was folded"
+    return "; ".join([words, *history["notes"]])
 
 
 def _held(run: dict[str, Any]) -> str:
@@ -209,6 +220,23 @@ def history(
         at = datetime.fromtimestamp(event["at"] / 1000).astimezone().isoformat(timespec="milliseconds")
         rest = {name: value for name, value in event.items() if name not in ("e", "at")}
         say(f"{at}  {event['e']:<12}  {clean(msgspec.json.encode(rest).decode())}")
+    if page["folded"]:
+        note(f"History before event {page['first']} was folded.")
+    if page["next"]:
+        note(f"There is more: --after {page['next']}")
+
+
+def tasks(run: RunId, /, *, limit: Limit = 200, after: After = None, data: Data = None, json: AsJson = False) -> None:
+    """List the tasks of a run, in the order in which they started."""
+    page = ask(
+        data,
+        Request("GET", f"/runs/{quote(run, safe='')}/tasks", {"limit": limit, "after": after}),
+        lambda service: service.runs.tasks(run, limit=limit, after=after),
+    )
+    if json:
+        print_json(page)
+        return
+    show_tasks(page["items"], [])
     if page["next"]:
         note(f"There is more: --after {page['next']}")
 

@@ -15,7 +15,7 @@ from segue.service.runs import PAGE_MAX, ms_of
 from segue.service.shapes import Page
 from segue.store import Store
 from segue.store.effects import EffectEntry, EffectFilter, Place, effects_by_key, list_effects
-from segue.store.runs import read_history
+from segue.store.snapshots import read_kept
 from segue.types import AttemptSucceeded
 
 _SEQ_MAX: Final = 2**62
@@ -71,8 +71,9 @@ class Effects(UseCases):
         found = await self._store.read(lambda c: effects_by_key(c, key))
         if not found:
             raise ServiceError("effect-unknown", f"The ledger holds no act {key!r}.")
-        history = await self._store.read(lambda c: read_history(c, found[0].run))
-        answers = {event.id: event.output for event in history if isinstance(event, AttemptSucceeded)}
+        kept = await self._store.read(lambda c: read_kept(c, found[0].run))
+        # What was folded has left its answers in the ledger.
+        answers = {event.id: event.output for event in kept.events if isinstance(event, AttemptSucceeded)}
         return [msgspec.structs.replace(view(e), receipt=answers.get(e.command, e.receipt)) for e in found]
 
 

@@ -158,6 +158,12 @@ PROBLEMS: Final[dict[str, ProblemKind]] = {
         "The audit chain has no record with this number; it may have been pruned.",
         "List them with `segue audit list`.",
     ),
+    "history-folded": ProblemKind(
+        410,
+        "That part of the history was folded",
+        "The run has had more events than it keeps, and what was asked for needs older ones.",
+        "Ask for what is kept, as `segue runs show` says. To keep more, see the setting `history_max_events`.",
+    ),
     "route-unknown": ProblemKind(
         404,
         "There is nothing at this address",

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 import msgspec
 
-from segue.core import Plan, RunState, advance
+from segue.core import advance
 from segue.service.access import UseCases, governed, of, signed
 from segue.service.definitions import Definitions
 from segue.service.effects import view as effect_view
@@ -25,6 +24,7 @@ from segue.service.inbox import (
     Resolution,
 )
 from segue.service.observe import Observation, iso, observe
+from segue.service.past import Past, read_past
 from segue.service.runs import PAGE_MAX, place_of
 from segue.service.shapes import Page, WorkflowRef
 from segue.service.workflows import parse_workflow
@@ -38,8 +38,7 @@ from segue.store.incidents import (
     group_incidents,
     list_incidents,
 )
-from segue.store.runs import read_history
-from segue.types import Event, FailureReleased, Perform, RunCancelled, TaskRestarted, TaskSkipped
+from segue.types import FailureReleased, Perform, RunCancelled, TaskRestarted, TaskSkipped
 
 if TYPE_CHECKING:
     from segue.hosts import EmbeddedHost
@@ -126,10 +125,10 @@ class Exceptions(UseCases):
         record = await self._record(number)
         run = await self._store.run(record.run_id)
         assert run is not None, "an incident goes with its run"
-        history = await self._store.read(lambda c: read_history(c, record.run))
+        past = await self._past(record)
         wanted = EffectFilter(run=record.run)
         outside = await self._store.read(lambda c: list_effects(c, wanted, limit=_OUTSIDE_MAX))
-        seen, payload, sent = await asyncio.to_thread(self._told, record, history)
+        seen, payload, sent = await asyncio.to_thread(_told, record, past)
         live = [] if seen is None else [t.view() for t in seen.tasks.values() if t.ended_at is None]
         return ExceptionDetail(
             **msgspec.structs.asdict(view(record)),
@@ -138,17 +137,16 @@ class Exceptions(UseCases):
             run_status=run.status,
             position=live,
             outside=[effect_view(entry) for entry in reversed(outside)],
+            note=_note(record, past),
         )
 
-    def _told(self, record: IncidentRecord, history: Sequence[Event]) -> tuple[Observation | None, Any, Any]:
+    async def _past(self, record: IncidentRecord) -> Past | None:
         try:
-            plan = self._definitions.plan(record.digest)
-            cut = history[: record.event] if record.event else history
-            return observe(plan, history), *_payload(plan, cut, record)
+            return await read_past(self._store, self._definitions, record.run_id)
         except Exception:
             if record.kind != "quarantined":
                 raise
-            return None, None, None  # The bug that stopped the run stops its reading too.
+            return None  # Its definition may be what cannot be read.
 
     # -- deciding ----------------------------------------------------------------------------------
 
@@ -352,13 +350,38 @@ def _check(action: Choice, reason: str, input: Any, output: Any) -> None:
         raise ServiceError("choice-refused", f"{action!r} takes no input; only `retry` does.")
 
 
-def _payload(plan: Plan, history: Sequence[Event], record: IncidentRecord) -> tuple[Any, Any]:
+def _told(record: IncidentRecord, past: Past | None) -> tuple[Observation | None, Any, Any]:
+    try:
+        if past is None:
+            return None, None, None
+        return observe(past.plan, past.events, past.beginning()), *_payload(past, record)
+    except Exception:
+        if record.kind != "quarantined":
+            raise
+        return None, None, None  # The bug that stopped the run stops its reading too.
+
+
+def _note(record: IncidentRecord, past: Past | None) -> str | None:
+    """What is not known any more, because the run has gone on for so long."""
+    if past is None or not record.event or record.event > past.before:
+        return None
+    return (
+        f"It happened at event {record.event}, and {past.left()}: what was sent, and the input of a task that is no"
+        " longer under way, are not known any more."
+    )
+
+
+def _payload(past: Past, record: IncidentRecord) -> tuple[Any, Any]:
     """Raw input of the task, and the arguments of its act, as they were when it failed."""
-    state: RunState | None = None
+    state = past.beginning()
     raw = sent = None
     about: int | None = record.task or None
-    for event in history:
-        state, commands = advance(plan, state, event)
+    if about is not None and state is not None and about in state.frames:
+        raw = state.frames[about].raw
+        command = state.open.get(about)
+        sent = codec.settled(command.arguments) if isinstance(command, Perform) else None
+    for event in past.until(record.event) if record.event else past.events:
+        state, commands = advance(past.plan, state, event)
         if about is None:
             frame = next((f for f in state.frames.values() if f.node.pointer == record.pointer), None)
         else:

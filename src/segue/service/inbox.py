@@ -87,6 +87,7 @@ class ExceptionDetail(ExceptionView, frozen=True, kw_only=True):
         run_status: Of its run, now.
         position: Tasks of the run that have started and not ended.
         outside: What the run did outside that must not simply be repeated, oldest first.
+        note: What is not known any more, where the run's history was folded since.
     """
 
     payload: Any = None
@@ -94,6 +95,7 @@ class ExceptionDetail(ExceptionView, frozen=True, kw_only=True):
     run_status: RunStatus
     position: list[TaskView] = msgspec.field(default_factory=list)
     outside: list[EffectView] = msgspec.field(default_factory=list)
+    note: str | None = None
 
 
 class ExceptionGroup(Shape, frozen=True, kw_only=True):

@@ -1,7 +1,8 @@
 """The lifecycle of a run as CloudEvents, read from its history.
 
-Sixteen types: eight of workflows, eight of tasks. Ids follow from the run and the event's number in it, so the
-same history gives the same events, and a consumer that sees one twice can tell. Data goes by reference.
+Sixteen types: eight of workflows, eight of tasks. Ids follow from the run, the number of the history's event and the
+place among what it causes: the same history gives the same events, also where its beginning was folded, and whoever
+sees one twice can tell. Data goes by reference.
 
 Source: section 15 of the document reference.
 """
@@ -62,14 +63,17 @@ class Lifecycle:
     Args:
         plan: What the run is pinned to.
         run_id: The run; part of every id.
+        state: What the events before the first one to be applied led to, where those are no longer kept; it is
+            consumed. before: How many they were.
     """
 
-    def __init__(self, plan: Plan, run_id: str) -> None:
+    def __init__(self, plan: Plan, run_id: str, state: RunState | None = None, before: int = 0) -> None:
         self._plan = plan
         self._run_id = run_id
-        self._state: RunState | None = None
+        self._state = state
+        self._applied = before
         self._count = 0
-        self._open: dict[int, Moment] = {}
+        self._open: dict[int, Moment] = {} if state is None else _live(state)
 
     @property
     def closed(self) -> bool:
@@ -79,6 +83,8 @@ class Lifecycle:
     def apply(self, event: Event) -> list[dict[str, Any]]:
         """The CloudEvents that this event of the history causes."""
         trace: list[Moment] = []
+        self._applied += 1
+        self._count = 0
         self._state, _ = advance(self._plan, self._state, event, trace=trace)
         return [cloud_event for moment in trace for cloud_event in self._of(moment)]
 
@@ -146,7 +152,7 @@ class Lifecycle:
         plan = self._plan
         return {
             "specversion": "1.0",
-            "id": f"{self._run_id}-lifecycle-{self._count}",
+            "id": f"{self._run_id}-lifecycle-{self._applied}.{self._count}",
             "source": f"/{plan.namespace}/{plan.name}/{plan.version}",
             "type": f"{PREFIX}{word}.v1",
             "subject": self._run_id,
@@ -156,7 +162,20 @@ class Lifecycle:
         }
 
 
-def lifecycle_of(plan: Plan, run_id: str, history: Iterable[Event]) -> list[dict[str, Any]]:
-    """All lifecycle CloudEvents of a run so far, in order."""
-    follower = Lifecycle(plan, run_id)
+def _live(state: RunState) -> dict[int, Moment]:
+    """Tasks that have started and not ended, as they were told when they started."""
+    return {
+        frame.id: Moment(
+            "started", frame.started, frame.node.pointer, frame.node.name, frame.node.kind, frame.id, around.iteration
+        )
+        for frame in state.frames.values()
+        if (around := frame.parent) is not None and frame.node.kind != "extended"
+    }
+
+
+def lifecycle_of(
+    plan: Plan, run_id: str, history: Iterable[Event], state: RunState | None = None, before: int = 0
+) -> list[dict[str, Any]]:
+    """The lifecycle CloudEvents that these events cause, in order; see `Lifecycle`."""
+    follower = Lifecycle(plan, run_id, state, before)
     return [cloud_event for event in history for cloud_event in follower.apply(event)]

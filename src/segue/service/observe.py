@@ -88,14 +88,17 @@ class Observation:
         return [_open(self.state, command) for command in self.state.open.values()]
 
 
-def observe(plan: Plan, history: Iterable[Event]) -> Observation:
+def observe(plan: Plan, history: Iterable[Event], state: RunState | None = None) -> Observation:
     """Tell a history.
 
+    Args:
+        state: What the events before this part of it led to; it is consumed. Tasks that were live then are told as
+            far as the state knows them.
+
     Raises:
-        ValueError: The history is empty.
+        ValueError: There is no state, and the history is empty.
     """
-    state: RunState | None = None
-    seen: Observation | None = None
+    seen = None if state is None else Observation(state, _live(state))
     for event in history:
         trace: list[Moment] = []
         state, commands = advance(plan, state, event, trace=trace)
@@ -108,6 +111,26 @@ def observe(plan: Plan, history: Iterable[Event]) -> Observation:
         raise ValueError("a history begins with RunStarted; this one is empty")
     _mark_waiting(seen)
     return seen
+
+
+def _live(state: RunState) -> dict[int, Task]:
+    return {
+        frame.id: Task(
+            id=frame.id,
+            pointer=frame.node.pointer,
+            name=frame.node.name,
+            kind=frame.node.kind,
+            started_at=frame.started,
+            # A loop counts for its children; the loop itself belongs to the iteration around it.
+            iteration=frame.parent.iteration,
+            attempt=frame.attempt,
+            status="suspended" if frame.id in state.held else "running",
+            input=frame.input,
+            error=state.held.get(frame.id),
+        )
+        for frame in state.frames.values()
+        if frame.parent is not None and frame.node.kind != "extended"
+    }
 
 
 def _note(seen: Observation, moment: Moment) -> None:

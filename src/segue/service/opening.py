@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import msgspec
 
 from segue.ai import ModelRegistry
 from segue.connectors import MemoryConnections, OutboundPolicy, connection_from_json
+from segue.core import Plan
 from segue.governance import ChainedSecrets, EnvironmentSecrets, FileSecrets, Guard
 from segue.handlers import FunctionRegistry, HandlerSet, build_handlers
 from segue.service.accounts import Accounts
@@ -25,7 +27,7 @@ from segue.service.exceptions import Exceptions
 from segue.service.functions import described, load_functions
 from segue.service.later import Handlers
 from segue.service.models import Models
-from segue.service.policies import policies
+from segue.service.policies import policies, said_history
 from segue.service.resources import Resources
 from segue.service.retention import Retention, rules_of
 from segue.service.runs import Runs
@@ -181,11 +183,12 @@ async def open_service(
         guard = Guard(local=local, audit=store)
         connections = Connections(store, loaded, handlers, source)
         workflows = Workflows(definitions, host)
-        runs = Runs(store, definitions, workflows, host)
+        keeps = partial(_keeps, settings)
+        runs = Runs(store, definitions, workflows, host, keeps)
         yield Service(
             workflows=workflows,
             runs=runs,
-            steering=Steering(store, definitions, workflows, runs, host),
+            steering=Steering(store, definitions, workflows, runs, host, keeps),
             exceptions=Exceptions(store, definitions, host),
             effects=Effects(store),
             events=Events(host),
@@ -227,8 +230,15 @@ def _host(
             payload_bytes_max=settings.payload_max_kb * 1024,
             retention=rules,
             tune_gc=alone,
+            history_max_events=settings.history_max_events,
         ),
     )
+
+
+def _keeps(settings: Settings, plan: Plan) -> int:
+    """How many events runs of this definition keep; 0 for all of them."""
+    said = said_history(plan.definition)
+    return settings.history_max_events if said is None else said
 
 
 async def _activate(host: EmbeddedHost, definitions: Definitions) -> None:

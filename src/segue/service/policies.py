@@ -1,4 +1,4 @@
-"""What a document says in `document.metadata.segue`: hold or fault, owner, deadline, and how long runs are kept."""
+"""What a document says in `document.metadata.segue`: hold or fault, owner, deadline, what of its runs is kept."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from segue.core import Plan
 from segue.dsl import Document, Finding, parse_duration_ms
+from segue.service.settings import HISTORY_MIN
 
 if TYPE_CHECKING:
     from segue.hosts import FailurePolicy
@@ -44,6 +45,13 @@ def complaints(document: Document) -> Iterator[Finding]:
     if days is not None and said_days(document.data) is None:
         message = f"`retention_days` is {days!r}; it must be a number of days, above 0 and up to {DAYS_MAX}"
         yield _finding(document, "retention_days", message, "Write a number, or leave it to the setting.")
+    if said.get("history_max_events") is not None and said_history(document.data) is None:
+        message = (
+            f"`history_max_events` is {said['history_max_events']!r}; it must be 0, or a number from {HISTORY_MIN} on"
+        )
+        yield _finding(
+            document, "history_max_events", message, "Write 0 to keep every event of a run, or leave it out."
+        )
     if choice is not None and choice not in CHOICES:
         message = f"`failures` is {choice!r}; it says what becomes of a failure that nobody catches"
         yield _finding(document, "failures", message, "Write `hold` or `fault`, or leave it out.")
@@ -62,6 +70,14 @@ def said_days(definition: Any) -> float | None:
     return float(days)
 
 
+def said_history(definition: Any) -> int | None:
+    """How many events its runs keep, 0 for all; None where it says nothing that can be understood."""
+    number = _said(definition).get("history_max_events")
+    if isinstance(number, bool) or not isinstance(number, int) or 0 < number < HISTORY_MIN or number < 0:
+        return None
+    return number
+
+
 def _read(definition: Any, attended: bool) -> FailurePolicy:
     from segue.hosts import FailurePolicy
 
@@ -74,6 +90,7 @@ def _read(definition: Any, attended: bool) -> FailurePolicy:
         # A definition of an earlier release may hold what is refused today.
         deadline_ms=None if after is None or _refused(after) is not None else parse_duration_ms(after),
         attended=attended,
+        history_max=said_history(definition),
     )
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 import msgspec
 
@@ -19,13 +19,25 @@ from segue.service.definitions import Definitions
 from segue.service.errors import ServiceError
 from segue.service.lifecycle import Lifecycle, lifecycle_of
 from segue.service.observe import Observation, iso, observe
-from segue.service.shapes import Held, Page, RunDetail, RunReport, RunSummary, TaskDetail, WorkflowRef
+from segue.service.past import Past, first_plan_of, read_past, state_of
+from segue.service.shapes import (
+    Held,
+    HistoryPage,
+    Page,
+    Recorded,
+    RunDetail,
+    RunReport,
+    RunSummary,
+    TaskDetail,
+    TaskView,
+    WorkflowRef,
+)
 from segue.service.workflows import Workflows, parse_workflow
 from segue.store import RunFilter as StoredFilter
 from segue.store import RunRecord, Store
 from segue.store.incidents import first_held
-from segue.store.runs import read_history
-from segue.types import CLOSED, Event, Failure, RunCancelled, RunPaused, RunResumed, RunStarted
+from segue.store.snapshots import read_kept, read_page
+from segue.types import CLOSED, Event, Failure, RunCancelled, RunPaused, RunResumed
 
 if TYPE_CHECKING:
     from segue.hosts import EmbeddedHost
@@ -33,6 +45,10 @@ if TYPE_CHECKING:
 Action = Literal["pause", "resume", "cancel"]
 RunStatusName = Literal["pending", "running", "waiting", "suspended", "cancelled", "faulted", "completed"]
 PAGE_MAX: Final = 500
+SHOWN_MAX: Final = 500
+"""Tasks, decisions and events of a run that its details show: the newest."""
+
+Item = TypeVar("Item")
 _SEQ_MAX: Final = 2**62
 _FOLLOWED_MAX: Final = 2000
 _LONG_HISTORY: Final = 1000
@@ -73,12 +89,18 @@ class Runs(UseCases):
     """Runs of one data folder. `host` is None where no host runs: then runs are read and nothing else."""
 
     def __init__(
-        self, store: Store, definitions: Definitions, workflows: Workflows, host: EmbeddedHost | None
+        self,
+        store: Store,
+        definitions: Definitions,
+        workflows: Workflows,
+        host: EmbeddedHost | None,
+        keeps: Callable[[Plan], int] = lambda plan: 0,
     ) -> None:
         self._store = store
         self._definitions = definitions
         self._workflows = workflows
         self._host = host
+        self._keeps = keeps
         self._keyed = asyncio.Lock()
 
     @governed("run.start", on=workflow_of)
@@ -162,51 +184,85 @@ class Runs(UseCases):
         Raises:
             ServiceError: `run-unknown`.
         """
-        record, plan, history = await self._read(run_id)
-        seen = await _observed(plan, history)
+        past = await self._read(run_id)
+        record, seen = past.record, await _observed(past)
         held = await self._held([] if record.is_closed else [record.seq])
         summary = summary_of(record, held=held.get(record.seq))
         fields = {name: getattr(summary, name) for name in summary.__struct_fields__}
         # The record may be a moment older or newer than the history: one of them must count, and it is this one.
         fields["status"] = seen.state.status
-        fields |= told(seen)
-        return RunDetail(**fields, input=seen.state.input, open=seen.open_commands())
+        fields |= shown(seen)
+        history = recorded(past, self._keeps(past.plan))
+        return RunDetail(**fields, input=seen.state.input, open=seen.open_commands(), history=history)
+
+    @governed("run.read", on=of("Run"))
+    async def output(self, run_id: str) -> Any:
+        """The output of a run; None until it has completed.
+
+        Raises:
+            ServiceError: `run-unknown`.
+        """
+        return (await self._record(run_id)).output
+
+    @governed("run.read", on=of("Run"))
+    async def tasks(self, run_id: str, *, limit: int = 200, after: str | None = None) -> Page[TaskView]:
+        """Tasks of a run, in the order in which they started.
+
+        Args:
+            limit: 1 to `PAGE_MAX`.
+            after: `next` of the page before.
+
+        Raises:
+            ServiceError: `run-unknown`, or `request-malformed` where `after` is no `next`.
+        """
+        limit = min(limit, PAGE_MAX)
+        number = place_of(after) or 0
+        seen = await _observed(await self._read(run_id))
+        found = [task for task in seen.tasks.values() if task.id > number]
+        more = str(found[limit - 1].id) if len(found) > limit else None
+        return Page(items=[task.view() for task in found[:limit]], next=more)
 
     @governed("run.read", on=of("Run"))
     async def task(self, run_id: str, number: int) -> TaskDetail:
         """One task with its data.
 
         Raises:
-            ServiceError: `run-unknown` or `task-unknown`.
+            ServiceError: `run-unknown`, `task-unknown`, or `history-folded` where it may have ended before what is
+                kept.
         """
-        _, plan, history = await self._read(run_id)
-        task = (await _observed(plan, history)).tasks.get(number)
+        past = await self._read(run_id)
+        task = (await _observed(past)).tasks.get(number)
+        beginning = past.beginning()
+        if task is None and beginning is not None and number < beginning.next_id:
+            raise ServiceError("history-folded", f"Task {number} of run {run_id} has ended before: {past.left()}.")
         if task is None:
             raise ServiceError("task-unknown", f"Run {run_id} has started no task with the number {number}.")
         return task.detail()
 
     @governed("run.read", on=of("Run"))
-    async def history(self, run_id: str, *, limit: int = 200, after: str | None = None) -> Page[dict[str, Any]]:
-        """The events of a run as they are stored, in order.
+    async def history(self, run_id: str, *, limit: int = 200, after: str | None = None) -> HistoryPage:
+        """The events of a run as they are stored, in order, from the first one that is kept.
 
         Raises:
             ServiceError: `run-unknown`, or `request-malformed` where `after` is no `next`.
         """
         record = await self._record(run_id)
         offset = place_of(after) or 0
-        found = await self._events(record, offset, limit + 1)
-        more = str(offset + limit) if len(found) > limit else None
-        return Page(items=[msgspec.to_builtins(event) for event in found[:limit]], next=more)
+        before, found = await self._store.read(lambda c: read_page(c, record.seq, offset, limit + 1))
+        more = str(before + limit) if len(found) > limit else None
+        items = [msgspec.to_builtins(event) for event in found[:limit]]
+        return HistoryPage(items=items, next=more, first=before + 1, folded=before if offset < before else 0)
 
     @governed("run.read", on=of("Run"))
-    async def lifecycle(self, run_id: str) -> Page[dict[str, Any]]:
-        """All lifecycle CloudEvents so far, in order.
+    async def lifecycle(self, run_id: str) -> HistoryPage:
+        """All lifecycle CloudEvents so far that the kept events tell of, in order.
 
         Raises:
             ServiceError: `run-unknown`.
         """
-        _, plan, history = await self._read(run_id)
-        return Page(items=lifecycle_of(plan, run_id, history))
+        past = await self._read(run_id)
+        items = await asyncio.to_thread(lifecycle_of, past.plan, run_id, past.events, past.beginning(), past.before)
+        return HistoryPage(items=items, first=past.before + 1, folded=past.before)
 
     @governed("run.control", on=of("Run"))
     async def control(self, run_id: str, action: Action, *, by: str = "", reason: str = "") -> RunSummary:
@@ -261,13 +317,14 @@ class Runs(UseCases):
         Raises:
             ServiceError: `run-unknown`.
         """
-        _, plan, history = await self._read(run.id)
+        past = await self._read(run.id)
         return RunReport(
             id=run.id,
             workflow=run.workflow,
             status=run.status,
             duration_ms=run.duration_ms or 0,
-            **told(await _observed(plan, history)),
+            folded=past.before,
+            **told(await _observed(past)),
         )
 
     @governed("run.read", on=of("Run"))
@@ -297,16 +354,14 @@ class Runs(UseCases):
         return self._following(self._driving(), record)
 
     async def _following(self, host: EmbeddedHost, record: RunRecord) -> AsyncGenerator[dict[str, Any], None]:
-        follower = Lifecycle(self._definitions.plan(record.digest), record.id)
-        seen = 0
+        run = self._followed(record)
         # Subscribed before the first read, so nothing can happen unseen in between.
         with closing(host.subscribe(record.id)) as changes:
             while True:
-                for event in await self._events(record, seen):
-                    seen += 1
-                    for cloud_event in follower.apply(event):
+                for event in await self._news(run):
+                    for cloud_event in run.lifecycle.apply(event):
                         yield cloud_event
-                if follower.closed or await anext(changes, None) is None:
+                if run.lifecycle.closed or await anext(changes, None) is None:
                     return
 
     @governed("run.follow")
@@ -320,8 +375,7 @@ class Runs(UseCases):
                 run = followed.pop(change.run_id, None) or await self._take_up(change.run_id)
                 if run is None:
                     continue
-                for event in await self._events(run.record, run.seen):
-                    run.seen += 1
+                for event in await self._news(run):
                     for cloud_event in run.lifecycle.apply(event):
                         # What happened before is read to know where the run stands, and not told.
                         if event.at >= since_ms:
@@ -354,7 +408,21 @@ class Runs(UseCases):
         record = await self._store.run(run_id)
         if record is None or record.hidden:
             return None
+        return self._followed(record)
+
+    def _followed(self, record: RunRecord) -> _Followed:
         return _Followed(record, Lifecycle(self._definitions.plan(record.digest), record.id))
+
+    async def _news(self, run: _Followed) -> list[Event]:
+        """The events that a follower has not seen; it begins anew where some of them were folded meanwhile."""
+        seen = run.seen
+        kept = await self._store.read(lambda c: read_kept(c, run.record.seq, after=seen))
+        if kept.snapshot is not None:
+            plan = self._definitions.plan(run.record.digest)
+            state = state_of(run.record.id, first_plan_of(self._definitions, plan, kept), kept.snapshot)
+            run.lifecycle = Lifecycle(plan, run.record.id, state, kept.before)
+        run.seen = kept.count
+        return kept.events
 
     async def _begin(
         self, workflow: str, version: str, given: Any, run_id: str | None, cause: dict[str, Any]
@@ -370,10 +438,9 @@ class Runs(UseCases):
 
     async def _require_same(self, known: RunRecord, workflow: str, version: str, given: Any) -> None:
         """Refuse a key that was used for something else."""
-        started = (await self._events(known, 0, 1))[0]
-        assert isinstance(started, RunStarted)
+        began = (await self._read(known.id)).input
         same = f"{known.namespace}/{known.name}" == workflow and version in ("latest", known.version)
-        if not same or started.input != given:
+        if not same or began != given:
             raise ServiceError("key-reused", f"The key started run {known.id} with another workflow or input.")
 
     async def _record(self, run_id: str) -> RunRecord:
@@ -382,19 +449,20 @@ class Runs(UseCases):
             raise _unknown(run_id)
         return record
 
-    async def _events(self, record: RunRecord, offset: int = 0, limit: int | None = None) -> list[Event]:
-        return await self._store.read(lambda c: read_history(c, record.seq, offset=offset, limit=limit))
-
-    async def _read(self, run_id: str) -> tuple[RunRecord, Plan, list[Event]]:
-        record = await self._record(run_id)
-        return record, self._definitions.plan(record.digest), await self._events(record)
+    async def _read(self, run_id: str) -> Past:
+        return await read_past(self._store, self._definitions, run_id)
 
 
-async def _observed(plan: Plan, history: list[Event]) -> Observation:
-    """Tell a history; a long one in a thread, because telling takes some microseconds for each event."""
-    if len(history) < _LONG_HISTORY:
-        return observe(plan, history)
-    return await asyncio.to_thread(observe, plan, history)
+def recorded(past: Past, keeps: int) -> Recorded:
+    """How long the history of a run is, and how much of it is kept; `keeps` is how much may be, 0 for all."""
+    return Recorded(events=past.count, folded=past.before, limit=keeps or None)
+
+
+async def _observed(past: Past) -> Observation:
+    """Tell what is kept; much of it in a thread, because telling takes some microseconds for each event."""
+    if len(past.events) < _LONG_HISTORY:
+        return observe(past.plan, past.events, past.beginning())
+    return await asyncio.to_thread(observe, past.plan, past.events, past.beginning())
 
 
 def require_input(plan: Plan, given: Any) -> None:
@@ -420,6 +488,19 @@ def told(seen: Observation) -> dict[str, Any]:
         "decisions": seen.decisions,
         "events": seen.emitted,
     }
+
+
+def newest(items: Iterable[Item]) -> list[Item]:
+    """The newest of a list that has no bound."""
+    return list(items)[-SHOWN_MAX:]
+
+
+def shown(seen: Observation) -> dict[str, Any]:
+    """What details of a run say: the newest of everything."""
+    whole = told(seen)
+    names = ("tasks", "skipped", "decisions", "events")
+    omitted = {name: len(whole[name]) - SHOWN_MAX for name in names if len(whole[name]) > SHOWN_MAX}
+    return whole | {name: newest(whole[name]) for name in names} | {"omitted": omitted}
 
 
 def summary_of(record: RunRecord, *, results: bool = False, held: Held | None = None) -> RunSummary:

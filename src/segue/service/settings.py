@@ -17,6 +17,8 @@ _log = logging.getLogger("segue.settings")
 
 FILE_NAME: Final = "segue.toml"
 PREFIX: Final = "SEGUE_"
+HISTORY_MIN: Final = 100
+"""Fewer events than this would leave nothing to look at when something goes wrong."""
 DEFAULT_FOLDER: Final = "segue-data"
 # Read by the command line itself, or by other parts of the environment; not settings of a data folder.
 _NOT_SETTINGS: Final = frozenset(
@@ -92,6 +94,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             ends the run. `segue serve` holds unless told otherwise.
         disk_free_min_mb: While less disk space is free, in MB, new runs and events are refused; 0 never refuses.
         retention_days: How long closed runs are kept after their end; 0 keeps them for ever.
+        history_max_events: A run keeps about so many events; when it has more, its oldest ones are folded into a
+            snapshot. A document may say otherwise. 0 keeps all of them.
         event_retention_days: How long CloudEvents are kept after their arrival; 0 keeps them for ever.
         payload_max_kb: Largest input, result of a task or event that is stored, in KiB of JSON.
         mail: Mail server that e-mail leaves through: `host`, `sender`, `port`, `tls`, `username`, `password`.
@@ -117,6 +121,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     payload_max_kb: int = 16 * 1024
     retention_days: int = 90
     event_retention_days: int = 30
+    history_max_events: int = 10_000
     mail: dict[str, Any] = {}
     outbound: OutboundSettings = OutboundSettings()
     processes: ProcessLimits = ProcessLimits()
@@ -222,6 +227,11 @@ def _checked(values: Mapping[str, Any], source: str) -> Settings:
     for name in ("disk_free_min_mb", "retention_days", "event_retention_days"):
         if getattr(settings, name) < 0:
             raise ServiceError("setting-refused", f"In {source}: `{name}` must not be negative.")
+    if settings.history_max_events and settings.history_max_events < HISTORY_MIN:
+        raise ServiceError(
+            "setting-refused",
+            f"In {source}: `history_max_events` must be 0, which keeps everything, or at least {HISTORY_MIN}.",
+        )
     for name in ("max_body_bytes", "acts_max", "payload_max_kb"):
         if getattr(settings, name) < 1:
             raise ServiceError("setting-refused", f"In {source}: `{name}` must be at least 1.")

@@ -183,8 +183,28 @@ class OpenCommand(Shape, frozen=True, kw_only=True):
     types: list[str] = []
 
 
+class Recorded(Shape, frozen=True, kw_only=True):
+    """How long the history of a run is.
+
+    Attributes:
+        events: How many events it has had. folded: how many of the first are no longer kept.
+        limit: How many it may keep before the oldest are folded; None for any number.
+        notes: What somebody should know of its size.
+    """
+
+    events: int
+    folded: int = 0
+    limit: int | None = None
+    notes: list[str] = []
+
+
 class RunDetail(RunSummary, frozen=True, kw_only=True):
-    """Everything to be said of one run."""
+    """Everything to be said of one run: the newest 500 of its tasks, decisions and events.
+
+    Attributes:
+        omitted: How many earlier ones there are that the history still tells of; `listTasks` pages all tasks.
+        history: How long its history is, and whether it is whole.
+    """
 
     input: Any = None
     tasks: list[TaskView] = []
@@ -192,6 +212,8 @@ class RunDetail(RunSummary, frozen=True, kw_only=True):
     decisions: list[Decision] = []
     events: list[dict[str, Any]] = []
     open: list[OpenCommand] = []
+    omitted: dict[str, int] = {}
+    history: Recorded
 
 
 class RunReport(Shape, frozen=True, kw_only=True):
@@ -201,6 +223,7 @@ class RunReport(Shape, frozen=True, kw_only=True):
         status: `completed`, `faulted` or `cancelled`.
         events: CloudEvents that the run emitted, in order.
         tasks: Tasks in the order in which they started.
+        folded: How many of the run's first events are no longer kept; what they did is not told.
     """
 
     id: str
@@ -213,6 +236,7 @@ class RunReport(Shape, frozen=True, kw_only=True):
     skipped: list[SkippedTask] = []
     decisions: list[Decision] = []
     duration_ms: int = 0
+    folded: int = 0
 
 
 class Page(Shape, Generic[Item], frozen=True, kw_only=True):
@@ -220,6 +244,21 @@ class Page(Shape, Generic[Item], frozen=True, kw_only=True):
 
     items: list[Item]
     next: str | None = None
+
+
+class HistoryPage(Shape, frozen=True, kw_only=True):
+    """Part of a history, or of what it causes.
+
+    Attributes:
+        next: Where to go on: the value of `after` for the following page; None at the end.
+        first: Number of the event that the first item is, or follows from.
+        folded: How many events before it were asked for, and are no longer kept.
+    """
+
+    items: list[dict[str, Any]]
+    next: str | None = None
+    first: int = 1
+    folded: int = 0
 
 
 class Sent(Shape, frozen=True, kw_only=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,11 +17,11 @@ from segue.service.definitions import Definitions
 from segue.service.errors import ServiceError
 from segue.service.inbox import RunMoment
 from segue.service.observe import iso, observe
-from segue.service.runs import Runs, summary_of, told
+from segue.service.past import Past, read_past
+from segue.service.runs import Runs, newest, recorded, shown, summary_of
 from segue.service.shapes import RunSummary
 from segue.service.workflows import Workflows
 from segue.store import RunRecord, Store, codec
-from segue.store.runs import read_history
 from segue.types import CLOSED, Event, RunStarted, TaskRestarted, TaskSkipped
 
 if TYPE_CHECKING:
@@ -48,12 +48,14 @@ class Steering(UseCases):
         workflows: Workflows,
         runs: Runs,
         host: EmbeddedHost | None,
+        keeps: Callable[[Plan], int] = lambda plan: 0,
     ) -> None:
         self._store = store
         self._definitions = definitions
         self._workflows = workflows
         self._runs = runs
         self._host = host
+        self._keeps = keeps
 
     @governed("run.steer", on=of("Run"))
     async def retry(
@@ -73,12 +75,12 @@ class Steering(UseCases):
         """
         host = self._driving()
         _require_reason(reason)
-        record, plan, history = await self._open(run_id)
-        walk = await asyncio.to_thread(_walk, plan, history)
-        event = _restart(plan, walk, pointer, input)
+        past = await self._open(run_id)
+        walk = await asyncio.to_thread(_walk, past)
+        event = _restart(past, walk, pointer, input)
         event = msgspec.structs.replace(event, by=signed(by), reason=reason)
-        await asyncio.to_thread(_require_effect, plan, history, event, pointer)
-        await self._intervene(host, record, event, pointer)
+        await asyncio.to_thread(_require_effect, past, event, pointer)
+        await self._intervene(host, past.record, event, pointer)
         return await self._runs.summary(run_id)
 
     @governed("run.steer", on=of("Run"))
@@ -90,12 +92,12 @@ class Steering(UseCases):
         """
         host = self._driving()
         _require_reason(reason)
-        record, plan, history = await self._open(run_id)
-        walk = await asyncio.to_thread(_walk, plan, history)
+        past = await self._open(run_id)
+        walk = await asyncio.to_thread(_walk, past)
         live = _live(walk.state, pointer)
         if live is None or live.parent is None:
             raise _not_there(run_id, pointer, walk.state)
-        await self._intervene(host, record, TaskSkipped(0, live.id, output, signed(by), reason), pointer)
+        await self._intervene(host, past.record, TaskSkipped(0, live.id, output, signed(by), reason), pointer)
         return await self._runs.summary(run_id)
 
     @governed("run.read", on=of("Run"))
@@ -106,14 +108,15 @@ class Steering(UseCases):
             number: Of the event, from 1.
 
         Raises:
-            ServiceError: `run-unknown`, or `event-unknown` where it has not had so many events.
+            ServiceError: `run-unknown`; `event-unknown` where it has not had so many events, `history-folded` where
+                it no longer keeps this one.
         """
-        record, plan, history = await self._read(run_id)
-        if not 1 <= number <= len(history):
-            raise ServiceError("event-unknown", f"Run {run_id} has had {len(history)} events, not {number}.")
-        seen = await asyncio.to_thread(observe, plan, history[:number])
-        state, event = seen.state, history[number - 1]
-        fields = msgspec.structs.asdict(summary_of(record)) | told(seen)
+        past = await self._read(run_id)
+        past.require(number)
+        events = past.until(number)
+        seen = await asyncio.to_thread(observe, past.plan, events, past.beginning())
+        state, event = seen.state, events[-1]
+        fields = msgspec.structs.asdict(summary_of(past.record)) | shown(seen)
         over = state.ended is not None
         fields["status"] = state.status
         fields["ended_at"] = iso(state.last_at) if over else None
@@ -124,11 +127,12 @@ class Steering(UseCases):
             input=state.input,
             open=seen.open_commands(),
             event=number,
-            of=len(history),
+            of=past.count,
+            history=recorded(past, self._keeps(past.plan)),
             event_kind=str(type(event).__struct_config__.tag),
             at=iso(event.at),
             context=None if root is None else codec.settled(root.thread.context),
-            data=[task.detail() for task in seen.tasks.values()],
+            data=[task.detail() for task in newest(seen.tasks.values())],
         )
 
     @governed("run.steer", on=of("Run"))
@@ -154,13 +158,15 @@ class Steering(UseCases):
             version: Of the same workflow, to go on with; the run's own where this is left out.
 
         Raises:
-            ServiceError: `run-unknown`, `workflow-unknown`, `place-refused` or `server-needed`.
+            ServiceError: `run-unknown`, `workflow-unknown`, `place-refused`, `history-folded` or `server-needed`.
         """
         host = self._driving()
-        record, plan, history = await self._read(run_id)
+        past = await self._read(run_id)
+        _require_whole(past)
+        record, history = past.record, past.events
         definition = self._workflows.find(record.namespace, record.name, version or record.version)
         other = self._definitions.plan(definition.digest)
-        walk = await asyncio.to_thread(_walk, plan, history)
+        walk = await asyncio.to_thread(_walk, past)
         begun = [(n, m) for n, m in walk.moments if m.what == "started" and m.pointer == pointer]
         if not begun:
             raise ServiceError("place-refused", f"Run {run_id} has not been at {pointer!r}.")
@@ -173,7 +179,7 @@ class Steering(UseCases):
             first, run_id=host.new_run_id(), definition=definition.digest, cause=codec.settled(cause)
         )
         prefix = _moved([first, *history[1:number]], host.now_ms())
-        await asyncio.to_thread(_require_same_place, plan, history[:number], other, prefix, moment)
+        await asyncio.to_thread(_require_same_place, past.plan, history[:number], other, prefix, moment)
         restart = TaskRestarted(0, moment.id, input=input, by=by, reason=reason)
         return await self._runs.summary(await host.fork(definition.digest, prefix, restart))
 
@@ -184,22 +190,18 @@ class Steering(UseCases):
             raise ServiceError("server-needed", "This changes runs, and no host runs here.")
         return self._host
 
-    async def _read(self, run_id: str) -> tuple[RunRecord, Plan, list[Event]]:
-        record = await self._store.run(run_id)
-        if record is None:
-            raise ServiceError("run-unknown", f"There is no run {run_id!r}.")
-        history = await self._store.read(lambda c: read_history(c, record.seq))
-        return record, self._definitions.plan(record.digest), history
+    async def _read(self, run_id: str) -> Past:
+        return await read_past(self._store, self._definitions, run_id)
 
-    async def _open(self, run_id: str) -> tuple[RunRecord, Plan, list[Event]]:
-        record, plan, history = await self._read(run_id)
-        if record.status in CLOSED:
+    async def _open(self, run_id: str) -> Past:
+        past = await self._read(run_id)
+        if past.record.status in CLOSED:
             raise ServiceError(
                 "run-closed",
-                f"Run {run_id} is {record.status}.",
+                f"Run {run_id} is {past.record.status}.",
                 remedy=f"`segue runs fork {run_id} --from POINTER` starts it again from a task.",
             )
-        return record, plan, history
+        return past
 
     async def _intervene(
         self, host: EmbeddedHost, record: RunRecord, event: TaskRestarted | TaskSkipped, pointer: str
@@ -212,10 +214,13 @@ class Steering(UseCases):
             raise ServiceError("place-refused", f"Run {record.id} has left {pointer!r} meanwhile.")
 
 
-def _walk(plan: Plan, history: Sequence[Event]) -> _Walk:
-    state: RunState | None = None
+def _walk(past: Past) -> _Walk:
+    return _walked(past.plan, past.events, past.beginning(), past.before)
+
+
+def _walked(plan: Plan, history: Sequence[Event], state: RunState | None = None, before: int = 0) -> _Walk:
     moments: list[tuple[int, Moment]] = []
-    for number, event in enumerate(history, 1):
+    for number, event in enumerate(history, before + 1):
         trace: list[Moment] = []
         state, _ = advance(plan, state, event, trace=trace)
         moments += [(number, moment) for moment in trace]
@@ -229,12 +234,12 @@ def _live(state: RunState, pointer: str) -> Frame | None:
     return found[-1] if len(found) == 1 else None
 
 
-def _restart(plan: Plan, walk: _Walk, pointer: str, input: Any) -> TaskRestarted:
+def _restart(past: Past, walk: _Walk, pointer: str, input: Any) -> TaskRestarted:
     """The event that takes a run back to a task."""
     live = _live(walk.state, pointer)
     if live is not None and live.parent is not None:
         return TaskRestarted(0, live.id, input=input)
-    places = list(_places(plan, walk.state, pointer))
+    places = list(_places(past.plan, walk.state, pointer))
     if len(places) != 1:
         raise _not_there(walk.state.run_id, pointer, walk.state)
     parent, node, is_wrapped = places[0]
@@ -242,6 +247,8 @@ def _restart(plan: Plan, walk: _Walk, pointer: str, input: Any) -> TaskRestarted
         earlier = [m.raw for _, m in walk.moments if m.pointer == pointer and m.iteration == parent.iteration]
         if not earlier or is_wrapped:
             why = "its input before the extension around it is not known" if is_wrapped else "it has not been there"
+            if past.before and not is_wrapped:
+                why += f", or before its history was folded: {past.left()}"
             raise ServiceError(
                 "place-refused",
                 f"Run {walk.state.run_id} cannot start {pointer!r} with its earlier input: {why}.",
@@ -265,11 +272,26 @@ def _places(plan: Plan, state: RunState, pointer: str) -> list[tuple[Frame, Node
     return found
 
 
-def _require_effect(plan: Plan, history: Sequence[Event], event: TaskRestarted, pointer: str) -> None:
+def _require_whole(past: Past) -> None:
+    """Refuse to fork a run that cannot say any more how it began.
+
+    Raises:
+        ServiceError: `history-folded`.
+    """
+    if past.before:
+        raise ServiceError(
+            "history-folded",
+            f"A fork copies a run's events from the first one on, and of run {past.record.id} {past.left()}.",
+            remedy="Take the run itself back with `segue runs retry`, or start a new one with the input it needs."
+            " A workflow whose runs are to be forked keeps them whole: `history_max_events: 0` in its document.",
+        )
+
+
+def _require_effect(past: Past, event: TaskRestarted, pointer: str) -> None:
     """Try it on a copy: going back is refused where the list was never begun, or was left."""
-    walk = _walk(plan, history)
+    walk = _walk(past)
     trace: list[Moment] = []
-    state, _ = advance(plan, walk.state, msgspec.structs.replace(event, at=walk.state.last_at), trace=trace)
+    state, _ = advance(past.plan, walk.state, msgspec.structs.replace(event, at=walk.state.last_at), trace=trace)
     if not trace and not any(deferred.node.pointer == pointer for deferred in state.deferred):
         raise _not_there(walk.state.run_id, pointer, walk.state)
 
@@ -298,9 +320,9 @@ def _require_same_place(
     plan: Plan, history: Sequence[Event], other: Plan, prefix: Sequence[Event], moment: Moment
 ) -> None:
     """The copied events lead to where the original stood, and the task can start again there."""
-    was = _walk(plan, history).state
+    was = _walked(plan, history).state
     try:
-        now = _walk(other, prefix).state
+        now = _walked(other, prefix).state
     except Exception as error:
         raise ServiceError(
             "place-refused", f"These events mean nothing to {other.name}:{other.version}: {error!r}."

@@ -255,6 +255,12 @@ def read_kept(connection: sqlite3.Connection, run: int, *, after: int = 0) -> Ke
     return Kept(row[0], _load(connection, run, row[0]), _events(connection, run, row[0] - folded))
 
 
+def read_page(connection: sqlite3.Connection, run: int, after: int, limit: int) -> tuple[int, list[Event]]:
+    """Events behind the one with this number, and how many came before the first of them."""
+    before = max(after, read_folded(connection, run))
+    return before, _events(connection, run, before - read_folded(connection, run), limit)
+
+
 def _load(connection: sqlite3.Connection, run: int, event: int) -> Snapshot:
     sql = "SELECT data, refs, host FROM snapshot WHERE run = ? AND event = ?"
     data, refs, host = connection.execute(sql, (run, event)).fetchone()
@@ -266,9 +272,10 @@ def _load(connection: sqlite3.Connection, run: int, event: int) -> Snapshot:
         return Snapshot(run, event, b"")
 
 
-def _events(connection: sqlite3.Connection, run: int, offset: int) -> list[Event]:
-    sql = "SELECT data FROM history WHERE run = ? ORDER BY id LIMIT -1 OFFSET ?"
-    return [blobs.load_event(connection, data) for (data,) in connection.execute(sql, (run, offset)).fetchall()]
+def _events(connection: sqlite3.Connection, run: int, offset: int, limit: int = -1) -> list[Event]:
+    sql = "SELECT data FROM history WHERE run = ? ORDER BY id LIMIT ? OFFSET ?"
+    rows = connection.execute(sql, (run, limit, offset)).fetchall()
+    return [blobs.load_event(connection, data) for (data,) in rows]
 
 
 _pack: Final = msgspec.msgpack.Encoder().encode
