@@ -256,6 +256,24 @@ async def test_a_version_without_a_schedule_ends_that_of_the_one_before(service:
     assert service.host.schedules() == []
 
 
+async def test_a_run_beyond_the_limit_of_its_workflow_says_where_it_stands(service: Service) -> None:
+    """C47. Whoever asks why nothing happens gets the answer from the run itself."""
+    metadata = "metadata: {segue: {concurrency: 1}}"
+    limited = WAITS.replace("version: '1.0.0'}", f"version: '1.0.0', {metadata}}}")
+    await service.workflows.publish(limited)
+    started = [(await service.runs.start("demo/waits"))[0] for _ in range(3)]
+
+    assert [run.status for run in started] == ["waiting", "pending", "pending"]
+    last = await service.runs.get(started[2].id)
+    assert last.queued is not None
+    assert (last.status, last.queued.ahead, last.queued.under_way) == ("pending", 1, 1)
+    await service.runs.control(started[0].id, "cancel")
+    second = await service.runs.get(started[1].id)
+    assert (second.status, second.queued) == ("waiting", None)
+    refused = await service.workflows.validate(limited.replace("concurrency: 1", "concurrency: 0").encode(), file="f")
+    assert [finding.pointer for finding in refused.findings] == ["/document/metadata/segue/concurrency"]
+
+
 async def test_without_a_host_runs_are_read_and_nothing_else(tmp_path: Path) -> None:
     """Reading a folder must not go on with its runs."""
     async with open_service(tmp_path, Settings()) as service:

@@ -15,7 +15,7 @@ from tests.conformance.hosts.factories import EmbeddedWorld
 from tests.replay.golden import compiled
 
 from segue.core import Plan
-from segue.hosts import HostSettings
+from segue.hosts import FailurePolicy, HostSettings
 from segue.types import (
     NOT_DONE,
     DecisionMade,
@@ -98,6 +98,7 @@ class Stage:
         self.world = EmbeddedWorld(
             folder, HostSettings(drain_seconds=0.0, park_after_ms=10**12, hold_failures=story.holds)
         )
+        self.world.policy = lambda plan: FailurePolicy(concurrency=story.limit)
         self.actor = Actor(self.world, story.answers, story.care)
         self._sent = 0
 
@@ -167,6 +168,7 @@ class Story:
         told: What it shows. play: Its steps.
         answers: By task name. care: How acts recover, by task name; others may be repeated.
         holds: Failures that nobody catches wait for a person.
+        limit: How many runs of each workflow may be under way.
     """
 
     name: str
@@ -177,6 +179,7 @@ class Story:
     care: Mapping[str, Recovery] = field(default_factory=dict)
     functions: tuple[str, ...] = ()
     holds: bool = False
+    limit: int | None = None
 
     def plans(self) -> list[Plan]:
         """Its documents, compiled."""

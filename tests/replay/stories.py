@@ -40,6 +40,25 @@ def _story(name: str, *bodies: str, **more: Any) -> Callable[[_Play], _Play]:
 
 
 @_story(
+    "queued",
+    """
+do:
+- first: {call: f}
+""",
+    answers={"first": [HANGS]},
+    limit=1,
+)
+async def _queued(stage: Stage) -> None:
+    """One run at a time: the others wait, are paused and cancelled, and get their turn."""
+    for name in ("main", "second", "third", "fourth"):
+        await stage.start({"of": name}, name=name)
+    await stage.control(RunPaused(0), "second")
+    await stage.control(RunCancelled(0), "third")
+    await stage.control(RunCancelled(0), "main")
+    await stage.control(RunResumed(0), "second")
+
+
+@_story(
     "retries",
     """
 use:

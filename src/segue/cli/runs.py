@@ -136,6 +136,7 @@ def show(
             ("cause", _cause(found["cause"])),
             ("held", None if at is not None else _held(found)),
             ("history", _recorded(found["history"])),
+            ("queued", _queued(found.get("queued"))),
         ]
     )
     say("\ninput")
@@ -177,6 +178,12 @@ def _held(run: dict[str, Any]) -> str:
         return ""
     others = f" and {held['count'] - 1} more" if held["count"] > 1 else ""
     return f"{held['title']} at {held['pointer']}{others} (exception {held['exception']})"
+
+
+def _queued(queued: dict[str, Any] | None) -> str:
+    if queued is None:
+        return ""
+    return f"waits for its turn: {queued['ahead']} go before it, {queued['underWay']} are under way"
 
 
 def show_tasks(tasks: list[dict[str, Any]], skipped: list[dict[str, Any]]) -> None:

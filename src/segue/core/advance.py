@@ -21,6 +21,7 @@ from segue.types import (
     MessageConsumed,
     Offer,
     Perform,
+    RunAdmitted,
     RunCancelled,
     RunPaused,
     RunResumed,
@@ -64,8 +65,10 @@ def advance(
         state.holds = "hold" in event.flags
         state.unattended = "unattended" in event.flags
         state.runtime = event.runtime
+        state.queued = "queued" in event.flags
         turn = Turn(plan, state, event.at, trace)
-        turn.start_root()
+        if not state.queued:
+            turn.start_root()
     elif state.ended is not None:
         if isinstance(event, AttemptSucceeded | AttemptFailed):
             state.open.pop(event.id, None)
@@ -77,7 +80,7 @@ def advance(
         turn = Turn(plan, state, state.last_at, trace)
         _APPLY[type(event)](turn, event)
     turn.run()
-    assert state.ended is not None or state.open or state.deferred or state.paused or state.held, (
+    assert state.ended is not None or state.open or state.deferred or state.paused or state.held or state.queued, (
         "the run waits for nothing"
     )
     return state, turn.commands
@@ -114,6 +117,14 @@ def replay(
     if state is None:
         raise ValueError("a history begins with RunStarted; this one is empty")
     return state
+
+
+def _admitted(turn: Turn, event: RunAdmitted) -> None:
+    state = turn.state
+    if state.queued:
+        state.queued = False
+        state.started_at = turn.now
+        turn.start_root()
 
 
 def _succeeded(turn: Turn, event: AttemptSucceeded) -> None:
@@ -242,6 +253,7 @@ def _observe_run(turn: Turn, what: str) -> None:
 
 _APPLY: dict[type, Callable[[Turn, Any], None]] = {
     RunStarted: _started,
+    RunAdmitted: _admitted,
     AttemptSucceeded: _succeeded,
     AttemptFailed: _failed,
     TimerFired: _fired,

@@ -97,6 +97,7 @@ class RunState(msgspec.Struct):
         undone: How often an act of this name was taken back; done once more, it is another act.
         closing: The run has failed or was cancelled, and what it did is being undone.
         unattended: Nobody can come, so an undo that fails is left standing instead of held.
+        queued: It has not begun: its workflow has as many runs under way as it may.
         correlations: Values of the instance's correlation keys.
         last_at: Time of the newest event applied.
     """
@@ -114,6 +115,7 @@ class RunState(msgspec.Struct):
     next_id: int = 1
     paused: bool = False
     holds: bool = False
+    queued: bool = False
     held: dict[int, Failure] = {}
     undos: dict[str, Undo] = {}
     undone: dict[str, int] = {}
@@ -136,6 +138,8 @@ class RunState(msgspec.Struct):
             return self.ended
         if self.paused:
             return "suspended"
+        if self.queued:
+            return "pending"
         for command in self.open.values():
             if type(command) is Perform:
                 return "running"

@@ -109,9 +109,10 @@ class Turn:
 
     def start_root(self) -> None:
         """Start the workflow itself."""
-        root = self.plan.root
-        frame = Frame(self._next_id(), root, None, Thread(None), self.state.input, self.now)
-        self.agenda.append((self._enter_root, frame, None, None, None))
+        self.agenda.append((self._enter_root, self._root(), None, None, None))
+
+    def _root(self) -> Frame:
+        return Frame(self._next_id(), self.plan.root, None, Thread(None), self.state.input, self.now)
 
     def complete(self, frame: Frame, raw_output: Any, then: int | None = None) -> None:
         """End a task with this raw output; `then` overrides the task's own directive.
@@ -409,7 +410,8 @@ class Turn:
         if state.closing is not None:
             self.resume()
             return
-        root = next(iter(state.frames.values()))
+        # A queued run has no tasks yet.
+        root = next(iter(state.frames.values()), None) or self._root()
         self.close_below(root)
         self._stop_work(root)
         # Whoever cancels a paused run wants it gone, and what it did undone.

@@ -71,7 +71,7 @@ class TargetedHandler(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FailurePolicy:
-    """What a definition says about its failures, and about the histories of its runs.
+    """What a definition says about its failures, its pace, and the histories of its runs.
 
     Attributes:
         hold: A task whose failure nobody catches waits for a person; None leaves it to the host's settings.
@@ -80,6 +80,7 @@ class FailurePolicy:
         history_max: How many events of a run are kept before the oldest are folded; 0 keeps all of them, None
             leaves it to the host's settings.
         attended: Somebody can come. Where nobody can, an undo that fails is left standing.
+        concurrency: How many of its runs may be under way, all versions together; None for any number.
     """
 
     hold: bool | None = None
@@ -87,6 +88,7 @@ class FailurePolicy:
     deadline_ms: int | None = None
     history_max: int | None = None
     attended: bool = True
+    concurrency: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

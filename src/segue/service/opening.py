@@ -221,7 +221,7 @@ def _host(
         handlers=handlers,
         plans=plans,
         secrets=secrets,
-        policy=policies(attended=attended),
+        policy=policies(attended=attended, concurrency=settings.concurrency),
         settings=HostSettings(
             acts_max=settings.acts_max,
             early_events_ms=settings.early_events_ms,

@@ -1,4 +1,4 @@
-"""What a document says in `document.metadata.segue`: hold or fault, owner, deadline, what of its runs is kept."""
+"""What a document says in `document.metadata.segue`: hold or fault, owner, deadline, pace, what of its runs stays."""
 
 from __future__ import annotations
 
@@ -15,15 +15,18 @@ if TYPE_CHECKING:
 CHOICES: Final = ("hold", "fault")
 _PLACE: Final = "/document/metadata/segue"
 DAYS_MAX: Final = 36_500
+CONCURRENCY_MAX: Final = 1_000_000
 _KEPT_MAX: Final = 1024
 
 
-def policies(*, attended: bool) -> Callable[[Plan], FailurePolicy]:
+def policies(*, attended: bool, concurrency: Mapping[str, int] | None = None) -> Callable[[Plan], FailurePolicy]:
     """What the host asks for each new run and each failure.
 
     Args:
         attended: Somebody can come and decide. Where nobody can, nothing is held, whatever a document says.
+        concurrency: How many runs of `namespace/name` may be under way, whatever its documents say.
     """
+    decided = concurrency or {}
     known: dict[str, FailurePolicy] = {}
 
     def policy(plan: Plan) -> FailurePolicy:
@@ -31,14 +34,16 @@ def policies(*, attended: bool) -> Callable[[Plan], FailurePolicy]:
         if found is None:
             if len(known) >= _KEPT_MAX:
                 known.clear()
-            found = known[plan.digest] = _read(plan.definition, attended)
+            found = known[plan.digest] = _read(
+                plan.definition, attended, decided.get(f"{plan.namespace}/{plan.name}")
+            )
         return found
 
     return policy
 
 
 def complaints(document: Document) -> Iterator[Finding]:
-    """What is wrong with what a document says about its failures and its retention."""
+    """What is wrong with what a document says about its failures, its pace and its retention."""
     said = _said(document.data)
     choice, owner, after = said.get("failures"), said.get("owner"), said.get("escalate_after")
     days = said.get("retention_days")
@@ -51,6 +56,12 @@ def complaints(document: Document) -> Iterator[Finding]:
         )
         yield _finding(
             document, "history_max_events", message, "Write 0 to keep every event of a run, or leave it out."
+        )
+    concurrency = said.get("concurrency")
+    if concurrency is not None and _count(concurrency) is None:
+        message = f"`concurrency` is {concurrency!r}; it says how many runs may be under way at once"
+        yield _finding(
+            document, "concurrency", message, "Write a whole number from 1, or leave it out for any number."
         )
     if choice is not None and choice not in CHOICES:
         message = f"`failures` is {choice!r}; it says what becomes of a failure that nobody catches"
@@ -78,7 +89,7 @@ def said_history(definition: Any) -> int | None:
     return number
 
 
-def _read(definition: Any, attended: bool) -> FailurePolicy:
+def _read(definition: Any, attended: bool, concurrency: int | None) -> FailurePolicy:
     from segue.hosts import FailurePolicy
 
     said = _said(definition)
@@ -87,11 +98,17 @@ def _read(definition: Any, attended: bool) -> FailurePolicy:
     return FailurePolicy(
         hold=hold if attended else False,
         owner=owner if isinstance(owner, str) else None,
+        concurrency=_count(said.get("concurrency")) if concurrency is None else concurrency,
         # A definition of an earlier release may hold what is refused today.
         deadline_ms=None if after is None or _refused(after) is not None else parse_duration_ms(after),
         attended=attended,
         history_max=said_history(definition),
     )
+
+
+def _count(said: Any) -> int | None:
+    is_number = isinstance(said, int) and not isinstance(said, bool)
+    return said if is_number and 0 < said <= CONCURRENCY_MAX else None
 
 
 def _refused(after: Any) -> str | None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 import msgspec
 
-from segue.core import Plan
+from segue.core import Plan, RunState
 from segue.service.access import UseCases, governed, of, signed, workflow_of
 from segue.service.definitions import Definitions
 from segue.service.errors import ServiceError
@@ -24,6 +24,7 @@ from segue.service.shapes import (
     Held,
     HistoryPage,
     Page,
+    Queued,
     Recorded,
     RunDetail,
     RunReport,
@@ -36,6 +37,7 @@ from segue.service.workflows import Workflows, parse_workflow
 from segue.store import RunFilter as StoredFilter
 from segue.store import RunRecord, Store
 from segue.store.incidents import first_held
+from segue.store.places import queue_place
 from segue.store.snapshots import read_kept, read_page
 from segue.types import CLOSED, Event, Failure, RunCancelled, RunPaused, RunResumed
 
@@ -193,7 +195,12 @@ class Runs(UseCases):
         fields["status"] = seen.state.status
         fields |= shown(seen)
         history = recorded(past, self._keeps(past.plan))
-        return RunDetail(**fields, input=seen.state.input, open=seen.open_commands(), history=history)
+        queued = await self._queued(record, seen.state)
+        return RunDetail(**fields, input=seen.state.input, open=seen.open_commands(), history=history, queued=queued)
+
+    async def _queued(self, record: RunRecord, state: RunState) -> Queued | None:
+        found = await self._store.read(lambda c: queue_place(c, record.seq)) if state.queued else None
+        return None if found is None else Queued(ahead=found.ahead, under_way=found.under_way)
 
     @governed("run.read", on=of("Run"))
     async def output(self, run_id: str) -> Any:

@@ -98,6 +98,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             snapshot. A document may say otherwise. 0 keeps all of them.
         event_retention_days: How long CloudEvents are kept after their arrival; 0 keeps them for ever.
         payload_max_kb: Largest input, result of a task or event that is stored, in KiB of JSON.
+        concurrency: How many runs of a workflow may be under way, by `namespace/name`; beats what its documents say.
         mail: Mail server that e-mail leaves through: `host`, `sender`, `port`, `tls`, `username`, `password`.
         outbound: What requests of workflows may reach.
         processes: Bounds of programs that documents start.
@@ -122,6 +123,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     retention_days: int = 90
     event_retention_days: int = 30
     history_max_events: int = 10_000
+    concurrency: dict[str, int] = {}
     mail: dict[str, Any] = {}
     outbound: OutboundSettings = OutboundSettings()
     processes: ProcessLimits = ProcessLimits()
@@ -195,7 +197,7 @@ def _place_of(variable: str) -> tuple[str | None, str, Any]:
         if name.startswith(candidate + "_"):
             table, name, owner = candidate, name.removeprefix(candidate + "_"), struct
     kinds = {field.name: field.type for field in msgspec.structs.fields(owner)}
-    return table, name, None if name in ("mail", *TABLES) else kinds.get(name)
+    return table, name, None if name in ("mail", "concurrency", *TABLES) else kinds.get(name)
 
 
 def _value_of(variable: str, text: str, kind: Any) -> Any:
@@ -232,6 +234,10 @@ def _checked(values: Mapping[str, Any], source: str) -> Settings:
             "setting-refused",
             f"In {source}: `history_max_events` must be 0, which keeps everything, or at least {HISTORY_MIN}.",
         )
+    for workflow, limit in settings.concurrency.items():
+        if limit < 1 or workflow.count("/") != 1:
+            detail = f"In {source}: `concurrency` gives `namespace/name` a number from 1, not {workflow!r} {limit}."
+            raise ServiceError("setting-refused", detail)
     for name in ("max_body_bytes", "acts_max", "payload_max_kb"):
         if getattr(settings, name) < 1:
             raise ServiceError("setting-refused", f"In {source}: `{name}` must be at least 1.")

@@ -94,6 +94,17 @@ class Held(Shape, frozen=True, kw_only=True):
     title: str
 
 
+class Queued(Shape, frozen=True, kw_only=True):
+    """A run waits for its turn, because its workflow limits how many may be under way.
+
+    Attributes:
+        ahead: How many of its workflow go before it. under_way: How many have begun.
+    """
+
+    ahead: int
+    under_way: int
+
+
 class RunSummary(Shape, frozen=True, kw_only=True):
     """One line of a list of runs. `cause` says who or what started it, `held` which failure waits for a person.
 
@@ -202,10 +213,12 @@ class RunDetail(RunSummary, frozen=True, kw_only=True):
     """Everything to be said of one run: the newest 500 of its tasks, decisions and events.
 
     Attributes:
+        queued: Where it stands while it is `pending`.
         omitted: How many earlier ones there are that the history still tells of; `listTasks` pages all tasks.
         history: How long its history is, and whether it is whole.
     """
 
+    queued: Queued | None = None
     input: Any = None
     tasks: list[TaskView] = []
     skipped: list[SkippedTask] = []

@@ -27,7 +27,7 @@ class RunStarted(msgspec.Struct, frozen=True, tag_field="e", tag="run-started", 
         cause: Who or what started it: `{"kind": "person" | "schedule" | "event" | "run" | "api", ...}`.
         flags: Semantic changes of the core that this history was written under, and `hold`: a task whose failure
             nobody catches waits for a person instead of faulting the run; `unattended`: nobody can come, so an
-            undo that fails is left standing.
+            undo that fails is left standing; `queued`: nothing begins before `RunAdmitted`.
         runtime: Version of Segue that started it, for `$runtime.version`; a later release replays the same.
     """
 
@@ -39,6 +39,12 @@ class RunStarted(msgspec.Struct, frozen=True, tag_field="e", tag="run-started", 
     cause: dict[str, Json] = {}
     flags: tuple[str, ...] = ()
     runtime: str = ""
+
+
+class RunAdmitted(msgspec.Struct, frozen=True, tag_field="e", tag="admitted", omit_defaults=True):
+    """A queued run got its turn: its workflow may have another run under way."""
+
+    at: int
 
 
 class AttemptSucceeded(msgspec.Struct, frozen=True, tag_field="e", tag="ok", omit_defaults=True):
@@ -190,6 +196,7 @@ class TaskAssigned(msgspec.Struct, frozen=True, tag_field="e", tag="assigned", o
 
 Event = (
     RunStarted
+    | RunAdmitted
     | AttemptSucceeded
     | AttemptFailed
     | TimerFired

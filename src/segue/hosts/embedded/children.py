@@ -61,10 +61,11 @@ class Children:
 
     def _begin(self, run: LiveRun, command: Perform) -> None:
         wanted = command.arguments
-        if run.depth >= self._engine.settings.child_depth_max:
+        depth = len(run.above)
+        if depth >= self._engine.settings.child_depth_max:
             raise fail(
                 "runtime",
-                f"workflows are nested {run.depth} deep here; probably {run.workflow} starts itself without an end",
+                f"workflows are nested {depth} deep here; probably {run.workflow} starts itself without an end",
             )
         digest = self._plans.resolve(wanted["namespace"], wanted["name"], wanted["version"])
         child = self._engine.begin(

@@ -53,6 +53,7 @@ from segue.types import (
 )
 
 if TYPE_CHECKING:
+    from segue.hosts.embedded.admission import Admission
     from segue.hosts.embedded.children import Children
     from segue.hosts.embedded.desk import Desk
     from segue.hosts.embedded.feed import Feed
@@ -90,6 +91,7 @@ Held = tuple[LiveRun, Sequence[Command]] | tuple[Callable[[], None], None]
 class Engine:
     """Moves runs. The collaborators below are set once, by the host that wires them."""
 
+    admission: Admission
     performer: Performer
     timekeeper: Timekeeper
     postman: Postman
@@ -162,13 +164,17 @@ class Engine:
             cause=cause,
             parent=None if parent is None else parent.seq,
             parent_command=parent_command,
-            depth=0 if parent is None else parent.depth + 1,
+            above=() if parent is None else (parent.seq, *parent.above),
             hidden=hidden,
         )
         now = self.enrol(run, starter)
         flags = () if hidden else self._flags(plan, guarded)
+        if not hidden and not self.admission.enter(run, limit=self.policy(plan).concurrency):
+            flags += ("queued",)
         runtime = plan.runtime.get("version", "")
         self.apply(run, RunStarted(now, run_id, digest, input, self._tokens(8), cause, flags, runtime))
+        if "queued" in flags:
+            self.parking.consider(run)
         return run
 
     def _flags(self, plan: Plan, guarded: bool) -> tuple[str, ...]:
@@ -376,6 +382,7 @@ class Engine:
         if run.parent is not None:
             self.children.ended(run, command)
         self.scheduler.ended(run, command)
+        self.admission.leave(run.seq)
 
     def _apply_late(self, run: LiveRun, event: Event, raw: bytes) -> None:
         """The answer to an act that nobody waits for, after its run had ended by itself."""
@@ -396,6 +403,7 @@ class Engine:
         self.incidents.quarantined(run, reason)
         self.commit.pending.note("run.quarantine", f"run:{run.id}", at=self.clock.now_ms(), reason=reason)
         self.performer.drop(run)
+        self.admission.leave(run.seq)
         self.forget(run)
         self.after_commit(lambda: self.feed.quarantined(run, reason))
 

@@ -24,6 +24,7 @@ from segue.hosts.contracts import (
     UnknownRun,
     no_policy,
 )
+from segue.hosts.embedded.admission import Admission
 from segue.hosts.embedded.children import Children
 from segue.hosts.embedded.desk import Desk
 from segue.hosts.embedded.engine import Engine
@@ -136,6 +137,7 @@ class EmbeddedHost:
         engine.postman = Postman(engine, store)
         engine.children = Children(engine, source)
         engine.scheduler = Scheduler(engine, store, source)
+        engine.admission = Admission(engine, store, source)
         engine.parking = Parking(engine, store, source)
         engine.incidents = Incidents(engine, store)
         engine.folding = Folding(engine, store)
@@ -159,6 +161,7 @@ class EmbeddedHost:
         engine.next_inbox = await self.store.read(records.newest_inbox) + 1
         await engine.postman.load()
         await engine.incidents.open()
+        await engine.admission.load()
         # Before any run goes on: the end of one may be what a schedule waits for.
         await engine.scheduler.open()
         newest = 0
@@ -169,6 +172,7 @@ class EmbeddedHost:
             engine.children.fetch(seq, number, event)
         await engine.timekeeper.open()
         await engine.parking.open()
+        engine.admission.open()
         await engine.postman.offer_missed()
         if self.has_upkeep:
             self._upkeep.open()
@@ -189,7 +193,8 @@ class EmbeddedHost:
         await engine.performer.close(engine.settings.drain_seconds)
         engine.stop()
         upkeep = (self._upkeep, engine.folding)
-        for part in (*upkeep, engine.timekeeper, engine.parking, engine.postman, engine.children):
+        parts = (engine.timekeeper, engine.admission, engine.parking, engine.postman, engine.children)
+        for part in (*upkeep, *parts):
             await part.close()
         engine.postman.save_progress()
         engine.feed.close()

@@ -34,7 +34,7 @@ class LiveRun:
     """What the host knows of a run that it has in memory, beside its state.
 
     Attributes:
-        seq: Its number in the store. depth: How many runs are above it.
+        seq: Its number in the store. above: Runs that wait for it, each for the one below it, nearest first.
         workflow: `namespace/name:version`.
         status: The newest status written to the store.
         events: Events in its history, those not on disk yet included.
@@ -56,13 +56,13 @@ class LiveRun:
     """
 
     __slots__ = (
+        "above",
         "acts",
         "after",
         "base",
         "cause",
         "children",
         "consumed",
-        "depth",
         "digest",
         "efforts",
         "events",
@@ -101,7 +101,7 @@ class LiveRun:
         cause: dict[str, Any],
         parent: int | None = None,
         parent_command: int | None = None,
-        depth: int = 0,
+        above: tuple[int, ...] = (),
         hidden: bool = False,
     ) -> None:
         self.seq = seq
@@ -112,7 +112,7 @@ class LiveRun:
         self.cause = cause
         self.parent = parent
         self.parent_command = parent_command
-        self.depth = depth
+        self.above = above
         self.hidden = hidden
         self.status: RunStatus = "running"
         self.events = 0

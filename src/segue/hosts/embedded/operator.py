@@ -171,6 +171,7 @@ class Operator:
         run.events = len(prefix)
         run.consumed = consumed_in(prefix)
         engine.enrol(run)
+        engine.admission.enter(run, limit=engine.policy(plan).concurrency, at_once=True)
         self._store.commit.pending.history += [(run.seq, codec.encode(event)) for event in prefix]
         return run
 

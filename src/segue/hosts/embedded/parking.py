@@ -58,7 +58,7 @@ class Found:
         for parent, command, child in runs.open_children(c, chosen):
             self.children.setdefault(parent, {})[command] = child
         self.taken = {r.seq: _taken(c, self.histories[r.seq]) for r in self.records if r.hidden}
-        self.depths = {r.seq: _depth(c, r) for r in self.records if r.parent_command is not None}
+        self.above = {r.seq: _above(c, r) for r in self.records if r.parent_command is not None}
 
 
 class Parking:
@@ -253,7 +253,7 @@ class Parking:
         run = None
         try:
             plan = self._plans.plan(record.digest)
-            run = _unfold(record, plan, history, found.depths.get(record.seq, 0))
+            run = _unfold(record, plan, history, found.above.get(record.seq, ()))
             run.state = self._fold(plan, history, head)
         except SnapshotRefused:
             raise
@@ -274,6 +274,8 @@ class Parking:
         if recovering:
             self._put_right(run, ledger)
         self._engine.resume(run, frozenset(found.intended.get(record.seq, ())), recovering=recovering)
+        if run.state.queued:
+            self._engine.admission.enter_again(run)
         for number, event in found.inbox.get(record.seq, ()):
             self._engine.children.deliver(run, number, event)
 
@@ -326,10 +328,11 @@ class Parking:
         reason = f"{type(error).__name__}: {error}"
         self._engine.commit.pending.statements.append(records.quarantine_run(record.seq, reason))
         self._engine.incidents.unreadable(record, reason)
+        self._engine.admission.leave(record.seq)
         self._engine.wake()
 
 
-def _unfold(record: RunRecord, plan: Plan, history: Sequence[Event], depth: int) -> LiveRun:
+def _unfold(record: RunRecord, plan: Plan, history: Sequence[Event], above: tuple[int, ...]) -> LiveRun:
     run = LiveRun(
         record.seq,
         record.id,
@@ -338,7 +341,7 @@ def _unfold(record: RunRecord, plan: Plan, history: Sequence[Event], depth: int)
         cause=record.cause or {},
         parent=None if record.parent_command is None else record.parent,
         parent_command=record.parent_command,
-        depth=depth,
+        above=above,
         hidden=record.hidden,
     )
     run.events = len(history)
@@ -377,10 +380,11 @@ def _taken(c: sqlite3.Connection, history: Sequence[Event]) -> list[int]:
     return [seq for key in keys if (seq := records.event_seq(c, *key)) is not None]
 
 
-def _depth(c: sqlite3.Connection, record: RunRecord) -> int:
-    """How many runs wait for this one, each for the one below it; nobody waits for a detached one."""
-    depth, above = 0, [record]
-    while above and above[0].parent is not None and above[0].parent_command is not None:
-        above = runs.find_runs(c, [above[0].parent])
-        depth += 1
-    return depth
+def _above(c: sqlite3.Connection, record: RunRecord) -> tuple[int, ...]:
+    """The runs that wait for this one, each for the one below it; nobody waits for a detached one."""
+    above: list[int] = []
+    here = [record]
+    while here and here[0].parent is not None and here[0].parent_command is not None:
+        above.append(here[0].parent)
+        here = runs.find_runs(c, [here[0].parent])
+    return tuple(above)
