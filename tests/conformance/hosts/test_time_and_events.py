@@ -184,6 +184,30 @@ async def test_an_event_is_taken_once_per_source_and_id(world: World) -> None:
     assert await host.publish_many([event("x", 5), event("x", 5), event("x", 6)]) == [True, False, True]
 
 
+async def test_an_event_that_two_send_at_once_counts_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one of them read of the store may be older than what the other has written since."""
+    plan = scheduled(Schedule(on=listens_to("order")))
+    host = await world.open({"echo": Recorder()}, plan)
+    await host.activate(plan.digest)
+    read, slow, calls = host.store.read, asyncio.Event(), 0
+
+    async def reads_late(query: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        found, is_second = await read(query), calls == 2
+        if is_second:
+            await slow.wait()
+        return found
+
+    monkeypatch.setattr(host.store, "read", reads_late)
+    first, second = (asyncio.ensure_future(host.publish(event("order"))) for _ in range(2))
+    assert await soon(first)
+    slow.set()
+    assert not await soon(second)
+    await closed_runs(host, 1)
+    assert len((await host.runs()).items) == 1
+
+
 async def test_events_that_came_before_the_wait_opened_are_offered_oldest_first(world: World) -> None:
     """Ruling R22: the answer may be faster than the question; but what came before the run is not its own."""
     go = asyncio.Event()

@@ -14,7 +14,7 @@ import asyncio
 import logging
 import sqlite3
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -48,7 +48,8 @@ class Postman:
         self._backlog: dict[tuple[LiveRun, int], list[StoredEvent]] = {}
         self._parked_types: set[str] = set()
         self._latest: dict[str, int] = {}
-        self._arriving: set[Key] = set()
+        # Events on their way to the disk; done once it is decided whether they are new.
+        self._arriving: dict[Key, asyncio.Future[None]] = {}
         self._queue: deque[StoredEvent] = deque()
         self._worker: asyncio.Task[None] | None = None
         self._searches: set[asyncio.Task[None]] = set()
@@ -103,14 +104,21 @@ class Postman:
         bytes_max = self._engine.settings.payload_bytes_max
         settled = [_checked(envelope, bytes_max) for envelope in envelopes]
         keys = [_key(envelope) for envelope in settled]
-        known = await self._store.read(lambda c: records.known_events(c, keys))
+        mine = await self._claim(keys)
+        try:
+            known = await self._store.read(lambda c: records.known_events(c, keys)) if mine else set()
+        except BaseException:
+            self._let_go(mine)
+            raise
+        self._let_go({key: decided for key, decided in mine.items() if key in known})
         answers: list[bool] = []
         for key, envelope in zip(keys, settled, strict=True):
-            # A second one in the same list, or from a second caller, has been seen before too.
-            is_new = key not in known and key not in self._arriving
+            # A second one in the same list has been seen before too.
+            is_new = mine.pop(key, None) is not None and key not in known
             if is_new:
-                self._arriving.add(key)
                 self._engine.after_commit(partial(self._arrived, key, self._add(envelope, None)))
+                if not self._arriving[key].done():
+                    self._arriving[key].set_result(None)
             answers.append(is_new)
         if any(answers):
             data = {"accepted": sum(answers), "duplicates": len(answers) - sum(answers)}
@@ -118,8 +126,27 @@ class Postman:
         await self._engine.commit.wait_durable()
         return answers
 
+    async def _claim(self, keys: Sequence[Key]) -> dict[Key, asyncio.Future[None]]:
+        """Those of these events that nobody else is taking in, once it is decided about the others.
+
+        What is read of the store may be older than what arrives meanwhile, so two callers with one event must not
+        both read.
+        """
+        while others := [f for key in keys if (f := self._arriving.get(key)) is not None and not f.done()]:
+            await asyncio.wait(others)
+        decided = asyncio.get_running_loop().create_future()
+        mine = {key: decided for key in keys if key not in self._arriving}
+        self._arriving.update(mine)
+        return mine
+
+    def _let_go(self, claimed: Mapping[Key, asyncio.Future[None]]) -> None:
+        for key, decided in claimed.items():
+            del self._arriving[key]
+            if not decided.done():
+                decided.set_result(None)
+
     def _arrived(self, key: Key, stored: StoredEvent) -> None:
-        self._arriving.discard(key)
+        del self._arriving[key]
         self._deliver(stored)
 
     def emit(self, run: LiveRun, envelope: dict[str, Any]) -> None:
