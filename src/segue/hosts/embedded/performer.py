@@ -222,8 +222,16 @@ class Performer:
         self._tell_unknown(act, reason)
 
     async def _repeat(self, act: Act) -> Any:
-        act.begun = True
+        self._begin(act)
         return await act.handler.perform(act.command, self._context(act.run, act.command, act.recovering))
+
+    @staticmethod
+    def _begin(act: Act) -> None:
+        """Its handler is about to be called. Not for what is cancelled already, though that is not on disk yet."""
+        if act.command.id not in act.run.state.open:
+            act.cancelled = True
+            raise asyncio.CancelledError
+        act.begun = True
 
     async def _perform_carefully(self, act: Act) -> Any:
         """Perform an act that must not happen twice."""
@@ -252,8 +260,8 @@ class Performer:
             )
             act.intended = True
             await self._engine.wait_committed()
+        self._begin(act)
         run.note_effort(command.effect, Effort("intent"))
-        act.begun = True
         return await act.handler.perform(command, context)
 
     async def _look_back(self, act: Act, earlier: Effort, context: EffectContext) -> Any:
