@@ -145,6 +145,8 @@ class EmbeddedHost:
         host = cls(store, engine, source)
         try:
             await host._go_on()
+        except GeneratorExit:
+            raise  # The event loop is gone, so nothing can be waited for.
         except BaseException:
             await host.close()
             raise

@@ -18,7 +18,7 @@ from segue.hosts.simulated.simulation import Finding, World
 
 _CHUNK = 50
 _LOG_LINES_MAX = 400
-_COUNTED = ("events", "acts", "crashes", "held", "interventions")
+_COUNTED = ("runs", "children", "scheduled", "events", "acts", "crashes", "held", "interventions")
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,11 +17,14 @@ class Faults:
         crash_at_write: The process dies when a write is acknowledged, before or after it can act on that.
         crash_within_ms: Time in which one more crash comes from nowhere; 0 for never.
         torn: A crash loses what was not acknowledged; otherwise some of it may have survived.
-        disk_ms: The longest time a write takes.
+        disk_ms: The longest time a write takes, and half a reading.
+        disk_fails: A write fails, and is tried again.
+        restarts: An operator ends the process properly, and starts another one.
+        schedules: A workflow starts by itself.
         act_ms: The longest time an act takes, before it happens and again until its answer is there.
-        act_stalls: An act takes hours.
+        act_stalls: An act takes many minutes.
         act_fails: It fails without having happened. answer_lost: It happens, but fails for who asked.
-        answer_doubled: The answer comes twice. foolish: A model answers garbage.
+        foolish: A model answers garbage. inline: A system answers at once.
         message_doubled: A sender sends twice. operator: An operator pauses, resumes or cancels a run.
         holds: A run holds failures for a person. meddles: An operator starts tasks again, skips or gives up
             failures, often the wrong ones, twice or too late.
@@ -34,12 +37,15 @@ class Faults:
     crash_within_ms: int = 0
     torn: float = 0.5
     disk_ms: int = 0
+    disk_fails: float = 0.0
+    restarts: float = 0.0
+    schedules: float = 0.0
     act_ms: int = 5
     act_stalls: float = 0.0
     act_fails: float = 0.0
     answer_lost: float = 0.0
-    answer_doubled: float = 0.0
     foolish: float = 0.0
+    inline: float = 0.0
     message_doubled: float = 0.0
     operator: float = 0.0
     holds: float = 0.0
@@ -60,11 +66,14 @@ class Faults:
             crash_within_ms=rng.choice((0, 0, 50, 2_000, 100_000)),
             torn=rng.choice((0.0, 0.5, 1.0)),
             disk_ms=rng.choice((0, 2, 30, 1_000)),
+            disk_fails=people.choice((0.0, 0.0, 0.0, 0.05, 0.3)),
+            restarts=people.choice((0.0, 0.0, 0.5)),
+            schedules=people.choice((0.0, 0.0, 1.0)),
+            inline=people.choice((0.0, 1.0)),
             act_ms=rng.choice((0, 5, 200, 5_000)),
             act_stalls=rng.choice(_RARE),
             act_fails=rng.choice(_COMMON) / 3,
             answer_lost=max(rng.choice(_RARE), people.choice((0.0, 0.0, 0.0, 0.4))),
-            answer_doubled=rng.choice(_COMMON),
             foolish=rng.choice(_COMMON),
             message_doubled=rng.choice(_COMMON),
             operator=rng.choice(_COMMON),

@@ -9,7 +9,7 @@ jump always passes an act, so no plan goes round for ever within one event.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any, Final
@@ -17,7 +17,7 @@ from zlib import crc32
 
 import msgspec
 
-from segue.core.plan import ActNode, Correlation, Flow, Node, Plan, Program, Strategy
+from segue.core.plan import ActNode, Correlation, Flow, Node, Plan, Program, Schedule, Strategy
 from segue.hosts.simulated import building as b
 from segue.types import ERROR_BASE, fail
 
@@ -41,6 +41,7 @@ _KINDS: Final = (
     "listen",
     "function",
     "extended",
+    "child",
 )
 _COMPOSITE: Final = frozenset({"do", "loop", "fork", "attempt", "listen", "function", "extended"})
 _HABITS: Final = (
@@ -84,9 +85,26 @@ class Taste:
         return cls(kinds, habits, rng.randint(1, 4), rng.randint(2, 6))
 
 
-def random_plan(rng: Random, *, name: str = "random") -> Plan:
-    """A plan drawn from a fresh taste."""
-    return Generator(rng, Taste.drawn(rng)).plan(name)
+def random_plan(rng: Random, *, name: str = "random", below: Sequence[str] = ()) -> Plan:
+    """A plan drawn from a fresh taste, which may start runs of the workflows `below`."""
+    return Generator(rng, Taste.drawn(rng), below).plan(name)
+
+
+def scheduled_plan(rng: Random, *, name: str) -> Plan:
+    """A plan that starts by itself. What it emits nobody listens for, or it would start itself for ever."""
+    generator = Generator(rng, Taste.drawn(rng))
+    generator.echoing = True
+    made = generator.plan(name)
+    made.schedule = rng.choice(
+        (
+            Schedule(every_ms=rng.choice((1_000, 60_000, 3_600_000))),
+            Schedule(cron=rng.choice(("* * * * *", "*/20 * * * *"))),
+            Schedule(after_ms=rng.choice((1_000, 600_000))),
+            Schedule(on=b.one(rng.choice(TYPES[:3]))),
+            Schedule(on=b.any_of(*TYPES[:2])),
+        )
+    )
+    return made
 
 
 def with_undos(rng: Random, plan: Plan) -> Plan:
@@ -106,9 +124,10 @@ def mixed(salt: int, *values: Any) -> int:
 class Generator:
     """Draws tasks of one plan."""
 
-    def __init__(self, rng: Random, taste: Taste) -> None:
+    def __init__(self, rng: Random, taste: Taste, below: Sequence[str] = ()) -> None:
         self.rng = rng
         self.taste = taste
+        self.below = tuple(below)
         self.made = 0
         self.echoing = False
 
@@ -116,7 +135,7 @@ class Generator:
         """A whole plan; `name` tells it apart from others."""
         common: dict[str, Any] = {}
         if self.likes("timeout"):
-            common["timeout"] = self.rng.choice((50, 500_000, 500_000_000))
+            common["timeout"] = self.rng.choice((50, 500_000, 50_000_000))
         if self.likes("output_as"):
             common["output_as"] = self.number("context")
         tasks = self.tasks(0)
@@ -179,7 +198,9 @@ class Generator:
     def task(self, depth: int) -> Node:
         """One task of any kind that may stand at this depth."""
         kinds = [k for k in _KINDS if depth < self.taste.depth_max or k not in _COMPOSITE]
-        weights = [self.taste.kinds[kind] for kind in kinds]
+        # What a child emits, its parent may hear: while it handles an event, two such would never fall silent.
+        has_children = bool(self.below) and not self.echoing
+        weights = [self.taste.kinds[kind] if kind != "child" or has_children else 0.0 for kind in kinds]
         kind = self.rng.choices(kinds, weights)[0]
         makers: dict[str, Callable[[int], Node]] = {
             "act": lambda _: self.act(),
@@ -195,6 +216,7 @@ class Generator:
             "listen": self._listen,
             "function": self._function,
             "extended": self._extended,
+            "child": self._child,
         }
         return makers[kind](depth + 1)
 
@@ -237,6 +259,15 @@ class Generator:
             wait=not self.likes("detached"),
             **keys,
         )
+
+    def _child(self, depth: int) -> Node:
+        # Rarely one that is not published.
+        workflow = self.rng.choice(self.below) if self.rng.random() < 0.95 else "nowhere"
+        named = {"namespace": "tests", "name": workflow, "version": "1.0.0"}
+        salt = self.rng.randrange(1000)
+        arguments = b.program(lambda data, v: named | {"input": mixed(salt, data) % 100})
+        wait = not self.likes("detached")
+        return b.act(self.name("child"), arguments, handler="workflow", wait=wait, **self.common(timed=True))
 
     def _switch(self, depth: int) -> Node:
         choices = (Flow.CONTINUE, Flow.CONTINUE, Flow.EXIT, Flow.END)

@@ -16,6 +16,7 @@ from segue.hosts.clock import VirtualClock
 from segue.hosts.contracts import HostSettings, PlanSource, PolicyOf, no_policy
 from segue.hosts.embedded.engine import Engine
 from segue.hosts.embedded.host import EmbeddedHost
+from segue.hosts.embedded.live import LiveRun
 from segue.hosts.simulated.storage import Storage
 from segue.store import Store
 from segue.types import Handler, SecretSource
@@ -109,6 +110,14 @@ class SimulatedHost(EmbeddedHost):
             ms -= step
         await self.clock.advance(ms)
         await self._quiet()
+
+    def live_runs(self) -> list[LiveRun]:
+        """The runs in memory."""
+        return list(self._engine.runs.values())
+
+    def look_at_clock(self) -> None:
+        """The clock may have been set: timers look at it now, not only when they would anyway."""
+        self._engine.timekeeper.look()
 
     # -- time --------------------------------------------------------------------------------------
 

@@ -1,24 +1,24 @@
-"""The outside world: systems that act, and people who are asked. It keeps its own ledger, by effect key.
+"""The outside world: systems that act, as handlers of the host. It keeps its own ledger, by effect key.
 
-`read` changes nothing. `keyed` knows keys: the second act of one key gives the first one's result. `lookup` can be
-asked for a key, and acts again when it is told to. `manual` can only be looked at by a person, who may be wrong or
-at a loss. `model` talks, and talks nonsense when it is foolish.
+`read` changes nothing, and may answer at once. `keyed` knows keys: the second act of one key gives the first one's
+result. `lookup` can be asked for a key, and acts again when it is told to. `manual` can only be looked at by a
+person. `model` talks, and talks nonsense when it is foolish.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from random import Random
 from typing import Any, Final
 
-from segue.hosts.simulated.auditor import Auditor
-from segue.hosts.simulated.contracts import Reply
+from segue.hosts.simulated.effects import Place
 from segue.hosts.simulated.faults import Faults
-from segue.hosts.simulated.time import Time
-from segue.types import Failure, Perform, Recovery, failure
+from segue.hosts.simulated.watching import Auditor
+from segue.types import NOT_DONE, EffectContext, Handler, Perform, Recovery, TaskFailure, fail
 
 RECOVERY: Final[dict[str, Recovery]] = {"lookup": "verify", "manual": "ask"}
-_HOUR_MS: Final = 3_600_000
+_STALL_MS: Final = 120_000
 _GARBAGE: Final[tuple[Any, ...]] = (
     "",
     "I am afraid I cannot do that",
@@ -30,112 +30,97 @@ _GARBAGE: Final[tuple[Any, ...]] = (
     b"\xff",
 )
 
-Place = tuple[str, int]
-
 
 class Flight:
     """A request on its way."""
 
-    __slots__ = ("command", "happened", "key", "reply")
+    __slots__ = ("command", "happened", "key")
 
-    def __init__(self, command: Perform, key: str, reply: Reply) -> None:
+    def __init__(self, command: Perform, key: str) -> None:
         self.command = command
         self.key = key
-        self.reply = reply
         self.happened = False
 
 
 class Outside:
-    """Performs acts for a host (see `engine.Performer`) in the way that the faults of this world allow."""
+    """All systems of a world, acting in the way that its faults allow."""
 
-    def __init__(self, time: Time, rng: Random, faults: Faults, auditor: Auditor, log: Callable[[str], None]) -> None:
-        self._time = time
-        self._rng = rng
+    def __init__(self, rng: Random, faults: Faults, auditor: Auditor, log: Callable[[str], None]) -> None:
         self.faults = faults
+        self.results: dict[str, Any] = {}
+        self._rng = rng
         self._auditor = auditor
         self._log = log
         self._flights: dict[Place, Flight] = {}
-        self._by_key: dict[str, Any] = {}
 
-    def recovery(self, command: Perform) -> Recovery:
-        """By the kind of system."""
-        return RECOVERY.get(command.handler, "repeat")
+    def handlers(self) -> dict[str, Handler]:
+        """The systems, by the name that acts give."""
+        inline = self._rng.random() < self.faults.inline
+        return {
+            name: InlineSystem(self) if inline and name == "read" else System(self)
+            for name in ("read", "keyed", "lookup", "manual", "model")
+        }
 
-    def perform(self, run_id: str, command: Perform, key: str, recovering: bool, reply: Reply) -> None:
-        """Send a request; it takes effect later, and its answer comes later still, or never."""
-        self._auditor.performing(run_id, command, key, self.recovery(command))
-        self._log(f"asked    {run_id} {command.name} id={command.id} key={key} recovering={recovering}")
+    async def perform(self, run_id: str, command: Perform, key: str, recovering: bool) -> Any:
+        """A request takes effect later, and its answer comes later still, or never."""
+        self._ask(run_id, command, key, recovering, under_way=len(self._flights))
         place = (run_id, command.id)
-        flight = self._flights[place] = Flight(command, key, reply)
-        stalls = self._rng.random() < self.faults.act_stalls
-        delay_ms = self._rng.randint(1, 9) * _HOUR_MS if stalls else self._delay()
-        self._time.after(delay_ms, lambda: self._arrive(place, flight))
+        flight = self._flights[place] = Flight(command, key)
+        try:
+            stalls = self._rng.random() < self.faults.act_stalls
+            await self._wait(self._rng.randint(1, 9) * _STALL_MS if stalls else self._delay())
+            if self._flights.get(place) is not flight:
+                await asyncio.Event().wait()
+            answer = self._outcome(place, flight)
+            await self._wait(self._delay())
+        finally:
+            if self._flights.get(place) is flight:
+                del self._flights[place]
+        if isinstance(answer, TaskFailure):
+            raise answer
+        return answer
 
-    def verify(self, run_id: str, command: Perform, key: str, reply: Reply, absent: Callable[[], None]) -> None:
+    def perform_now(self, run_id: str, command: Perform, key: str, recovering: bool) -> Any:
+        """The same at once."""
+        # What is done at once takes no place among the acts under way.
+        self._ask(run_id, command, key, recovering, under_way=0)
+        answer = self._outcome((run_id, command.id), Flight(command, key))
+        if isinstance(answer, TaskFailure):
+            raise answer
+        return answer
+
+    async def verify(self, run_id: str, command: Perform, key: str) -> Any:
         """Look it up by its key."""
-
-        def look() -> None:
-            if self._rng.random() < self.faults.act_fails:
-                self._log(f"verified {run_id} {command.name} id={command.id}: no answer")
-                self._auditor.unanswered(run_id, command.id)
-                reply(failure("communication", "the system cannot be asked now", status=503))
-                return
-            self._log(f"verified {run_id} {command.name} id={command.id}: {key in self._by_key}")
-            self._tell(key, reply, absent, is_known=key in self._by_key)
-
-        self._time.after(self._delay(), look)
-
-    def ask(self, run_id: str, command: Perform, key: str, reply: Reply, absent: Callable[[], None]) -> None:
-        """A person looks whether it happened, when they come to it."""
-
-        def look() -> None:
-            mistaken = self.faults.mistaken and self._rng.random() < self.faults.mistaken
-            if mistaken and self._rng.random() < 0.5:
-                self._log(f"person   {run_id} {command.name} id={command.id}: cannot say")
-                reply(failure("runtime", "nobody knows whether it happened", outcome_unknown=True))
-                return
-            if mistaken and key in self._by_key:
-                self._auditor.mistake(key)
-            is_known = key in self._by_key and not mistaken
-            self._log(f"person   {run_id} {command.name} id={command.id}: {is_known}")
-            self._tell(key, reply, absent, is_known=is_known)
-
-        self._time.after(self._rng.randint(0, self.faults.late_ms), look)
-
-    def _tell(self, key: str, reply: Reply, absent: Callable[[], None], *, is_known: bool) -> None:
-        if is_known:
-            reply(self._by_key[key])
-        else:
-            self._auditor.cleared(key)
-            absent()
-
-    def cancel(self, run_id: str, command_id: int) -> None:
-        """A request that has not arrived never will."""
-        self._flights.pop((run_id, command_id), None)
+        await self._wait(self._delay())
+        if self._rng.random() < self.faults.act_fails:
+            self._log(f"verified {run_id} {command.name} id={command.id}: no answer")
+            self._auditor.effects.silent.add((run_id, command.id))
+            raise fail("communication", "the system cannot be asked now", status=503)
+        is_known = key in self.results
+        self._log(f"verified {run_id} {command.name} id={command.id}: {is_known}")
+        if not is_known:
+            self._auditor.effects.cleared(key)
+        return self.results[key] if is_known else NOT_DONE
 
     def host_died(self) -> None:
         """What was on its way arrives now or never; the answers find nobody."""
-        for place, flight in self._flights.items():
+        flights, self._flights = self._flights, {}
+        for place, flight in flights.items():
             if not flight.happened and self._rng.random() < 0.4:
                 self._happen(place, flight, in_a_crash=True)
-        self._flights.clear()
 
-    def _arrive(self, place: Place, flight: Flight) -> None:
-        if self._flights.get(place) is not flight:
-            return
-        answer = self._outcome(place, flight)
-        self._time.after(self._delay(), lambda: flight.reply(answer))
-        if self._rng.random() < self.faults.answer_doubled:
-            self._time.after(self._delay() * 2, lambda: flight.reply(answer))
+    def _ask(self, run_id: str, command: Perform, key: str, recovering: bool, *, under_way: int) -> None:
+        self._log(f"asked    {run_id} {command.name} id={command.id} key={key} recovering={recovering}")
+        recovery = RECOVERY.get(command.handler, "repeat")
+        self._auditor.performing(run_id, command, key, recovery, under_way=under_way)
 
-    def _outcome(self, place: Place, flight: Flight) -> Any | Failure:
+    def _outcome(self, place: Place, flight: Flight) -> Any:
         rng, faults = self._rng, self.faults
         if rng.random() < faults.act_fails:
-            del self._flights[place]
-            return failure("communication", "refused", status=rng.choice((404, 500, 503)))
+            return fail("communication", "refused", status=rng.choice((404, 500, 503)))
         result = self._happen(place, flight)
         if rng.random() < faults.answer_lost:
-            return failure("communication", "the connection broke", outcome_unknown=True)
+            return fail("communication", "the connection broke", outcome_unknown=True)
         if flight.command.handler == "model" and rng.random() < faults.foolish:
             return rng.choice(_GARBAGE)
         return result
@@ -144,12 +129,44 @@ class Outside:
         command, key = flight.command, flight.key
         flight.happened = True
         self._log(f"happened {place[0]} {command.name} id={command.id}")
-        self._auditor.happens(place[0], command, key, self.recovery(command), in_a_crash=in_a_crash)
+        recovery = RECOVERY.get(command.handler, "repeat")
+        self._auditor.happens(place[0], command, key, recovery, in_a_crash=in_a_crash)
         result = self._rng.randrange(100)
         if command.handler == "keyed":
-            result = self._by_key.setdefault(key, result)
-        self._by_key[key] = result
+            result = self.results.setdefault(key, result)
+        self.results[key] = result
         return result
 
     def _delay(self) -> int:
         return self._rng.randint(0, self.faults.act_ms) if self.faults.act_ms else 0
+
+    @staticmethod
+    async def _wait(wait_ms: int) -> None:
+        await asyncio.sleep(wait_ms / 1000)
+
+
+class System:
+    """One system, as a handler (see `segue.types.Handler`)."""
+
+    def __init__(self, outside: Outside) -> None:
+        self._outside = outside
+
+    async def perform(self, command: Perform, context: EffectContext) -> Any:
+        """Act."""
+        return await self._outside.perform(context.run_id, command, context.key, context.recovering)
+
+    def recovery(self, command: Perform) -> Recovery:
+        """By the kind of system."""
+        return RECOVERY.get(command.handler, "repeat")
+
+    async def verify(self, command: Perform, context: EffectContext) -> Any:
+        """Look the act up."""
+        return await self._outside.verify(context.run_id, command, context.key)
+
+
+class InlineSystem(System):
+    """One that answers at once."""
+
+    def perform_now(self, command: Perform, context: EffectContext) -> Any:
+        """Act at once."""
+        return self._outside.perform_now(context.run_id, command, context.key, context.recovering)

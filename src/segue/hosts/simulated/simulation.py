@@ -1,50 +1,54 @@
-"""One seed, one world: plans, runs, senders, operators, crashes, and an auditor who watches.
+"""A simulated world: random workflows, one host that keeps dying, an unreliable outside, and an auditor who watches.
 
-A world goes on until nothing moves any more; then faults stop, whoever waits for a person or a message gets one, and
+The host is the embedded one, every part of it, on a loop, a clock and a file that one seed moves (`process.py`). A
+world goes on until nothing moves any more; then faults stop, whoever waits for a person or a message gets one, and
 at last everything is cancelled. After each of these the auditor compares what ought to be with what is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import logging
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, replace
 from functools import partial
 from random import Random
 from typing import Any, Final
 
-from msgspec.structs import replace
-
-from segue.core import Plan
+from segue.core import Plan, RunState
+from segue.hosts.contracts import FailurePolicy, HostSettings, Outcome, UnknownRun
+from segue.hosts.embedded.plans import Plans
 from segue.hosts.simulated import interventions
-from segue.hosts.simulated.auditor import Auditor
-from segue.hosts.simulated.disk import Disk
-from segue.hosts.simulated.engine import Engine
 from segue.hosts.simulated.faults import Faults
-from segue.hosts.simulated.generating import TYPES, random_plan
+from segue.hosts.simulated.generating import TYPES, random_plan, scheduled_plan
+from segue.hosts.simulated.host import SimulatedHost
 from segue.hosts.simulated.outside import Outside
+from segue.hosts.simulated.process import Book, Process
 from segue.hosts.simulated.reach import Violation
 from segue.hosts.simulated.realistic import CAREFUL, REALISTIC
-from segue.hosts.simulated.records import EventRecord, Record, decode_event
+from segue.hosts.simulated.storage import Storage
 from segue.hosts.simulated.time import Time
+from segue.hosts.simulated.timetable import Timetable
+from segue.hosts.simulated.watching import Auditor
+from segue.store import Batch, HostError, codec
 from segue.types import (
     CLOSED,
     FailureReleased,
     RunCancelled,
     RunPaused,
     RunResumed,
-    RunStarted,
     TaskRestarted,
     TaskSkipped,
 )
 
-STEPS_MAX: Final = 50_000
+STEPS_MAX: Final = 100_000
 """A world that takes more steps than this without coming to rest is taken to go round for ever."""
 
 _CRASHES_MAX: Final = 40
+_IDLE_MS: Final = 10**10
 _CALM: Final = Faults()
 
-
 Control = RunPaused | RunResumed | RunCancelled | TaskRestarted | TaskSkipped | FailureReleased
+Ask = Callable[[SimulatedHost], Coroutine[Any, Any, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +56,14 @@ class Report:
     """How a world went.
 
     Attributes:
+        runs: All of them. children: Those that another run waited for. scheduled: Those that started by themselves.
         held: Failures that waited for a person. interventions: What people did to tasks.
     """
 
     seed: int
     runs: int
+    children: int
+    scheduled: int
     events: int
     crashes: int
     acts: int
@@ -81,25 +88,38 @@ class Finding(Exception):
 class World:
     """Everything that one seed decides."""
 
-    def __init__(
-        self, seed: int, *, verbose: bool = False, engine: type[Engine] = Engine, disk: type[Disk] = Disk
-    ) -> None:
+    def __init__(self, seed: int, *, verbose: bool = False, storage: type[Storage] = Storage) -> None:
         rng = self.rng = Random(seed)  # noqa: S311 - dice of a game, not of a lock
         people = self.people = Random(f"people of {seed}")  # noqa: S311 - the same
         self.seed = seed
         self.log: list[str] = []
-        self.faults = Faults.drawn(rng, people)
-        self.plans = _plans(rng, people)
+        self.faults = self._now = Faults.drawn(rng, people)
         self.time = Time()
-        self.auditor = Auditor(self.plans)
         self.crashes = 0
-        self.engine: Engine | None = None
         self._verbose = verbose
-        self._engine_type = engine
-        self._runs: list[RunStarted] = []
-        self.outside = Outside(self.time, rng, self.faults, self.auditor, self.say)
-        self.disk = disk(self.time, rng, self.faults, self._written)
-        self.disk.crash = self.crash
+        self._starts: list[str] = []
+        made = _plans(rng, people)
+        self._scheduled = [scheduled_plan(people, name="timed")] if people.random() < self.faults.schedules else []
+        book = Book([*made, *self._scheduled])
+        self._digests = [plan.digest for plan in made]
+        settings = _settings(people)
+        self.auditor = Auditor(Plans(book), self.time, acts_max=settings.acts_max)
+        self.outside = Outside(rng, self.faults, self.auditor, self.say)
+        self.storage = storage(seed, delay_ms=self._disk_ms, on_written=self._written)
+        self.storage.dies = self._dies_now
+        holding = {plan.digest for plan in made if people.random() < self.faults.holds}
+        self.process = Process(
+            self.time,
+            self.storage,
+            self.auditor,
+            book,
+            self.outside.handlers(),
+            settings,
+            policy=lambda plan: FailurePolicy(hold=plan.digest in holding),
+            fault=self._fault,
+            idle_ms=_IDLE_MS,
+        )
+        self.time.on_jump.append(self._jumped)
         self.say(f"world    {self.faults}")
 
     def run(self) -> Report:
@@ -108,8 +128,11 @@ class World:
         Raises:
             Finding: Something happened that must not.
         """
+        # What the host would tell its operator about handlers that fail is no news here.
+        log = logging.getLogger("segue.hosts")
+        was_silent, log.disabled = log.disabled, True
         try:
-            self._boot()
+            self.process.boot()
             self._arrange()
             self._settle()
             self._wake_everybody()
@@ -118,42 +141,100 @@ class World:
             raise Finding(self.seed, str(error) or repr(error), self.log) from error
         except Exception as error:
             raise Finding(self.seed, f"{type(error).__name__}: {error}", self.log) from error
+        finally:
+            self.process.kill()
+            log.disabled = was_silent
         seen = self.auditor
-        acts = sum(seen.happened.values())
-        return Report(self.seed, len(self._runs), seen.events, self.crashes, acts, seen.held, seen.interventions)
+        return Report(
+            self.seed,
+            len(seen.runs),
+            len(seen.children),
+            seen.started,
+            seen.events,
+            self.crashes,
+            sum(seen.effects.happened.values()),
+            seen.held,
+            seen.interventions,
+        )
 
     def say(self, line: str) -> None:
         """Add a line to the log, if there is one."""
         if self._verbose:
             self.log.append(f"{self.time.now:>10} {line}")
 
-    # -- the process -------------------------------------------------------------------------------
+    # -- what goes wrong ---------------------------------------------------------------------------
 
-    def _boot(self) -> None:
-        self.engine = self._engine_type(self.plans, self.disk, self.time, self.outside, self.auditor)
-        self.engine.load()
-        self._compare(self.engine)
-        self.engine.go_on()
+    def _disk_ms(self) -> int:
+        return self.rng.randint(0, self._now.disk_ms) if self._now.disk_ms else 0
+
+    def _fault(self, number: int) -> None:
+        if self._now.disk_fails and self.rng.random() < self._now.disk_fails:
+            self.say(f"disk     write {number} fails")
+            self.auditor.disturbed_at = self.time.now
+            raise OSError("no space left on the simulated device")
+
+    def _dies_now(self) -> bool:
+        if self.rng.random() >= self._now.crash_at_write / 2:
+            return False
+        self.crash()
+        return True
 
     def crash(self) -> None:
         """The process dies, and another one starts a little later."""
-        if self.engine is None:
+        if not self.process.alive:
             return
         self.crashes += 1
         if self.crashes == _CRASHES_MAX:
-            self.disk.crash = None
+            self._now = replace(self._now, crash_at_write=0.0)
         self.say("crash")
-        self.engine.stop()
-        self.engine = None
         self.outside.host_died()
-        self.disk.power_off()
-        self.time.after(self.rng.choice((0, 10, 5_000)), self._boot)
+        self.process.kill()
+        self.storage.power_off(keeps=self.rng.random() >= self.faults.torn)
+        self._boot_later()
 
-    def _written(self, records: Any) -> None:
+    def _boot_later(self) -> None:
+        later_ms = self.rng.choice((0, 10, 5_000))
+        self.auditor.disturbed_at = self.time.now + later_ms
+        self.time.after(later_ms, self.process.boot)
+
+    def _restart(self) -> None:
+        """The process is ended properly, and another one starts."""
+        host = self.process.host
+        if host is not None:
+            self.say("close")
+            self.process.spawn(self._close(host))
+
+    async def _close(self, host: SimulatedHost) -> None:
+        self.process.host = None
+        await host.close()
+        self.say("closed")
+        self.outside.host_died()
+        self.process.leave()
+        self._boot_later()
+
+    def _written(self, batch: Batch) -> None:
         if self._verbose:
-            for record in records:
-                self.say(f"on disk  {_described(record)}")
-        self.auditor.durable(records)
+            self._tell_written(batch)
+        self.auditor.durable(batch)
+
+    def _tell_written(self, batch: Batch) -> None:
+        names = {row[0]: row[1] for row in batch.runs} | {n: s.id for n, s in self.auditor.by_seq.items()}
+        for seq, raw in batch.history:
+            self.say(f"on disk  {names[seq]} {codec.decode_event(raw)!r}")
+        for row in batch.intents:
+            self.say(f"on disk  {names[row[0]]} intends {row[1]}")
+        for row in batch.receipts:
+            self.say(f"on disk  {names[row[0]]} outcome of {row[1]}: {row[2]}")
+        for row in batch.events:
+            self.say(f"on disk  event {row[1]} {row[2]} {row[3]}")
+        for what, seqs in (("parked", batch.parked), ("woken", batch.unparked)):
+            if seqs:
+                self.say(f"on disk  {what} {', '.join(names[seq] for seq in seqs)}")
+
+    def _jumped(self) -> None:
+        """Nobody is told; whoever looks at the clock sees it, at the latest half a minute later."""
+        self.auditor.disturbed_at = self.time.now
+        self.time.after(self.people.randint(0, 30_000), self.process.look_at_clock)
 
     # -- who comes in ------------------------------------------------------------------------------
 
@@ -162,101 +243,150 @@ class World:
         rng, faults = self.rng, self.faults
         span = rng.choice((0, 100, 20_000))
         for number in range(rng.randint(1, 4)):
-            digest = rng.choice(sorted(self.plans))
+            digest = rng.choice(self._digests)
             run_id = f"run{number}"
-            given = rng.choice((None, 7, {"x": 1}))
-            flags = ("hold",) if self.people.random() < faults.holds else ()
-            self._runs.append(RunStarted(0, run_id, digest, given, f"{self.seed}-{number}", flags=flags))
-            self._insist(rng.randint(0, span), self._starter(self._runs[-1]))
+            self._starts.append(run_id)
+            self._insist(rng.randint(0, span), partial(self._start, run_id, digest, rng.choice((None, 7, {"x": 1}))))
             if rng.random() < faults.operator:
                 self._operate(run_id, span)
-            self._meddle(run_id, span)
+            self._meddle(span)
         for number in range(rng.randint(0, 8)):
-            sent = self._sender(self._message(number, rng.choice(TYPES)))
+            sent = partial(self._publish, self._message(number, rng.choice(TYPES)))
             self._insist(rng.randint(0, span * 2), sent)
             if rng.random() < faults.message_doubled:
                 self._insist(rng.randint(0, span * 3), sent)
+        for plan in self._scheduled:
+            self._insist(self.people.randint(0, span), partial(self._activate, plan))
         if faults.crash_within_ms:
             self.time.after(rng.randint(0, faults.crash_within_ms), self.crash)
+        if self.people.random() < faults.restarts:
+            self.time.after(self.people.randint(0, span * 2 + 60_000), self._restart)
         for _ in range(3):
             if rng.random() < faults.clock_jumps:
                 by_ms = rng.choice((-3_600_000, -50, 50, 3_600_000, 86_400_000))
                 latest = rng.choice((100, span, 60_000, 3_600_000))
                 self.time.after(rng.randint(0, latest), partial(self._jump, by_ms))
 
-    def _insist(self, delay_ms: int, ask: Callable[[Engine, Callable[[], None]], None]) -> None:
+    def _insist(self, delay_ms: int, ask: Ask) -> None:
         """Ask the host, and again until it has said yes: whoever hears nothing asks once more."""
         heard = False
 
-        def yes() -> None:
+        async def hear(host: SimulatedHost) -> None:
             nonlocal heard
+            try:
+                await ask(host)
+            except (HostError, UnknownRun):
+                return
             heard = True
 
         def attempt() -> None:
             if heard:
                 return
-            if self.engine is not None:
-                ask(self.engine, yes)
+            if self.process.host is not None:
+                self.process.spawn(hear(self.process.host))
             self.time.after(10_000, attempt)
 
         self.time.after(delay_ms, attempt)
 
-    def _starter(self, start: RunStarted) -> Callable[[Engine, Callable[[], None]], None]:
-        def ask(engine: Engine, yes: Callable[[], None]) -> None:
-            engine.start(replace(start, at=self.time.wall()), yes)
+    async def _start(self, run_id: str, digest: str, given: Any, host: SimulatedHost) -> None:
+        await host.start(digest, given, run_id=run_id)
+        self.auditor.taken_in(run_id)
 
-        return ask
-
-    def _sender(self, message: dict[str, Any]) -> Callable[[Engine, Callable[[], None]], None]:
-        def ask(engine: Engine, yes: Callable[[], None]) -> None:
-            engine.publish(message, yes)
-
-        return ask
+    async def _publish(self, message: dict[str, Any], host: SimulatedHost) -> None:
+        await host.publish(message)
+        self.auditor.taken_in(None, (message["source"], message["id"]))
 
     def _message(self, number: int, type_: str) -> dict[str, Any]:
-        order = self.rng.randrange(3)
-        return {
-            "specversion": "1.0",
-            "source": "/sim",
-            "id": f"m{number}",
-            "type": type_,
-            "data": number,
-            "order": order,
-        }
+        named = {"specversion": "1.0", "source": "/sim", "id": f"m{number}", "type": type_}
+        return {**named, "data": number, "order": self.rng.randrange(3)}
+
+    def _jump(self, by_ms: int) -> None:
+        self.say(f"clock    set by {by_ms} ms")
+        self.time.jump(by_ms)
+
+    # -- schedules ---------------------------------------------------------------------------------
+
+    async def _activate(self, plan: Plan, host: SimulatedHost) -> None:
+        known = self.auditor.timetables
+        if plan.name not in known:
+            # Before it is asked for: what arrives while it is asked for may count or not.
+            known[plan.name] = Timetable(plan, self.time.wall())
+        await host.activate(plan.digest)
+        known[plan.name].before = known[plan.name].before or frozenset(self.auditor.messages)
+        assert plan.schedule is not None
+        if plan.schedule.on is None:
+            step_ms = plan.schedule.every_ms or plan.schedule.after_ms or 600_000
+            self._insist(self.people.randint(0, 10) * step_ms, partial(self._deactivate, plan))
+
+    async def _deactivate(self, plan: Plan, host: SimulatedHost) -> None:
+        self.auditor.check_in_time(plan.name)
+        await host.deactivate(plan.namespace, plan.name)
+
+    # -- operators ---------------------------------------------------------------------------------
 
     def _operate(self, run_id: str, span: int) -> None:
         """An operator pauses a run and resumes it, late; or cancels it."""
         at = self.rng.randint(0, span + 1_000)
         if self.rng.random() < 0.25:
-            self.time.after(at, lambda: self._control(run_id, RunCancelled(self.time.wall())))
+            self.time.after(at, partial(self._control, run_id, RunCancelled(0)))
             return
-        self.time.after(at, lambda: self._control(run_id, RunPaused(self.time.wall())))
+        self.time.after(at, partial(self._control, run_id, RunPaused(0)))
         later = at + self.rng.randint(0, self.faults.late_ms + 1_000)
-        self.time.after(later, lambda: self._control(run_id, RunResumed(self.time.wall())))
+        self.time.after(later, partial(self._insist, 0, partial(self._ask_control, run_id, RunResumed(0), None)))
 
-    def _meddle(self, run_id: str, span: int) -> None:
-        """An operator looks at the run a few times, and does something to a task then, later, or twice."""
+    def _meddle(self, span: int) -> None:
+        """An operator looks at some run a few times, and does something to a task then, later, or twice."""
         for _ in range(4):
             if self.people.random() < self.faults.meddles:
-                self.time.after(self.people.randint(0, span * 2 + 2_000), partial(self._intervene, run_id))
+                self.time.after(self.people.randint(0, span * 2 + 2_000), self._intervene)
 
-    def _intervene(self, run_id: str) -> None:
-        live = None if self.engine is None else self.engine.runs.get(run_id)
-        if live is None or live.state is None:
+    def _intervene(self) -> None:
+        people = self.people
+        # Children and runs that started by themselves too; what is newest is seen first.
+        seen = [shadow for shadow in self.auditor.runs.values() if shadow.state is not None and not shadow.hidden]
+        if not seen:
             return
-        act = interventions.foolish(self.people, live.plan, live.state)
-        times = self.people.choice((1, 1, 1, 2))
-        for _ in range(times):
-            late_ms = self.people.choice((0, 0, self.people.randint(0, self.faults.late_ms + 100)))
-            self.time.after(late_ms, partial(self._control, run_id, act))
+        shadow = people.choice(seen[-6:])
+        assert shadow.state is not None
+        act = interventions.foolish(people, shadow.plan, shadow.state)
+        outcome = self._outcome(shadow.id, shadow.state, act.id, likely=0.7)
+        for _ in range(people.choice((1, 1, 1, 2))):
+            late_ms = people.choice((0, 0, people.randint(0, self.faults.late_ms + 100)))
+            self.time.after(late_ms, partial(self._control, shadow.id, act, outcome))
 
-    def _control(self, run_id: str, event: Control) -> None:
-        if self.engine is not None:
-            self.engine.control(run_id, replace(event, at=self.time.wall()), lambda: None)
+    def _outcome(self, run_id: str, state: RunState, task: int, *, likely: float) -> Outcome | None:
+        """What a person says about the acts of a held task whose outcome is unknown."""
+        reason = state.held.get(task)
+        if reason is None or not reason.outcome_unknown or self.people.random() >= likely:
+            return None
+        keys = self._unknown(run_id)
+        happened = any(key in self.outside.results for key in keys)
+        if self.people.random() < self._now.mistaken:
+            happened = not happened
+        return Outcome(happened, 1 if happened else None)
 
-    def _jump(self, by_ms: int) -> None:
-        self.say(f"clock    set by {by_ms} ms")
-        self.time.jump(by_ms)
+    def _unknown(self, run_id: str) -> list[str]:
+        """Effect keys of a run about which a person may be asked: what the ledger says, and what is really so."""
+        asks = "SELECT key FROM effect JOIN run ON run.seq = run WHERE run.id = ? AND state IN ('intent', 'unknown')"
+        rows = self.storage.connection.execute(asks, (run_id,))
+        return [*(key for (key,) in rows), *self.auditor.effects.in_doubt(run_id)]
+
+    def _control(self, run_id: str, event: Control, outcome: Outcome | None = None) -> None:
+        if self.process.host is not None:
+            self.process.spawn(self._control_once(run_id, event, outcome, self.process.host))
+
+    async def _control_once(self, run_id: str, event: Control, outcome: Outcome | None, host: SimulatedHost) -> None:
+        try:
+            await self._ask_control(run_id, event, outcome, host)
+        except (HostError, UnknownRun):
+            pass  # It may have been done; nobody asks again.
+
+    async def _ask_control(self, run_id: str, event: Control, outcome: Outcome | None, host: SimulatedHost) -> None:
+        if outcome is not None:
+            for key in self._unknown(run_id):
+                self.auditor.effects.said(key, happened=outcome.happened)
+        if await host.control(run_id, event, outcome=outcome):
+            self.auditor.confirmed(run_id)
 
     # -- the end -----------------------------------------------------------------------------------
 
@@ -265,80 +395,97 @@ class World:
         for _ in range(STEPS_MAX):
             if not self.time.step():
                 break
+            self.auditor.check()
+            self.process.check()
         else:
             raise Violation(f"the world did not come to rest within {STEPS_MAX} steps")
-        assert self.engine is not None
-        self._compare(self.engine)
-        self.auditor.check_quiet()
-
-    def _compare(self, engine: Engine) -> None:
-        for live in engine.runs.values():
+        host = self.process.host
+        assert host is not None, "no process is there at rest"
+        for live in host.live_runs():
             self.auditor.compare(live.id, live.state)
-
-    @property
-    def _paused(self) -> frozenset[str]:
-        assert self.engine is not None
-        return frozenset(run_id for run_id, live in self.engine.runs.items() if live.state.paused)
+        self.auditor.check_quiet(self.storage.connection)
 
     def _wake_everybody(self) -> None:
         """From here on nothing goes wrong; operators resume, and every kind of message comes."""
-        self.outside.faults = _CALM
-        self.disk.crash = None
+        self.outside.faults = self._now = _CALM
         self.say("calm     nothing goes wrong from here on")
-        assert self.engine is not None
-        for run_id in sorted(self._paused):
-            self._control(run_id, RunResumed(self.time.wall()))
+        for run_id, shadow in list(self.auditor.runs.items()):
+            if shadow.state is not None and shadow.state.paused:
+                self._control(run_id, RunResumed(0))
         self._settle()
         self._resolve()
         for number, type_ in enumerate(TYPES * 3):
-            self._insist(0, self._sender(self._message(1_000 + number, type_)))
+            self._insist(0, partial(self._publish, self._message(1_000 + number, type_)))
         self._settle()
+        self.auditor.check_replay()
+        for timetable in self.auditor.timetables.values():
+            timetable.check_events(self.auditor.messages)
 
     def _resolve(self) -> None:
         """Whatever was held is still there to be resolved; most of it is, in one way or another."""
         for _ in range(5):
-            assert self.engine is not None
-            held = [(live.id, number) for live in self.engine.runs.values() for number in live.state.held]
-            for run_id, number in held:
-                self._control(run_id, interventions.wise(self.people, number))
+            runs = self.auditor.runs.values()
+            held = [(s.id, s.state, number) for s in runs if s.state is not None for number in s.state.held]
+            for run_id, state, number in held:
+                act = interventions.wise(self.people, number)
+                self._control(run_id, act, self._outcome(run_id, state, number, likely=0.9))
             if held:
                 self._settle()
 
     def _end_everything(self) -> None:
-        assert self.engine is not None
-        for run_id in sorted(self.engine.runs):
-            self._control(run_id, RunCancelled(self.time.wall()))
+        for plan in self._scheduled:
+            self._insist(0, partial(self._deactivate, plan))
+        for shadow in list(self.auditor.runs.values()):
+            if shadow.above is None and not shadow.hidden:
+                self._control(shadow.id, RunCancelled(0))
         self._settle()
-        for run in self._runs:
-            state = self.engine.runs[run.run_id].state
+        for run_id in self._starts:
+            if run_id not in self.auditor.runs:
+                raise Violation(f"{run_id!r} was started, but is not there")
+        for shadow in self.auditor.runs.values():
+            state = shadow.state
+            assert state is not None
             if state.ended not in CLOSED or state.open:
-                raise Violation(f"{run.run_id!r} was cancelled, but is {state.status!r} with {state.open!r} open")
+                raise Violation(f"{shadow.id!r} was cancelled, but is {state.status!r} with {state.open!r} open")
+        assert self.process.host is not None
+        if left := [live.id for live in self.process.host.live_runs()]:
+            raise Violation(f"{left!r} have ended, but are still in memory")
 
 
-def _plans(rng: Random, people: Random) -> dict[str, Plan]:
-    made = [random_plan(rng, name=f"p{number}") for number in range(rng.randint(1, 3))]
+def _settings(people: Random) -> HostSettings:
+    parks = people.choice((0, 5_000, 10**12))
+    return HostSettings(
+        acts_max=people.choice((1_000, 1_000, 3, 1)),
+        park_after_ms=parks,
+        park_timer_min_ms=people.choice((0, 5_000)),
+        park_sweep_ms=people.choice((20_000, 300_000)) if parks < 10**12 else 10**12,
+        clock_look_ms=_IDLE_MS,
+        early_events_ms=10**12,
+        drain_seconds=people.choice((0.0, 2.0)),
+    )
+
+
+def _plans(rng: Random, people: Random) -> list[Plan]:
+    made: list[Plan] = []
+    for number in range(rng.randint(1, 3)):
+        # Each may start those before it, so nothing goes round for ever.
+        made.append(random_plan(rng, name=f"p{number}", below=[plan.name for plan in made]))
     if rng.random() < 0.5:
         made.append(rng.choice(REALISTIC)())
     if people.random() < 0.3:
         made.append(people.choice(CAREFUL)())
-    return {plan.digest: plan for plan in made}
+    return made
 
 
-def _described(record: Record) -> str:
-    if isinstance(record, EventRecord):
-        return f"{record.run_id} #{record.seq} {decode_event(record.raw)!r}"
-    return repr(record)
-
-
-def run_seed(seed: int, *, engine: type[Engine] = Engine, disk: type[Disk] = Disk) -> Report:
+def run_seed(seed: int, *, storage: type[Storage] = Storage) -> Report:
     """Run one world.
 
     Raises:
         Finding: Something happened that must not; its log tells what.
     """
     try:
-        return World(seed, engine=engine, disk=disk).run()
+        return World(seed, storage=storage).run()
     except Finding:
         # Once more with the log on: the same seed is the same world.
-        World(seed, verbose=True, engine=engine, disk=disk).run()
+        World(seed, verbose=True, storage=storage).run()
         raise

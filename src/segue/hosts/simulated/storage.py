@@ -26,6 +26,7 @@ class Storage:
         tokens: Texts that nobody has had before, for those who use the file.
         delay_ms: Drawn for each read, twice, and for each write: how long it takes. 0 is the next turn of the loop.
         on_written: Told of each batch when it is in the file, and before its process is.
+        dies: Asked before and after each write: does the process die now? Then it must have called `power_off`.
         operations: How many reads and writes have ended.
     """
 
@@ -40,6 +41,7 @@ class Storage:
         self.connection = new_memory()
         self.delay_ms = delay_ms
         self.on_written = on_written
+        self.dies: Callable[[], bool] = lambda: False
         self.operations = 0
         self._process = 0
         self._under_way: tuple[Batch, Write] | None = None
@@ -56,7 +58,10 @@ class Storage:
         under_way, self._under_way = self._under_way, None
         if under_way is not None and keeps:
             batch, write = under_way
-            write(batch)
+            try:
+                write(batch)
+            except Exception:
+                return  # It would have failed.
             self.on_written(batch)
 
     def after_a_while(self, act: Callable[[], None]) -> None:
@@ -82,6 +87,8 @@ class Storage:
         if process != self._process:
             written(batch, _DEAD)
             return
+        if self.dies():
+            return
         self._under_way = None
         error: Exception | None = None
         try:
@@ -90,7 +97,7 @@ class Storage:
             error = raised
         else:
             self.on_written(batch)
-        if process == self._process:
+        if not self.dies():
             written(batch, error)
 
 

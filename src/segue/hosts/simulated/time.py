@@ -5,8 +5,11 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable
 from itertools import count
+from typing import Final
 
 Act = Callable[[], None]
+
+IDLE_MAX: Final = 3
 
 
 class Time:
@@ -20,15 +23,23 @@ class Time:
         self.offset = start_ms
         self.on_jump: list[Act] = []
         self._queue: list[tuple[int, int, Act]] = []
+        self._background: list[tuple[int, int, Act]] = []
+        self._idle = 0
         self._order = count()
 
     def wall(self) -> int:
         """The wall clock, in milliseconds since the Unix epoch."""
         return self.now + self.offset
 
-    def after(self, delay_ms: int, act: Act) -> None:
-        """Call `act` so much later; calls of one moment come in the order in which they were asked for."""
-        heapq.heappush(self._queue, (self.now + max(0, delay_ms), next(self._order), act))
+    def after(self, delay_ms: int, act: Act, *, background: bool = False) -> None:
+        """Call `act` so much later; calls of one moment come in the order in which they were asked for.
+
+        Args:
+            background: Nobody waits for it. It happens only while time goes on for something else, and no more
+                than `IDLE_MAX` times in between: who looks round for the fourth time sees what they saw before.
+        """
+        queue = self._background if background else self._queue
+        heapq.heappush(queue, (self.now + max(0, delay_ms), next(self._order), act))
 
     def jump(self, by_ms: int) -> None:
         """Set the wall clock without any time passing."""
@@ -37,15 +48,16 @@ class Time:
             act()
 
     def step(self) -> bool:
-        """Let the next call happen; False when there is none."""
+        """Let the next call happen; False when there is none that anybody waits for."""
         if not self._queue:
             return False
-        at, _, act = heapq.heappop(self._queue)
+        queue = self._queue
+        if self._background and self._idle < IDLE_MAX and self._background[0] < queue[0]:
+            queue = self._background
+            self._idle += 1
+        else:
+            self._idle = 0
+        at, _, act = heapq.heappop(queue)
         self.now = max(self.now, at)
         act()
         return True
-
-    @property
-    def next_in_ms(self) -> int | None:
-        """How long until the next call."""
-        return self._queue[0][0] - self.now if self._queue else None

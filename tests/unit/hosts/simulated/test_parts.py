@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from random import Random
 
 import pytest
 
 from segue.core import advance
+from segue.core.plan import ActNode
 from segue.hosts.simulated.__main__ import main
 from segue.hosts.simulated.auditor import RunAudit, inspect, same_state
 from segue.hosts.simulated.building import act, plan, wait
-from segue.hosts.simulated.disk import Disk
-from segue.hosts.simulated.faults import Faults
 from segue.hosts.simulated.generating import Generator, Taste, random_plan
+from segue.hosts.simulated.loop import SimulatedLoop
 from segue.hosts.simulated.reach import Violation
 from segue.hosts.simulated.realistic import REALISTIC
-from segue.hosts.simulated.records import IntentRecord, Record
 from segue.hosts.simulated.time import Time
 from segue.types import AttemptSucceeded, Cancel, Perform, RunPaused, RunStarted, StartTimer
 
@@ -37,46 +37,59 @@ class TestTime:
         time.jump(-300)
         assert (time.now, told) == (0, [700])
 
+    def test_who_only_looks_round_keeps_nothing_going(self) -> None:
+        """The world is at rest when only background calls are left; before that they come in their order."""
+        time, seen = Time(0), []
 
-def record(number: int) -> Record:
-    return IntentRecord("run", number, "1")
+        def look() -> None:
+            seen.append(time.now)
+            time.after(10, look, background=True)
 
-
-class TestDisk:
-    def test_writes_are_acknowledged_later_and_in_order(self) -> None:
-        """However long each of them takes."""
-        time, told = Time(), []
-        disk = Disk(time, Random(1), Faults(disk_ms=100))
-        for number in range(20):
-            disk.write([record(number)], lambda number=number: told.append(number))  # type: ignore[misc]
-        assert disk.durable == []
+        time.after(10, look, background=True)
+        time.after(25, lambda: seen.append(-1))
         while time.step():
             pass
-        assert told == list(range(20))
-        assert disk.durable == [record(n) for n in range(20)]
+        assert seen == [10, 20, -1]
 
-    @pytest.mark.parametrize("seed", range(20))
-    def test_a_crash_keeps_what_was_acknowledged_and_a_first_part_of_the_rest(self, seed: int) -> None:
-        """The newest writes are lost first, and nobody hears of any of them."""
-        time, told = Time(), []
-        disk = Disk(time, Random(seed), Faults(disk_ms=100, torn=0.0))
-        for number in range(20):
-            disk.write([record(number)], lambda number=number: told.append(number))  # type: ignore[misc]
-        for _ in range(8):
-            time.step()
-        disk.power_off()
+    def test_nobody_looks_round_for_ever(self) -> None:
+        """In a wait of years every sweep but the first few would see the same."""
+        time, seen = Time(0), []
+
+        def look() -> None:
+            seen.append(time.now)
+            time.after(10, look, background=True)
+
+        time.after(10, look, background=True)
+        time.after(10**9, lambda: None)
         while time.step():
             pass
-        assert told == list(range(8))
-        assert disk.durable == [record(n) for n in range(len(disk.durable))]
-        assert 8 <= len(disk.durable) <= 20
+        assert seen == [10, 20, 30]
 
-    def test_a_torn_crash_keeps_only_what_was_acknowledged(self) -> None:
-        """The other extreme."""
-        disk = Disk(Time(), Random(1), Faults(torn=1.0))
-        disk.write([record(1)], lambda: None)
-        disk.power_off()
-        assert disk.durable == []
+
+class TestLoop:
+    def test_what_a_dead_process_was_about_to_do_never_happens(self) -> None:
+        """Not the next step of a task, not a call that was asked for, not a clean-up that asks for more."""
+        time, seen = Time(0), []
+        loop = SimulatedLoop(time)  # type: ignore[abstract]
+
+        async def work() -> None:
+            try:
+                await asyncio.sleep(1)
+                seen.append("woke")
+            finally:
+                loop.call_soon(seen.append, "cleaned up")
+
+        loop.spawn(work())
+        loop.call_later(0.5, loop.kill)
+        while time.step():
+            pass
+        assert seen == []
+
+    def test_what_nobody_catches_is_kept(self) -> None:
+        """An error in a call of the host would otherwise vanish."""
+        loop = SimulatedLoop(Time(0))  # type: ignore[abstract]
+        loop.run(lambda: loop.call_soon(lambda: 1 / 0))
+        assert "division by zero" in loop.errors[0]
 
 
 class TestGenerating:
@@ -84,6 +97,8 @@ class TestGenerating:
         """A kind that is never drawn is never tested."""
         kinds = {node.kind for seed in range(200) for node in random_plan(Random(seed)).nodes}
         assert len(kinds) == 13
+        below = [node for seed in range(50) for node in random_plan(Random(seed), below=["p"]).nodes]
+        assert any(isinstance(node, ActNode) and node.handler == "workflow" for node in below)
 
     def test_a_taste_is_one_sided(self) -> None:
         """Most worlds leave several kinds of tasks out."""
