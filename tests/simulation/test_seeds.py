@@ -11,7 +11,7 @@ import pytest
 
 from segue.hosts.simulated import World, run_seed
 
-SEEDS = int(os.environ.get("SEGUE_SEEDS", "2500"))
+SEEDS = int(os.environ.get("SEGUE_SEEDS", "2000"))
 PARTS = 10
 
 FOUND = {
@@ -51,11 +51,11 @@ def test_a_seed_is_a_world() -> None:
 
 def test_the_worlds_are_rough() -> None:
     """A simulation in which nothing goes wrong would prove nothing."""
-    reports = [run_seed(seed) for seed in range(300)]
-    assert sum(r.crashes for r in reports) > 300
-    assert sum(r.events for r in reports) > 3_000
-    assert sum(r.acts for r in reports) > 2_000
-    assert sum(r.held for r in reports) > 150
-    assert sum(r.interventions for r in reports) > 200
-    assert sum(r.children for r in reports) > 100
-    assert sum(r.scheduled for r in reports) > 200
+    reports = [run_seed(seed) for seed in range(200)]
+    assert sum(r.crashes for r in reports) > 200
+    assert sum(r.events for r in reports) > 2_000
+    assert sum(r.acts for r in reports) > 1_000
+    assert sum(r.held for r in reports) > 60
+    assert sum(r.interventions for r in reports) > 100
+    assert sum(r.children for r in reports) > 50
+    assert sum(r.scheduled for r in reports) > 100

@@ -277,10 +277,10 @@ class TestUnknownOutcomes:
 
     async def test_an_act_of_a_run_that_is_over_is_asked_about_too(self, holding: World) -> None:
         """Cancelling a run does not take back what it was doing."""
-        host = await holding.open({"echo": Recorder(never(), recovery="ask")}, PAIR)
+        echo = Recorder(never(), recovery="ask")
+        host = await holding.open({"echo": echo}, PAIR)
         run_id = await host.start(PAIR.digest, run_id="over")
-        await eventually(lambda: host.health().acts == 1)
-        await asyncio.sleep(0.01)
+        await eventually(lambda: echo.calls)
         await host.control(run_id, RunCancelled(0))
         incident = await held(host, run_id)
         assert (incident.kind, incident.effect) == ("unknown", "over:1")
@@ -291,10 +291,10 @@ class TestUnknownOutcomes:
 
     async def test_one_that_the_process_died_over_is_asked_about_at_the_next_start(self, world: World) -> None:
         """The run had ended; its act had not been settled."""
-        host = await world.open({"echo": Recorder(never(), recovery="ask")}, PAIR)
+        echo = Recorder(never(), recovery="ask")
+        host = await world.open({"echo": echo}, PAIR)
         await host.start(PAIR.digest, run_id="over")
-        await eventually(lambda: host.health().acts == 1)
-        await asyncio.sleep(0.01)
+        await eventually(lambda: echo.calls)
         await host.store.write([("UPDATE run SET residence = 'closed', status = 'cancelled', ended_at = 1", ())])
         await world.crash()
         host = await world.open({"echo": Recorder(recovery="ask")}, PAIR)
