@@ -2,15 +2,17 @@
 
     python -m bench.loops [--quick] [--runs 100] [--json]
 
-Each iteration is one durable step. The resident set is read when every run has done a tenth of its iterations, and
-again when they are at the end: what is between the two would grow for ever in a run that loops for ever. Beside the
-rate stands the bare loop with group commit and as many waiters.
+Each iteration is one durable step. The resident set is read when every run has done a tenth of its iterations, half
+of them, and all: what is between the first and the last would grow for ever in a run that loops for ever. Each run
+keeps about a fifth of its events, so that histories are folded all the while; what is kept at the end stands beside
+what was written. Beside the rate stands the bare loop with group commit and as many waiters.
 """
 
 from __future__ import annotations
 
 import asyncio
 import gc
+import sqlite3
 import time
 from pathlib import Path
 from typing import Any
@@ -23,24 +25,26 @@ from segue.core.plan import ForNode, Plan, Program
 from segue.hosts import EmbeddedHost, HostSettings
 from segue.types import EffectContext, Perform
 
-_LOOK_AT = 10
-"""The first look comes after this part of the iterations: one in so many."""
+_LOOKS = (10, 2)
+"""Looks come after these parts of the iterations: one in so many."""
+_KEPT = 5
+"""A run keeps one in so many of its events, and up to half as many again until they are folded."""
 
 
 class Looking(Step):
     """Reads the resident set when so many calls have been made."""
 
-    def __init__(self, look_at: int) -> None:
+    def __init__(self, calls: int) -> None:
         super().__init__()
-        self._look_at = look_at
-        self.early_bytes = 0
+        self._look_at = [calls // part for part in _LOOKS]
+        self.seen_bytes: list[int] = []
 
     def perform_now(self, command: Perform, context: EffectContext) -> Any:
         """Answer, and look if it is time."""
         answer = super().perform_now(command, context)
-        if self.calls == self._look_at:
+        if self.calls in self._look_at:
             gc.collect()
-            self.early_bytes = resident_bytes()
+            self.seen_bytes.append(resident_bytes())
         return answer
 
 
@@ -52,15 +56,15 @@ def loop(iterations: int) -> Plan:
     return plan_of(ForNode(name="loop", pointer="/do/0/loop", each="item", items=items, tasks=(body,)))
 
 
-async def looped(folder: Path, runs: int, iterations: int) -> tuple[float, float, float]:
-    """Steps per second, and the resident set after the first part and at the end."""
-    step = Looking(runs * iterations // _LOOK_AT)
+async def looped(folder: Path, runs: int, iterations: int) -> tuple[float, list[int], int]:
+    """Steps per second, the resident set after each part and at the end, and the events that are kept."""
+    step = Looking(runs * iterations)
     opening = EmbeddedHost.open(
         folder,
         handlers={"bench": step},
         plans=Plans(loop(iterations)),
         secrets=NoSecrets(),
-        settings=HostSettings(tune_gc=True),
+        settings=HostSettings(tune_gc=True, history_max_events=iterations // _KEPT, snapshot_events=iterations // 20),
     )
     async with opening as host:
         began = time.perf_counter()
@@ -69,13 +73,20 @@ async def looped(folder: Path, runs: int, iterations: int) -> tuple[float, float
         took = time.perf_counter() - began
         gc.collect()
         assert step.calls == runs * iterations, step.calls
-        return runs * iterations / took, step.early_bytes, resident_bytes()
+        sizes = [*step.seen_bytes, resident_bytes()]
+        while (kept := await host.store.read(_rows)) > runs * iterations // _KEPT * 2:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.1)  # The last folds are on their way.
+        return runs * iterations / took, sizes, kept
+
+
+def _rows(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("SELECT count(*) FROM history").fetchone()[0])
 
 
 def measure(effort: Effort) -> list[Figure]:
     """All figures of the loops; one round, because it is long."""
     runs, iterations = (10, 500) if effort.quick else (effort.runs or 100, 10_000)
-    rate, early, late = asyncio.run(looped(effort.folder / "loops", runs, iterations))
+    rate, (early, middle, late), kept = asyncio.run(looped(effort.folder / "loops", runs, iterations))
     bare = asyncio.run(baseline(effort.folder, runs=runs, steps=min(iterations, 1_000)))
     what = f"{runs:,} runs of {iterations:,} iterations at once, plan alone"
     return [
@@ -86,6 +97,20 @@ def measure(effort: Effort) -> list[Figure]:
             "MB",
             "memory after a tenth of them",
             [(late / 1e6, early / 1e6)],
+        ),
+        Figure.compared(
+            "loops",
+            f"memory at half of {runs:,} runs of {iterations:,}",
+            "MB",
+            "memory after a tenth of them",
+            [(middle / 1e6, early / 1e6)],
+        ),
+        Figure.compared(
+            "loops",
+            f"events kept of {runs:,} runs of {iterations:,}",
+            "events",
+            "events written",
+            [(kept, runs * (iterations + 1))],
         ),
     ]
 

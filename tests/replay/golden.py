@@ -101,9 +101,12 @@ def compiled(text: str, functions: Sequence[str], catalogue: Mapping[str, str] |
     return compile_plan(read_document(text), environment)
 
 
-def replayed(plan: Plan, history: Sequence[Event]) -> tuple[list[str], str, Ending]:
-    """What today's core says to a history: a digest for each event, one of all, and the ending."""
-    state: RunState | None = None
+def replayed(plan: Plan, history: Sequence[Event], state: RunState | None = None) -> tuple[list[str], str, Ending]:
+    """What today's core says to a history: a digest for each event, one of all, and the ending.
+
+    Args:
+        state: What the events before these led to.
+    """
     digests = []
     whole = blake2b(digest_size=16)
     for event in history:
