@@ -40,6 +40,9 @@ BODIES: dict[str, Any] = {
     "addIdentity": {"id": "new"},
     "changeIdentity": {"display": "x"},
     "makeToken": {"label": "x"},
+    "explainPolicy": {"who": "role:viewer", "action": "run.read"},
+    "testPolicies": {"cases": []},
+    "changePolicy": {"text": None, "reason": "x"},
 }
 # Use cases that ask in their middle.
 ASKED_INSIDE = {
@@ -271,3 +274,60 @@ async def test_people_survive_a_restart_and_the_file_holds_no_credential(tmp_pat
         assert (await owner.get(f"{V1}/runs", headers=headers)).status_code == 200
         given = {"name": "ann", "password": "correct horse battery"}
         assert (await owner.post(f"{V1}/login", json=given)).status_code == 200
+
+
+async def test_a_policy_counts_at_once_and_is_kept_with_who_and_why(tmp_path: Path) -> None:
+    """Taking a right away must not wait for a restart, and must survive one."""
+    text = (
+        '@id("no-viewers") forbid (principal, action == Action::"run.list", resource)'
+        ' unless { principal in Role::"owner" };'
+    )
+    async with open_service(tmp_path, Settings()) as service, client_of(service) as owner:
+        viewer, admin = await account(owner, "vic", "viewer"), await account(owner, "ada", "admin")
+        assert (await owner.get(f"{V1}/runs", headers=viewer)).status_code == 200
+
+        wanted = {"text": text, "reason": "runs are private"}
+        told = await owner.post(f"{V1}/policies/privacy", json=wanted, headers=admin)
+        assert told.status_code == 200, told.text
+
+        problem(await owner.get(f"{V1}/runs", headers=viewer), 403, "permission-denied")
+        question = {"who": "service:vic", "action": "run.list"}
+        answer = (await owner.post(f"{V1}/policies/explain", json=question)).json()
+        assert answer["verdict"] == "deny"
+        assert "run.list" in answer["rules"]["no-viewers"]
+        (change,) = (await owner.get(f"{V1}/policies/history")).json()["items"]
+        assert (change["by"], change["reason"]) == ("service:ada", "runs are private")
+
+    async with open_service(tmp_path, Settings()) as service, client_of(service) as owner:
+        problem(await owner.get(f"{V1}/runs", headers=viewer), 403, "permission-denied")
+        back = {"text": None, "reason": "no longer"}
+        assert (await owner.post(f"{V1}/policies/privacy", json=back)).status_code == 200
+        assert (await owner.get(f"{V1}/runs", headers=viewer)).status_code == 200
+
+
+async def test_a_policy_that_shuts_the_owner_out_is_refused(owner: httpx.AsyncClient) -> None:
+    """Nobody could take it back."""
+    text = '@id("all") forbid (principal, action, resource);'
+
+    told = problem(await owner.post(f"{V1}/policies/x", json={"text": text, "reason": "oops"}), 422, "policy-refused")
+
+    assert "take this back" in told["detail"]
+    assert (await owner.get(f"{V1}/policies")).status_code == 200
+
+
+async def test_rules_are_tried_by_a_table_before_they_are_set(owner: httpx.AsyncClient) -> None:
+    """A change of policy is tested like a change of code."""
+    text = (
+        '@id("no-start") forbid (principal, action == Action::"run.start", resource)'
+        ' when { resource.namespace == "hr" };'
+    )
+    cases = [
+        {"who": "role:operator", "action": "run.start", "what": "hr/hire", "want": "deny"},
+        {"who": "role:operator", "action": "run.start", "what": "sales/x", "want": "allow"},
+        {"who": "role:viewer", "action": "run.start", "what": "sales/x", "want": "allow"},
+    ]
+
+    tried = (await owner.post(f"{V1}/policies/test", json={"cases": cases, "files": {"hr": text}})).json()
+
+    assert [case["passed"] for case in tried["cases"]] == [True, True, False]
+    assert (await owner.get(f"{V1}/policies")).json()["version"].startswith("0-")

@@ -18,6 +18,7 @@ from segue.api import (
     exceptions,
     health,
     identities,
+    policies,
     problems,
     retention,
     runs,
@@ -42,6 +43,7 @@ ROOMS: Final = (
     audit,
     streams,
     identities,
+    policies,
     health,
 )
 """Modules whose routes make the API, in the order in which they are tried."""

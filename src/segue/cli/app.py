@@ -103,6 +103,18 @@ _GROUPS: Final = {
             "remove": ("segue.cli.users:remove", "Remove somebody."),
         },
     ),
+    "policy": (
+        "The rules that say who may do what.",
+        {
+            "list": ("segue.cli.policy:list_", "List policy files, and rules that contradict each other."),
+            "show": ("segue.cli.policy:show", "Print one policy file."),
+            "set": ("segue.cli.policy:set_", "Set a policy file."),
+            "reset": ("segue.cli.policy:reset", "Go back to what ships."),
+            "test": ("segue.cli.policy:try_", "Try a table of cases."),
+            "explain": ("segue.cli.policy:explain", "Say whether somebody may do something, and why."),
+            "history": ("segue.cli.policy:history", "Every change of a policy."),
+        },
+    ),
     "tokens": (
         "What programs hold to be let in.",
         {

@@ -8,6 +8,7 @@ Open `actions.py` first, then `guard.py`.
 """
 
 from segue.governance.actions import ACTIONS, GROUPS, PRINCIPALS, ROLES, schema_text
+from segue.governance.analysis import PolicyFinding, findings
 from segue.governance.checkpoints import AuditKey, Checkpoint, PublicKey, append_checkpoint, read_checkpoints
 from segue.governance.export import export_records
 from segue.governance.guard import Guard, PolicyDenied
@@ -38,6 +39,7 @@ __all__ = [
     "Guard",
     "Policies",
     "PolicyDenied",
+    "PolicyFinding",
     "PolicyRefused",
     "Problem",
     "PublicKey",
@@ -48,6 +50,7 @@ __all__ = [
     "append_checkpoint",
     "as_markdown",
     "export_records",
+    "findings",
     "groups_as_markdown",
     "mentions_secret",
     "read_checkpoints",

@@ -65,6 +65,8 @@ ACTIONS: Final[dict[str, Action]] = {
     "audit.read": Action("Installation", ("audit",), "Read, verify and export the audit chain"),
     "audit.sign": Action("Installation", ("audit", "administer"), "Sign where the audit chain ends"),
     "audit.prune": Action("Installation", ("administer",), "Remove old records of the audit chain"),
+    "policy.read": Action("Policy", ("audit", "administer"), "Read, test and explain policies"),
+    "policy.change": Action("Policy", ("administer",), "Change policies"),
     "identity.read": Action("Identity", ("audit", "administer"), "List people and accounts"),
     "identity.change": Action("Identity", ("administer",), "Add, change and lock people and accounts"),
     "act.perform": Action("Act", (), "Act on the world; asked for each act of a run"),

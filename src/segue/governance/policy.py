@@ -78,6 +78,7 @@ class Rule(msgspec.Struct, frozen=True):
     effect: Literal["permit", "forbid"]
     approval: str
     tree: dict[str, Any]
+    shipped: bool = False
 
 
 class Policies:
@@ -144,6 +145,11 @@ class Policies:
             return Verdict("allow", rules, self.version, f"permitted by {_said(rules)}")
         return self._refusal(rules, action, identity)
 
+    def text_of(self, rule: str) -> str:
+        """A rule as Cedar text, without the comments of its file."""
+        tree = {"staticPolicies": {rule: self.rules[rule].tree}, "templates": {}, "templateLinks": []}
+        return cedarpy.format_policies(cedarpy.policies_from_json_str(json.dumps(tree)))
+
     def reads(self, action: str) -> frozenset[str]:
         """What the answer for this action depends on besides the principal: `resource.id`, `context.risk` …"""
         return self._reads.get(action, frozenset())
@@ -162,6 +168,7 @@ class Policies:
         return Verdict("deny", rules, self.version, reason)
 
 
+@cache
 def shipped() -> dict[str, str]:
     """The policy files that ship, by name."""
     folder = resources.files("segue.governance").joinpath("policies")
@@ -188,7 +195,7 @@ def _rules(file: str, text: str) -> Iterator[Rule]:
         approval = annotations.get("approval") or ""
         if approval and tree["effect"] != "forbid":
             raise PolicyRefused(f"{file}: rule {name!r} permits, so it cannot ask for approval; make it a forbid")
-        yield Rule(name, file, tree["effect"], approval, tree)
+        yield Rule(name, file, tree["effect"], approval, tree, shipped=shipped().get(file) == text)
 
 
 def _entity(uid: dict[str, str], attributes: Mapping[str, Any], identity: Identity | None = None) -> dict[str, Any]:

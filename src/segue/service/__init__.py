@@ -70,6 +70,15 @@ from segue.service.inbox import (
 from segue.service.lifecycle import LIFECYCLE_TYPES, Lifecycle, lifecycle_of
 from segue.service.observe import Observation, observe
 from segue.service.opening import open_checker, open_service
+from segue.service.permissions import (
+    Explanation,
+    NewPolicy,
+    PolicyChangeView,
+    PolicyList,
+    PolicyQuestion,
+    PolicyTest,
+    PolicyTested,
+)
 from segue.service.retention import NewPurge, PurgeView, RetentionView
 from segue.service.run_document import ONE_RUN, run_document
 from segue.service.runs import PAGE_MAX, Action, RunFilter, RunStatusName
@@ -143,6 +152,7 @@ __all__ = [
     "ExceptionState",
     "ExceptionView",
     "Exceptions",
+    "Explanation",
     "Finding",
     "GroupDecision",
     "Health",
@@ -160,6 +170,7 @@ __all__ = [
     "NewBackup",
     "NewConnection",
     "NewIdentity",
+    "NewPolicy",
     "NewPurge",
     "NewToken",
     "Observation",
@@ -168,6 +179,11 @@ __all__ = [
     "OutboundSettings",
     "OwnPassword",
     "Page",
+    "PolicyChangeView",
+    "PolicyList",
+    "PolicyQuestion",
+    "PolicyTest",
+    "PolicyTested",
     "ProblemKind",
     "ProcessLimits",
     "Published",

@@ -99,6 +99,15 @@ class Accounts(UseCases):
         loaded._credentials = {record.digest: record for record in credentials}
         return loaded
 
+    @open_to_all("other use cases find identities by it; no edge calls it")
+    def identity(self, kind: str, name: str) -> Identity:
+        """Who this is, when they act with all they may.
+
+        Raises:
+            ServiceError: `identity-unknown`.
+        """
+        return identity_of(self._record(kind, name))
+
     # -- who is it -----------------------------------------------------------------------------
 
     @open_to_all("it says who a bearer is, before anybody acts")

@@ -140,6 +140,12 @@ PROBLEMS: Final[dict[str, ProblemKind]] = {
         "No token has this id.",
         "List them with `segue tokens list`.",
     ),
+    "policy-unknown": ProblemKind(
+        404,
+        "There is no such policy file",
+        "No policy file has this name.",
+        "List them with `segue policy list`.",
+    ),
     "effect-unknown": ProblemKind(
         404,
         "There is no such act",
@@ -265,6 +271,12 @@ PROBLEMS: Final[dict[str, ProblemKind]] = {
         "The connection cannot be made like this",
         "The document of the connection cannot be read, or its credentials are not given by reference.",
         "Correct the part that the detail names.",
+    ),
+    "policy-refused": ProblemKind(
+        422,
+        "The policies cannot be like this",
+        "A rule is no Cedar, names what there is not, has no id of its own, or would shut the owner out.",
+        "Correct the part that the detail names; docs/permissions.md lists what rules can name.",
     ),
     "identity-refused": ProblemKind(
         422,

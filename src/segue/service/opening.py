@@ -27,6 +27,7 @@ from segue.service.exceptions import Exceptions
 from segue.service.functions import described, load_functions
 from segue.service.later import Handlers
 from segue.service.models import Models
+from segue.service.permissions import Permissions
 from segue.service.policies import policies, said_history
 from segue.service.resources import Resources
 from segue.service.retention import Retention, rules_of
@@ -181,6 +182,7 @@ async def open_service(
             await audit.note_settings(msgspec.json.encode(settings))
             await stack.enter_async_context(audit.kept())
         guard = Guard(local=local, audit=store)
+        accounts = await Accounts.load(store)
         connections = Connections(store, loaded, handlers, source)
         workflows = Workflows(definitions, host)
         keeps = partial(_keeps, settings)
@@ -197,7 +199,8 @@ async def open_service(
             audit=audit,
             retention=Retention(rules, settings, store, host),
             backups=Backups(store),
-            accounts=await Accounts.load(store),
+            accounts=accounts,
+            permissions=await Permissions.load(store, accounts, guard),
             store=store,
             host=host,
             guard=guard,

@@ -17,6 +17,7 @@ from segue.service.errors import ServiceError
 from segue.service.events import Events
 from segue.service.exceptions import Exceptions
 from segue.service.models import Models
+from segue.service.permissions import Permissions
 from segue.service.retention import Retention
 from segue.service.runs import Runs
 from segue.service.shapes import Health
@@ -49,6 +50,7 @@ class Service:
     retention: Retention
     backups: Backups
     accounts: Accounts
+    permissions: Permissions
     store: Store
     host: EmbeddedHost | None
     guard: Guard

@@ -1,0 +1,161 @@
+"""`segue policy …`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import quote
+
+import msgspec
+from cyclopts import Parameter
+
+from segue.cli.ask import Request, ask
+from segue.cli.common import After, AsJson, Data, Limit
+from segue.cli.inputs import read_file, read_json
+from segue.cli.output import clean, fields, note, paint, print_json, say, table
+from segue.service import EXIT_COMPLETED, EXIT_FAULTED, NewPolicy, PolicyQuestion, PolicyTest, ServiceError
+
+Name = Annotated[str, Parameter(help="Name of the policy file.")]
+Why = Annotated[str, Parameter(help="Why; written down.")]
+
+
+def list_(*, data: Data = None, json: AsJson = False) -> None:
+    """List the policy files in force, and rules that contradict each other."""
+    found = _all(data)
+    if json:
+        print_json(found)
+        return
+    rows = [(f["name"], f["origin"], ", ".join(f["rules"]), f["changedBy"], f["changedAt"]) for f in found["files"]]
+    table(("file", "origin", "rules", "changed by", "at"), rows, empty="There are no policies: everything is denied.")
+    _tell_findings(found)
+    note(f"version {found['version']}")
+
+
+def show(name: Name, /, *, data: Data = None, json: AsJson = False) -> None:
+    """Print one policy file as it is in force."""
+    found = next((file for file in _all(data)["files"] if file["name"] == name), None)
+    if found is None:
+        raise ServiceError("policy-unknown", f"There is no policy file {name!r}.")
+    if json:
+        print_json(found)
+    else:
+        say(found["text"].rstrip())
+
+
+def set_(
+    name: Name,
+    file: Annotated[Path, Parameter(help="Cedar rules; `-` is standard input.")],
+    /,
+    *,
+    reason: Why,
+    data: Data = None,
+    json: AsJson = False,
+) -> None:
+    """Set a policy file; a shipped one of the same name gives way to it. It counts at once."""
+    _change(name, read_file(file).decode("utf-8", "replace"), reason, data, json)
+
+
+def reset(name: Name, /, *, reason: Why, data: Data = None, json: AsJson = False) -> None:
+    """Go back to what ships; a file that does not ship is removed."""
+    _change(name, None, reason, data, json)
+
+
+def history(*, limit: Limit = 50, after: After = None, data: Data = None, json: AsJson = False) -> None:
+    """Every change of a policy, newest first."""
+    page = ask(
+        data,
+        Request("GET", "/policies/history", {"limit": limit, "after": after}),
+        lambda s: s.permissions.history(limit=limit, after=after),
+    )
+    if json:
+        print_json(page)
+        return
+    rows = [
+        (c["number"], c["name"], "taken back" if c["text"] is None else "set", c["by"], c["at"], c["reason"])
+        for c in page["items"]
+    ]
+    table(("number", "file", "what", "by", "at", "reason"), rows, empty="The policies are those that ship.")
+
+
+def explain(
+    who: Annotated[str, Parameter(help="person:NAME, service:NAME, or role:NAME.")],
+    action: Annotated[str, Parameter(help="Such as run.start; docs/permissions.md lists them.")],
+    what: Annotated[str, Parameter(help="Of what, such as sales/renewal.")] = "",
+    /,
+    *,
+    data: Data = None,
+    json: AsJson = False,
+) -> int:
+    """Say whether somebody may do something, and which rules decide: 0 where they may, 1 where not."""
+    body = {"who": who if ":" in who else f"person:{who}", "action": action, "what": what}
+    wanted = _fitting(body, PolicyQuestion)
+    found = ask(data, Request("POST", "/policies/explain", body=body), lambda s: s.permissions.explain(wanted))
+    if json:
+        print_json(found)
+    else:
+        colour = "green" if found["verdict"] == "allow" else "red"
+        say(f"{paint(found['verdict'], colour)}: {clean(found['reason'])}")
+        fields([("roles that may", ", ".join(found["roles"])), ("policy", found["policy"])])
+        for text in found["rules"].values():
+            say()
+            say(clean(text).rstrip())
+    return EXIT_COMPLETED if found["verdict"] == "allow" else EXIT_FAULTED
+
+
+def try_(
+    cases: Annotated[str, Parameter(help="JSON list of {who, action, what, want}, or @FILE.")],
+    /,
+    *,
+    file: Annotated[
+        list[str] | None, Parameter(name="--with", help="NAME=FILE to try before it is set; may be repeated.")
+    ] = None,
+    data: Data = None,
+    json: AsJson = False,
+) -> int:
+    """Try a table of cases: 0 where every answer is the one wanted, 1 otherwise."""
+    files = {}
+    for given in file or []:
+        name, _, path = given.partition("=")
+        files[name] = read_file(Path(path)).decode("utf-8", "replace")
+    body: dict[str, Any] = {"cases": read_json(cases, "CASES"), "files": files}
+    wanted = _fitting(body, PolicyTest)
+    found = ask(data, Request("POST", "/policies/test", body=body), lambda s: s.permissions.test(wanted))
+    if json:
+        print_json(found)
+    else:
+        for case in found["cases"]:
+            if not case["passed"]:
+                rules = f" by {', '.join(case['rules'])}" if case["rules"] else ""
+                what = f"{case['who']} {case['action']} {case['what']}".rstrip()
+                say(f"{paint('wrong', 'red')}: {what}: wanted {case['want']}, got {case['got']}{rules}")
+        say(f"{found['passed']} right, {found['failed']} wrong")
+    return EXIT_FAULTED if found["failed"] else EXIT_COMPLETED
+
+
+def _all(data: Any) -> dict[str, Any]:
+    found: dict[str, Any] = ask(data, Request("GET", "/policies"), lambda service: service.permissions.show())
+    return found
+
+
+def _change(name: str, text: str | None, reason: str, data: Any, json: bool) -> None:
+    body = {"text": text, "reason": reason}
+    wanted = _fitting(body, NewPolicy)
+    request = Request("POST", f"/policies/{quote(name, safe='')}", body=body)
+    found = ask(data, request, lambda service: service.permissions.change(name, wanted))
+    if json:
+        print_json(found)
+        return
+    say(f"{'took back' if text is None else 'set'} {name}: version {found['version']}")
+    _tell_findings(found)
+
+
+def _tell_findings(found: dict[str, Any]) -> None:
+    for finding in found["findings"]:
+        note(f"{paint(finding['kind'], 'yellow')}: {clean(finding['message'])} ({', '.join(finding['actions'])})")
+
+
+def _fitting(body: dict[str, Any], kind: Any) -> Any:
+    try:
+        return msgspec.convert(body, kind)
+    except msgspec.ValidationError as error:
+        raise ServiceError("policy-refused", f"{error}.") from None
