@@ -18,12 +18,14 @@ from segue.api import (
     exceptions,
     health,
     identities,
+    people,
     policies,
     problems,
     retention,
     runs,
     steering,
     streams,
+    tasks,
     workflows,
 )
 from segue.api.guard import Asgi, Guard
@@ -35,6 +37,8 @@ ROOMS: Final = (
     runs,
     steering,
     exceptions,
+    tasks,
+    people,
     effects,
     events,
     connections,

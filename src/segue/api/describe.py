@@ -20,6 +20,7 @@ _EVERYWHERE: Final = (
 )
 _TIMES: Final = (
     *("publishedAt", "startedAt", "endedAt", "at", "dueAt"),
+    *("offeredAt", "closedAt", "deadlineAt", "oldestAt", "sentAt", "readAt"),
     *("createdAt", "expiresAt", "usedAt", "barredUntil", "releasedAt"),
     *("intendedAt", "settledAt", "deadline", "firstAt", "lastAt"),
 )
@@ -111,7 +112,7 @@ def openapi(app: FastAPI) -> dict[str, Any]:
     }
     for path, methods in document["paths"].items():
         for described in methods.values():
-            _polish(described, is_open=path.endswith(("/health", "/ready", "/login")))
+            _polish(described, is_open=path.endswith(("/health", "/ready", "/login", "/task-code")))
     document["x-problems"] = {PROBLEM_BASE + kind: entry.meaning for kind, entry in PROBLEMS.items()}
     app.openapi_schema = document
     return document

@@ -22,7 +22,7 @@ Send = Callable[[Message], Awaitable[None]]
 Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 LOOPBACK_NAMES: Final = frozenset({"127.0.0.1", "localhost", "[::1]"})
-OPEN_PATHS: Final = frozenset({"/api/v1/health", "/api/v1/ready", "/api/v1/login"})
+OPEN_PATHS: Final = frozenset({"/api/v1/health", "/api/v1/ready", "/api/v1/login", "/api/v1/task-code"})
 COOKIE: Final = "segue_session"
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 

@@ -70,6 +70,33 @@ _GROUPS: Final = {
             "repeat": ("segue.cli.exceptions:repeat", "Say that it has not: it goes out again."),
         },
     ),
+    "tasks": (
+        "Tasks that wait for people.",
+        {
+            "list": ("segue.cli.tasks:list_", "List tasks, newest first."),
+            "show": ("segue.cli.tasks:show", "Show one task with everything that a decision needs."),
+            "claim": ("segue.cli.tasks:claim", "Take a task."),
+            "release": ("segue.cli.tasks:release", "Put a claimed task back."),
+            "delegate": ("segue.cli.tasks:delegate", "Hand a task to another person."),
+            "reassign": ("segue.cli.tasks:reassign", "Offer a task to other people."),
+            "decide": ("segue.cli.tasks:decide", "Decide a task."),
+            "send-back": ("segue.cli.tasks:send_back", "Send a task back."),
+            "resubmit": ("segue.cli.tasks:resubmit", "Resubmit a task that was sent back."),
+            "queues": ("segue.cli.tasks:queues", "Count tasks by audience and person."),
+            "stats": ("segue.cli.tasks:stats", "Show overrule rates and times to decide."),
+            "labels": ("segue.cli.tasks:labels", "List what decisions say about models."),
+        },
+    ),
+    "people": (
+        "How people are reached.",
+        {
+            "list": ("segue.cli.people:list_", "List profiles."),
+            "set": ("segue.cli.people:set_", "Set somebody's profile."),
+            "me": ("segue.cli.people:me", "Change your own profile."),
+            "remove": ("segue.cli.people:remove", "Forget how somebody is reached."),
+            "notices": ("segue.cli.people:notices", "List what you were told."),
+        },
+    ),
     "effects": (
         "What runs did outside.",
         {

@@ -8,7 +8,8 @@ clock, no I/O, no randomness: time, ids and the seed of random draws arrive insi
 
 from segue.core import snapshot
 from segue.core.advance import advance, consumes, refuses, replay
+from segue.core.machines.human import Tasking
 from segue.core.plan import Plan
 from segue.core.state import Moment, RunState
 
-__all__ = ["Moment", "Plan", "RunState", "advance", "consumes", "refuses", "replay", "snapshot"]
+__all__ = ["Moment", "Plan", "RunState", "Tasking", "advance", "consumes", "refuses", "replay", "snapshot"]

@@ -92,6 +92,18 @@ PROBLEMS: Final[dict[str, ProblemKind]] = {
         "A rule lets this happen only with the approval of a role.",
         "Ask somebody with the role that the detail names.",
     ),
+    "code-refused": ProblemKind(
+        403,
+        "The one-time code is worth nothing",
+        "It is unknown, was used, or has expired; or its task is closed.",
+        "Sign in and decide there, or wait for the next reminder, which brings a new code.",
+    ),
+    "not-yours": ProblemKind(
+        403,
+        "Somebody else must decide this",
+        "Who asks is not among those asked, requested it, lacks the role, or is above their limit.",
+        "`segue tasks show` names who may; whoever may can delegate or reassign it.",
+    ),
     "host-refused": ProblemKind(
         403,
         "The server is not addressed by a name of its own",
@@ -145,6 +157,18 @@ PROBLEMS: Final[dict[str, ProblemKind]] = {
         "There is no such policy file",
         "No policy file has this name.",
         "List them with `segue policy list`.",
+    ),
+    "human-task-unknown": ProblemKind(
+        404,
+        "There is no such task for people",
+        "No human task has this number.",
+        "List them with `segue tasks list --state all`.",
+    ),
+    "profile-unknown": ProblemKind(
+        404,
+        "There is no such profile",
+        "Nobody with this id has a profile.",
+        "List them with `segue people list`.",
     ),
     "effect-unknown": ProblemKind(
         404,
@@ -211,6 +235,18 @@ PROBLEMS: Final[dict[str, ProblemKind]] = {
         "The exception is resolved",
         "Somebody decided about it, or it was settled otherwise, or the decision did not hold for long.",
         "`segue exceptions show` says what became of it.",
+    ),
+    "human-task-closed": ProblemKind(
+        409,
+        "The task is closed",
+        "It was decided, it expired, or its run went on without it; the first decision that counts is the result.",
+        "`segue tasks show` tells who decided what.",
+    ),
+    "human-task-changed": ProblemKind(
+        409,
+        "The task is not as it was when it was read",
+        "Somebody changed its data or gave a voice, or the rules changed, since the page was read.",
+        "Read it again, and decide about what it says now.",
     ),
     "place-refused": ProblemKind(
         409,

@@ -20,6 +20,7 @@ from segue.service.audit import Audit
 from segue.service.backups import Backups
 from segue.service.connections import Connections
 from segue.service.definitions import Definitions
+from segue.service.directory import Directory, now_ms
 from segue.service.effects import Effects
 from segue.service.errors import ServiceError, as_refusal
 from segue.service.events import Events
@@ -29,6 +30,7 @@ from segue.service.later import Handlers
 from segue.service.models import Models
 from segue.service.permissions import Permissions
 from segue.service.policies import policies, said_history
+from segue.service.profiles import Profiles
 from segue.service.resources import Resources
 from segue.service.retention import Retention, rules_of
 from segue.service.runs import Runs
@@ -36,6 +38,7 @@ from segue.service.service import Service
 from segue.service.settings import Settings
 from segue.service.shapes import Validation
 from segue.service.steering import Steering
+from segue.service.tasks import Tasks
 from segue.service.workflows import Workflows
 from segue.store import FolderInUse, FolderNotUsable, Rules, Store
 from segue.store.folder import DATABASE_NAME, open_reader
@@ -183,6 +186,7 @@ async def open_service(
             await stack.enter_async_context(audit.kept())
         guard = Guard(local=local, audit=store)
         accounts = await Accounts.load(store)
+        directory = Directory(store, host.now_ms if host is not None else now_ms)
         connections = Connections(store, loaded, handlers, source)
         workflows = Workflows(definitions, host)
         keeps = partial(_keeps, settings)
@@ -192,6 +196,8 @@ async def open_service(
             runs=runs,
             steering=Steering(store, definitions, workflows, runs, host, keeps),
             exceptions=Exceptions(store, definitions, host),
+            tasks=Tasks(store, definitions, directory, host),
+            profiles=Profiles(store, directory),
             effects=Effects(store),
             events=Events(host),
             connections=connections,

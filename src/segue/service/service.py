@@ -18,10 +18,12 @@ from segue.service.events import Events
 from segue.service.exceptions import Exceptions
 from segue.service.models import Models
 from segue.service.permissions import Permissions
+from segue.service.profiles import Profiles
 from segue.service.retention import Retention
 from segue.service.runs import Runs
 from segue.service.shapes import Health
 from segue.service.steering import Steering
+from segue.service.tasks import Tasks
 from segue.service.workflows import Workflows
 from segue.store import Store
 
@@ -42,6 +44,8 @@ class Service:
     runs: Runs
     steering: Steering
     exceptions: Exceptions
+    tasks: Tasks
+    profiles: Profiles
     effects: Effects
     events: Events
     connections: Connections

@@ -6,7 +6,17 @@ file, `backup.py` copies one. No rule of workflows lives here: the store does no
 Open `store.py` first, then `batch.py`.
 """
 
-from segue.store import codec, effects, human_tasks, incidents, places, records, runs, snapshots
+from segue.store import (
+    codec,
+    effects,
+    human_tasks,
+    incidents,
+    notices,
+    places,
+    records,
+    runs,
+    snapshots,
+)
 from segue.store.backup import BACKUPS_NAME, Manifest, back_up, restore
 from segue.store.batch import Batch
 from segue.store.commit import GroupCommit, Write, Written
@@ -56,6 +66,7 @@ __all__ = [
     "human_tasks",
     "incidents",
     "new_memory",
+    "notices",
     "places",
     "purge",
     "records",

@@ -91,11 +91,13 @@ class HumanTaskFilter:
     Attributes:
         audience: Offered to any of these: kind (`people`, `roles`, `groups`, `agents`, `manager`) and name.
         owner: Claimed by this one; empty for nobody.
+        mine: The same two, either of which suffices: owner and audiences.
     """
 
     open: bool | None = None
     audience: Sequence[tuple[str, str]] | None = None
     owner: str | None = None
+    mine: tuple[str, Sequence[tuple[str, str]]] | None = None
     namespace: str | None = None
     name: str | None = None
     run: int | None = None
@@ -166,12 +168,16 @@ def _where(wanted: HumanTaskFilter, before: int | None) -> tuple[str, list[Any]]
     if wanted.overdue_at is not None:
         conditions.append("h.due_at < ?")
         parameters.append(wanted.overdue_at)
+    offered = (
+        "h.id IN (SELECT task FROM human_task_audience WHERE (kind, name) IN"
+        " (SELECT value->>0, value->>1 FROM json_each(?)))"
+    )
     if wanted.audience is not None:
-        conditions.append(
-            "h.id IN (SELECT task FROM human_task_audience WHERE (kind, name) IN"
-            " (SELECT value->>0, value->>1 FROM json_each(?)))"
-        )
+        conditions.append(offered)
         parameters.append(encode(list(wanted.audience)).decode())
+    if wanted.mine is not None:
+        conditions.append(f"(h.owner = ? OR {offered})")
+        parameters += [wanted.mine[0], encode(list(wanted.mine[1])).decode()]
     if before is not None:
         conditions.append("h.id < ?")
         parameters.append(before)

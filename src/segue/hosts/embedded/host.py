@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Final, Self
 
-from segue.core import Plan
+from segue.core import Plan, Tasking
 from segue.hosts.clock import SystemClock
 from segue.hosts.contracts import (
     Clock,
@@ -328,6 +328,19 @@ class EmbeddedHost:
         """
         self._check_open()
         return await self._operator.attend(run_id, event)
+
+    async def asked(self, run_id: str, task: int) -> Tasking | None:
+        """What a human task holds now; None where it is not before people any more.
+
+        Args:
+            task: Id of its offer.
+
+        Raises:
+            UnknownRun: There is none with this id.
+            HostError: The run cannot be read.
+        """
+        self._check_open()
+        return await self._operator.asked(run_id, task)
 
     async def revive(self, run_id: str, *, by: str = "", reason: str = "") -> bool:
         """Try a run again that a bug had set aside; False when it is not set aside, or is again at once.

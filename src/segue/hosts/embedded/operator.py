@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from segue.core import replay
+from segue.core import Tasking, replay
 from segue.hosts.contracts import Outcome, UnknownRun
 from segue.hosts.embedded.engine import WORKFLOW, Engine
 from segue.hosts.embedded.live import LiveRun
@@ -81,6 +81,23 @@ class Operator:
         # Also where it is refused: what refuses it may not be on disk yet.
         await self._store.commit.wait_durable()
         return refused
+
+    async def asked(self, run_id: str, task: int) -> Tasking | None:
+        """See `EmbeddedHost.asked`."""
+        run = self._engine.by_id.get(run_id)
+        if run is None:
+            record = await self._record(run_id)
+            if record.is_closed or record.residence == "quarantined":
+                return None
+            run = await self._engine.parking.ensure(record.seq)
+            if run is not None:
+                self._engine.parking.consider(run)
+        if run is None or not isinstance(run.state.open.get(task), Offer):
+            return None
+        held = run.state.frames[task].data
+        assert isinstance(held, Tasking)
+        # The core replaces what it holds and changes nothing in it, except the agenda.
+        return msgspec.structs.replace(held, agenda=list(held.agenda))
 
     def _prepare(self, run: LiveRun, event: Intervention, outcome: Outcome | None) -> bool:
         """Is the run at this task? Then put the ledger right."""

@@ -1,0 +1,36 @@
+"""People: who may decide a human task, who is told of it and when, and what decisions teach.
+
+Pure rules over plain data: authority and deputies (`authority.py`), working hours and channels (`profiles.py`,
+`notices.py`), one-time codes (`codes.py`), overrule rates (`figures.py`). What a task itself promises is law of the
+core; rows are kept by the store; nothing here reads a clock, a file or the network. Open `authority.py` first.
+"""
+
+from segue.people.authority import Granted, Refused, audience_of, member_of, permission
+from segue.people.codes import CODE_LIFE_MS, hash_code, new_code
+from segue.people.figures import Figures, figures_of
+from segue.people.notices import KINDS, Notice, Told, digest_text, notices_of, text_of
+from segue.people.profiles import Absence, Profile, Quiet, is_absent, next_waking
+
+__all__ = [
+    "CODE_LIFE_MS",
+    "KINDS",
+    "Absence",
+    "Figures",
+    "Granted",
+    "Notice",
+    "Profile",
+    "Quiet",
+    "Refused",
+    "Told",
+    "audience_of",
+    "digest_text",
+    "figures_of",
+    "hash_code",
+    "is_absent",
+    "member_of",
+    "new_code",
+    "next_waking",
+    "notices_of",
+    "permission",
+    "text_of",
+]

@@ -1,0 +1,118 @@
+"""Notices: who is told what about a human task, by which channel, and when.
+
+A notice is made once for each person, change and channel. Quiet hours move it to the person's next waking hour;
+somebody who wants digests gets it with the others; what is urgent waits for neither.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from segue.people.authority import member_of
+from segue.people.profiles import Channel, Profile, is_absent, next_waking
+from segue.types import Identity
+
+KINDS: Final = {
+    "offered": "A task is waiting",
+    "reminded": "A task is still waiting",
+    "escalated": "A task was escalated to you",
+    "delegated": "A task was handed to you",
+    "reassigned": "A task was assigned to you",
+    "sent-back": "A task was sent back to you",
+    "resubmitted": "A task is waiting again",
+}
+"""What changes are called in notices."""
+
+_MINUTE_MS: Final = 60_000
+
+
+class Told(NamedTuple):
+    """A change of a task, as far as notices need it.
+
+    Attributes:
+        owner: Who has claimed it, or got it; then nobody else is told.
+        requesters: They decide nothing, so they are not told, except of what is sent back to them.
+    """
+
+    change: str
+    owner: str
+    audience: Mapping[str, Any]
+    requesters: frozenset[str]
+    urgent: bool
+
+
+class Notice(NamedTuple):
+    """Tell this person by this channel, not before `due_ms`."""
+
+    person: str
+    channel: Channel
+    due_ms: int
+
+
+def notices_of(told: Told, profiles: Mapping[str, Profile], now_ms: int) -> list[Notice]:
+    """Everybody who is to be told, each by their own channels.
+
+    People without a profile who are named themselves have a record in the app: it waits for them.
+    """
+    found: list[Notice] = []
+    for person in _people(told, profiles, now_ms):
+        profile = profiles.get(person, Profile(id=person, channels=("app",)))
+        for channel in dict.fromkeys(("app", *profile.channels)):
+            if (channel == "email" and not profile.email) or (channel == "chat" and not profile.chat):
+                continue
+            found.append(Notice(person, channel, now_ms if channel == "app" else _due(profile, told.urgent, now_ms)))
+    return found
+
+
+def _due(profile: Profile, urgent: bool, now_ms: int) -> int:
+    if urgent:
+        return now_ms
+    if profile.digest_minutes:
+        # All digests of a person leave at the same minutes of the day, so that what came meanwhile goes together.
+        every = profile.digest_minutes * _MINUTE_MS
+        now_ms = (now_ms // every + 1) * every
+    return next_waking(profile, now_ms)
+
+
+def _people(told: Told, profiles: Mapping[str, Profile], now_ms: int) -> list[str]:
+    if told.owner:
+        return [told.owner]
+    named = dict.fromkeys(told.audience.get("people", ()))
+    for profile in profiles.values():
+        if member_of(_identity(profile), told.audience, profiles, now_ms) is not None:
+            named[profile.id] = None
+    back = told.change == "sent-back"
+    return [
+        person
+        for person in named
+        if (back or person not in told.requesters)
+        and not (person in profiles and is_absent(profiles[person], now_ms) and _has_deputy(profiles[person]))
+    ]
+
+
+def _has_deputy(profile: Profile) -> bool:
+    return profile.absent is not None and profile.absent.deputy is not None
+
+
+def _identity(profile: Profile) -> Identity:
+    # An owner of the folder is not told of everything: that is a power, and not a duty.
+    return Identity(
+        kind="person", id=profile.id, roles=profile.roles - {"owner"}, groups=profile.groups, limits=profile.limits
+    )
+
+
+def text_of(change: str, title: str, *, number: int, due: str | None, link: str | None) -> tuple[str, str]:
+    """Subject and text of one notice. Nothing of the task's data: mail is read by many."""
+    subject = " ".join(f"{KINDS[change]}: {title}".split())[:200]
+    lines = [f"{KINDS[change]}: {title}", "", f"Task {number}" + (f", due {due}" if due else "") + "."]
+    lines += [f"See it with `segue tasks show {number}`."]
+    if link:
+        lines += ["", "Or open this link, which is for you alone and decides nothing by being opened:", link]
+    return subject, "\n".join(lines) + "\n"
+
+
+def digest_text(notices: Sequence[tuple[str, str, int]]) -> tuple[str, str]:
+    """Subject and text of several notices (change, title, number of the task) in one."""
+    lines = [f"- {KINDS[change]}: {title} (task {number})" for change, title, number in notices]
+    return f"{len(notices)} tasks", "\n".join([*lines, "", "See them with `segue tasks list --mine`."]) + "\n"

@@ -1,0 +1,50 @@
+"""Everybody's profile, kept in memory: routing, authority and notices look at all of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from segue.people import Profile
+from segue.store import Store, notices
+
+
+def now_ms() -> int:
+    """The clock of this machine, where no host has one."""
+    return time.time_ns() // 1_000_000
+
+
+class Directory:
+    """The profiles of one data folder.
+
+    Args:
+        now_ms: The clock of the house, in milliseconds since the epoch.
+    """
+
+    def __init__(self, store: Store, now_ms: Callable[[], int]) -> None:
+        self.now_ms = now_ms
+        self._store = store
+        self._known: dict[str, Profile] | None = None
+
+    async def all(self) -> Mapping[str, Profile]:
+        """Everybody, by id."""
+        if self._known is None:
+            rows = await self._store.read(notices.profiles)
+            self._known = {row["id"]: msgspec.convert(row, Profile) for row in rows}
+        return self._known
+
+    async def keep(self, profile: Profile) -> Profile:
+        """Keep a profile, over an older one of the same person."""
+        known = await self.all()
+        await self._store.write([notices.put_profile(profile.id, msgspec.to_builtins(profile), self.now_ms())])
+        self._known = {**known, profile.id: profile}
+        return profile
+
+    async def forget(self, name: str) -> bool:
+        """Forget somebody; False when nobody was known by this name."""
+        known = await self.all()
+        await self._store.write([notices.delete_profile(name)])
+        self._known = {other: profile for other, profile in known.items() if other != name}
+        return name in known

@@ -1,0 +1,98 @@
+"""Use cases of profiles and of what one is told: how people are reached, who stands in for them, their notices."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from segue.people import Profile
+from segue.service.access import UseCases, governed, of
+from segue.service.asked import NoticeView
+from segue.service.directory import Directory
+from segue.service.errors import ServiceError
+from segue.service.runs import PAGE_MAX, place_of
+from segue.service.shapes import Page
+from segue.service.showing import notice_view
+from segue.store import Store, notices
+
+OWN: Final = frozenset({"name", "email", "chat", "channels", "digestMinutes", "quiet", "absent"})
+"""What people say of themselves. Roles, groups, limits and the manager decide about others, so others set them."""
+
+
+class Profiles(UseCases):
+    """The people of one data folder."""
+
+    def __init__(self, store: Store, directory: Directory) -> None:
+        self._store = store
+        self._directory = directory
+
+    @governed("profile.list")
+    async def list(self) -> list[Profile]:
+        """Everybody, by id."""
+        return list((await self._directory.all()).values())
+
+    @governed("profile.put", on=of("Profile"))
+    async def put(self, name: str, said: dict[str, Any]) -> Profile:
+        """Say how somebody is reached and which tasks reach them, in place of what was said before.
+
+        Raises:
+            ServiceError: `choice-refused`.
+        """
+        return await self._directory.keep(_profile({**said, "id": name}))
+
+    @governed("profile.own")
+    async def put_own(self, said: dict[str, Any]) -> Profile:
+        """Change how one is reached oneself, and when one is away; what is not named stays.
+
+        Raises:
+            ServiceError: `choice-refused`, also for roles, groups, limits and the manager.
+        """
+        identity = self.guard.who()
+        assert identity is not None, "the guard lets nobody through who has no name"
+        others = sorted(set(said) - OWN)
+        if others:
+            raise ServiceError("choice-refused", f"{', '.join(others)}: not for oneself to say.")
+        known = (await self._directory.all()).get(identity.id)
+        before = msgspec.to_builtins(known) if known is not None else {"id": identity.id, "name": identity.display}
+        return await self._directory.keep(_profile({**before, **said}))
+
+    @governed("profile.put", on=of("Profile"))
+    async def remove(self, name: str) -> None:
+        """Forget how somebody is reached; their codes are worth nothing then.
+
+        Raises:
+            ServiceError: `profile-unknown`.
+        """
+        if not await self._directory.forget(name):
+            raise ServiceError("profile-unknown", f"There is no profile of {name!r}.")
+
+    @governed("notice.read")
+    async def notices(self, *, limit: int = 50, after: str | None = None) -> Page[NoticeView]:
+        """What one was told in the app, newest first.
+
+        Raises:
+            ServiceError: `request-malformed`.
+        """
+        identity = self.guard.who()
+        assert identity is not None, "the guard lets nobody through who has no name"
+        limit, before = min(limit, PAGE_MAX), place_of(after)
+        found = await self._store.read(
+            lambda c: notices.notices_of_person(c, identity.id, limit=limit + 1, before=before)
+        )
+        more = str(found[limit - 1].id) if len(found) > limit else None
+        return Page(items=[notice_view(record) for record in found[:limit]], next=more)
+
+    @governed("notice.read")
+    async def read(self, number: int) -> None:
+        """Note that one has seen a notice, and all before it."""
+        identity = self.guard.who()
+        assert identity is not None, "the guard lets nobody through who has no name"
+        await self._store.write([notices.mark_read(identity.id, number, self._directory.now_ms())])
+
+
+def _profile(said: dict[str, Any]) -> Profile:
+    try:
+        return msgspec.convert(said, Profile)
+    except (msgspec.ValidationError, ValueError) as error:
+        raise ServiceError("choice-refused", f"The profile does not fit: {error}.") from None

@@ -1,0 +1,207 @@
+"""The page of a human task: what is asked, what the run did before, what was decided. Told from history."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Sequence
+from typing import Any, Final, get_args
+
+import msgspec
+
+from segue.core import Plan, RunState, Tasking, advance
+from segue.service.asked import (
+    Change,
+    HumanTaskDetail,
+    HumanTaskStateName,
+    HumanTaskView,
+    NoticeView,
+    Priority,
+    Voice,
+)
+from segue.service.definitions import Definitions
+from segue.service.observe import iso, observe
+from segue.service.shapes import TaskDetail, WorkflowRef
+from segue.store import Store, codec, human_tasks, notices
+from segue.store.human_tasks import PRIORITIES, HumanTaskRecord
+from segue.store.notices import NoticeRecord
+from segue.store.runs import read_history
+from segue.types import DecisionMade, Event, Offer, RunStarted, TaskAssigned
+
+STEPS_MAX: Final = 100
+_SHOWN: Final = ("title", "description", "form", "context", "suggestion", "about", "outcomes", "authority")
+
+assert set(PRIORITIES) == set(get_args(Priority))
+assert set(get_args(human_tasks.HumanTaskState)) == set(get_args(HumanTaskStateName))
+
+
+class Showing:
+    """Makes the pages of one data folder."""
+
+    def __init__(self, store: Store, definitions: Definitions) -> None:
+        self._store = store
+        self._definitions = definitions
+
+    async def page(self, record: HumanTaskRecord, live: Tasking | None, policy: str, now: int) -> HumanTaskDetail:
+        """Everything about one task.
+
+        Args:
+            live: What it holds, where it is before people; otherwise history is asked for what it held at last.
+        """
+        run = await self._store.run(record.run_id)
+        assert run is not None, "a human task goes with its run"
+        history = await self._store.read(lambda c: read_history(c, record.run))
+        told = await self._store.read(lambda c: notices.notices_of_task(c, record.id))
+        changed = await self._store.read(lambda c: human_tasks.changes_of(c, record.id))
+        plan = self._definitions.plan(record.digest)
+        whole = bool(history) and isinstance(history[0], RunStarted)
+        held, steps = live, list[TaskDetail]()
+        if whole:
+            steps = await asyncio.to_thread(_steps, plan, history[: record.event])
+            held = held or await asyncio.to_thread(_held, plan, history, record.task)
+        reasons = [(e.at, e.reason) for e in history if isinstance(e, TaskAssigned) and e.id == record.task]
+        fields = {} if held is None else _asked(held, record, policy)
+        first = history[0] if whole else None
+        return HumanTaskDetail(
+            **msgspec.structs.asdict(view(record, now)),
+            **fields,
+            decisions=[_voice(e) for e in history if isinstance(e, DecisionMade) and e.id == record.task],
+            changes=[_change(c, reasons) for c in changed],
+            notices=[notice_view(n) for n in told],
+            run_status=run.status,
+            run_input=first.input if isinstance(first, RunStarted) else None,
+            steps=steps,
+            policy=policy,
+        )
+
+
+def view(record: HumanTaskRecord, now: int) -> HumanTaskView:
+    """A task as lists show it."""
+    return HumanTaskView(
+        id=record.id,
+        title=record.title,
+        state=record.state,
+        priority=PRIORITIES[record.priority],
+        run=record.run_id,
+        workflow=WorkflowRef(
+            namespace=record.namespace, name=record.name, version=record.version, digest=record.digest
+        ),
+        pointer=record.pointer,
+        owner=record.owner or None,
+        audience=record.audience,
+        requester=record.requester,
+        level=record.level,
+        votes=record.votes,
+        offered_at=iso(record.offered_at),
+        due_at=_iso(record.due_at),
+        overdue=record.is_open and record.due_at is not None and record.due_at < now,
+        closed_at=_iso(record.closed_at),
+        outcome=record.outcome,
+        by=record.by or None,
+        edited=bool(record.edited),
+        model=record.model,
+        model_version=record.model_version,
+    )
+
+
+def notice_view(record: NoticeRecord) -> NoticeView:
+    """A notice as it is told."""
+    return NoticeView(
+        id=record.id,
+        task=record.task,
+        title=record.title,
+        kind=record.kind,
+        person=record.person,
+        channel=record.channel,
+        state=record.state,
+        due_at=iso(record.due_at),
+        sent_at=_iso(record.sent_at),
+        read_at=_iso(record.read_at),
+        receipt=record.receipt,
+    )
+
+
+def requesters_of(record: HumanTaskRecord, task: Tasking) -> frozenset[str]:
+    """Who asked for it: whom the document names, and who started the run."""
+    by = record.cause.get("by")
+    named = {task.request.get("requester"), by, by.partition(":")[2] if isinstance(by, str) else None}
+    return frozenset(name for name in named if isinstance(name, str) and name)
+
+
+def seen_of(task: Tasking, policy: str) -> str:
+    """Digest of what somebody is shown, and of the rules: the same page, the same digest."""
+    shown = {key: task.request.get(key) for key in _SHOWN}
+    shown |= {"data": task.entry, "votes": task.votes, "phase": task.phase, "policy": policy}
+    # Canonical: keys sorted at every depth, so that where it was read back from makes no difference.
+    raw = msgspec.json.encode(codec.settled(shown), order="sorted")
+    return hashlib.sha256(raw).hexdigest()
+
+
+def _asked(task: Tasking, record: HumanTaskRecord, policy: str) -> dict[str, Any]:
+    request = task.request
+    deadline = request.get("deadline")
+    choices = (
+        [{"outcome": "resubmit", "title": "Resubmit", "form": True, "comment": False, "votes": 1}]
+        if task.phase == "sent-back"
+        else [{"outcome": name, **said} for name, said in request["outcomes"].items()]
+    )
+    return {
+        "description": request.get("description"),
+        "form": request.get("form"),
+        "data": task.entry,
+        "context": request.get("context"),
+        "suggestion": request.get("suggestion"),
+        "about": request.get("about"),
+        "choices": choices if record.is_open else [],
+        "authority": request["authority"],
+        "deadline_at": None if deadline is None else iso(record.offered_at + deadline["after_ms"]),
+        "deadline_outcome": None if deadline is None else deadline["outcome"],
+        "seen": seen_of(task, policy) if record.is_open else "",
+    }
+
+
+def _steps(plan: Plan, history: Sequence[Event]) -> list[TaskDetail]:
+    """What the run did before it asked."""
+    tasks = [task.detail() for task in observe(plan, history).tasks.values() if task.kind != "do"]
+    return tasks[-STEPS_MAX:]
+
+
+def _held(plan: Plan, history: Sequence[Event], number: int) -> Tasking | None:
+    """What a task held when it was last before people."""
+    state: RunState | None = None
+    held: Tasking | None = None
+    for event in history:
+        state, _ = advance(plan, state, event)
+        if isinstance(state.open.get(number), Offer):
+            held = state.frames[number].data
+    return held
+
+
+def _voice(event: DecisionMade) -> Voice:
+    return Voice(
+        outcome=event.outcome,
+        by=event.by,
+        at=iso(event.at),
+        comment=event.comment,
+        data=None if event.data is msgspec.UNSET else event.data,
+        seen=event.seen,
+        policy=event.policy,
+        via=event.via,
+        allowed=list(event.allowed),
+    )
+
+
+def _change(record: human_tasks.ChangeRecord, reasons: list[tuple[int, str]]) -> Change:
+    reason = next((said for at, said in reasons if at == record.at and record.by), "")
+    return Change(
+        change=record.change,
+        at=iso(record.at),
+        by=record.by,
+        owner=record.owner,
+        level=record.level,
+        reason=reason,
+    )
+
+
+def _iso(at: int | None) -> str | None:
+    return None if at is None else iso(at)
