@@ -183,7 +183,11 @@ class Story:
 
     def plans(self) -> list[Plan]:
         """Its documents, compiled."""
-        return [compiled(text, self.functions) for text in self.documents]
+        made = [compiled(text, self.functions) for text in self.documents]
+        known = {plan.digest: plan for plan in made}
+        for plan in made:
+            plan.others = known.__getitem__
+        return made
 
 
 async def played(story: Story, folder: Path) -> list[tuple[Plan, list[Event]]]:

@@ -401,3 +401,61 @@ async def _people(stage: Stage) -> None:
     await stage.attend(DecisionMade(0, task, "edit", {"amount": 4}, by="cem", seen="d", policy="p", via="code"))
     await stage.attend(DecisionMade(0, task, "approve", by="dan", comment="fine", allowed=("approver",)))
     await stage.pass_by(60 * hour)
+
+
+@_story(
+    "undone",
+    """
+do:
+- first:
+    call: connector:1.1.0@default
+    with: {use: c, operation: a, undo: {operation: b, arguments: {id: '${ .id }'}}}
+- part:
+    try:
+    - second: {call: 'connector:1.1.0@default', with: {use: c, operation: d, undo: {operation: e}}}
+    - bad: {raise: {error: {type: 'https://example.com/no', status: 409}}}
+    catch: {do: [{note: {set: {n: 1}}}]}
+- third: {call: 'connector:1.1.0@default', with: {use: c, operation: f, undo: {operation: g}}}
+- waits: {wait: PT1H}
+""",
+    answers={"first": [{"id": 1}], "undo third": [Fails(), None]},
+)
+async def _undone(stage: Stage) -> None:
+    """A caught list is undone, a cancelled run too; one undo fails, waits for a person, and is started again."""
+    await stage.start()
+    await stage.control(RunCancelled(0, by="eva", reason="enough"))
+    await stage.control(TaskRestarted(0, await stage.live("undo third"), by="eva", reason="it is up again"))
+
+
+async def _moved(stage: Stage) -> None:
+    """A run in a retried list goes on under another version, and a second time; acts keep their names."""
+    await stage.start()
+    for plan in (stage.plans[1], stage.plans[0]):
+        found = await stage.world.host.migrate("main", plan.digest, by="eva", reason="mended")
+        assert found.obstacles == []
+        await stage.pass_by(2_000)
+
+
+_MOVED = """
+do:
+FRONT- list:
+    try: [{a: {call: f}}, {b: {call: g}}]
+    catch: {retry: {delay: PT1S, limit: {attempt: {count: 5}}}}
+- last: {call: f, with: {say: WORD}}
+"""
+
+STORIES.append(
+    Story(
+        "moved",
+        _moved.__doc__ or "",
+        [
+            _document("moved", _MOVED.replace("FRONT", "").replace("WORD", "old")),
+            _document("moved", _MOVED.replace("FRONT", "- front: {call: f}\n").replace("WORD", "new")).replace(
+                "version: 1.0.0", "version: 2.0.0"
+            ),
+        ],
+        _moved,
+        functions=FUNCTIONS,
+        answers={"b": [Fails(), Fails(), Fails(), Fails(), 1]},
+    )
+)

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Path, Request, Response
 from segue.api.bodies import read_json
 from segue.api.common import Asked, RunId
 from segue.api.describe import json_answer, json_response, operation, schema_of
-from segue.service import RunMoment, RunSummary
+from segue.service import Migration, Migrations, RunMoment, RunSummary
 
 router = APIRouter(tags=["runs"])
 
@@ -54,6 +54,67 @@ class ForkRun(msgspec.Struct, forbid_unknown_fields=True):
     version: Annotated[str, msgspec.Meta(min_length=1, max_length=100)] | None = None
     reason: Annotated[str, msgspec.Meta(max_length=1000)] = ""
     by: By = "api"
+
+
+class MigrateRun(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
+    """Which version a run goes on under. `mapping` names counterparts by pointer, where names differ."""
+
+    version: Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
+    mapping: dict[str, str] = {}
+    reason: Annotated[str, msgspec.Meta(max_length=1000)] = ""
+    dry_run: bool = False
+    by: By = "api"
+
+
+class MigrateRuns(MigrateRun, forbid_unknown_fields=True, rename="camel"):
+    """The same for all live runs of a workflow, or those of them that are under the version `since`."""
+
+    workflow: Annotated[str, msgspec.Meta(min_length=3, max_length=200)] = ""
+    since: Annotated[str, msgspec.Meta(min_length=1, max_length=100)] | None = None
+
+
+@router.post(
+    "/runs/{run}/migrate",
+    **operation(
+        "migrateRun",
+        "Let a run go on under another version",
+        answers={200: json_answer(Migration, "What was done, or what stands against it; then nothing was.")},
+        problems=("run-closed", "workflow-unknown", *_PROBLEMS),
+        body={"application/json": {"schema": schema_of(MigrateRun)}},
+    ),
+)
+async def migrate_run(run: RunId, request: Request, service: Asked) -> Response:
+    """What is open goes on, and its results reach the counterparts of its tasks."""
+    said = await read_json(request, MigrateRun)
+    made = await service.migrating.run(
+        run, said.version, said.mapping, by=said.by, reason=said.reason, dry_run=said.dry_run
+    )
+    return json_response(made)
+
+
+@router.post(
+    "/migrations",
+    **operation(
+        "migrateRuns",
+        "Let all live runs of a workflow go on under another version",
+        answers={200: json_answer(Migrations, "How many were migrated, and why others were not.")},
+        problems=("workflow-unknown", "request-malformed", *_PROBLEMS[1:]),
+        body={"application/json": {"schema": schema_of(MigrateRuns)}},
+    ),
+)
+async def migrate_runs(request: Request, service: Asked) -> Response:
+    """One by one; each is on disk when this answers."""
+    said = await read_json(request, MigrateRuns)
+    made = await service.migrating.all(
+        said.workflow,
+        said.version,
+        said.mapping,
+        since=said.since,
+        by=said.by,
+        reason=said.reason,
+        dry_run=said.dry_run,
+    )
+    return json_response(made)
 
 
 @router.get(

@@ -55,6 +55,7 @@ _GROUPS: Final = {
             "retry": ("segue.cli.steering:retry", "Let a run go back to a task."),
             "skip": ("segue.cli.steering:skip", "Give a task of a run its output."),
             "terminate": ("segue.cli.steering:terminate", "End a run, saying why."),
+            "migrate": ("segue.cli.migrate:migrate", "Let live runs go on under another version."),
             "fork": ("segue.cli.steering:fork", "Start a run with the past of another one."),
         },
     ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from segue.core import intervention
+from segue.core import intervention, migration
 from segue.core.machines import MACHINES, human, listen, undo
 from segue.core.plan import ActNode, ListenNode, Plan
 from segue.core.state import Frame, Moment, RunState
@@ -23,6 +23,7 @@ from segue.types import (
     Perform,
     RunAdmitted,
     RunCancelled,
+    RunMigrated,
     RunPaused,
     RunResumed,
     RunStarted,
@@ -47,7 +48,7 @@ def advance(
     any event after the end; but the answer to a detached act that outlived its run takes it out of `open`.
 
     Args:
-        plan: The compiled definition that the run is pinned to.
+        plan: The compiled definition that the run is pinned to, or one that knows it (`Plan.others`).
         state: The run so far, None before `RunStarted`. It is consumed: go on with the one returned.
         trace: Where to add what happened to each task, for displays; None costs nothing.
 
@@ -66,6 +67,8 @@ def advance(
         state.unattended = "unattended" in event.flags
         state.runtime = event.runtime
         state.queued = "queued" in event.flags
+        plan = plan.at(event.definition)
+        state.definition = plan.digest
         turn = Turn(plan, state, event.at, trace)
         if not state.queued:
             turn.start_root()
@@ -77,6 +80,8 @@ def advance(
         # A clock that jumps back must not make time run backwards inside a run.
         if event.at > state.last_at:
             state.last_at = event.at
+        if state.definition != plan.digest:
+            plan = plan.at(state.definition)  # a history that goes on under another version later
         turn = Turn(plan, state, state.last_at, trace)
         _APPLY[type(event)](turn, event)
     turn.run()
@@ -90,7 +95,7 @@ def consumes(plan: Plan, state: RunState, event: MessageConsumed) -> bool:
     """Would any open wait of the run take this CloudEvent? If not, it need not be recorded."""
     if state.ended is not None:
         return False
-    turn = Turn(plan, state, max(event.at, state.last_at), None)
+    turn = Turn(plan.at(state.definition), state, max(event.at, state.last_at), None)
     return any(listen.match(turn, state.frames[number], event.event) for number in _waits(state, event))
 
 
@@ -264,6 +269,7 @@ _APPLY: dict[type, Callable[[Turn, Any], None]] = {
     TaskRestarted: intervention.restart,
     TaskSkipped: intervention.skip,
     FailureReleased: intervention.release,
+    RunMigrated: migration.migrate,
     DecisionMade: _decided,
     TaskAssigned: _assigned,
 }

@@ -565,6 +565,7 @@ class Plan:
         secrets: Names that the document declares in `use.secrets`.
         requires: Handlers and functions the plan calls, for checks at publish and start.
         undoes: Some act of it has an `undo`.
+        others: Finds other definitions by digest, for histories that go on from one to another. None: there are none.
     """
 
     namespace: str
@@ -579,11 +580,20 @@ class Plan:
     requires: tuple[str, ...] = ()
     nodes: tuple[Node, ...] = ()
     undoes: bool = False
+    others: Callable[[str], Plan] | None = None
 
     def __post_init__(self) -> None:
         if not self.nodes:
             self.nodes = number(self.root)
         self.undoes = any(node.kind == "undo" for node in self.nodes)
+
+    def at(self, digest: str) -> Plan:
+        """The plan of this definition: this one, or another that it knows.
+
+        Raises:
+            LookupError: There is none.
+        """
+        return self if digest == self.digest or self.others is None else self.others(digest)
 
 
 def number(root: Node) -> tuple[Node, ...]:

@@ -155,6 +155,7 @@ def restore(plan: Plan, content: bytes, fetch: Fetch | None = None) -> RunState:
     except (LookupError, TypeError, ValueError) as error:
         raise SnapshotRefused(f"the snapshot is damaged: {error!r}") from error
     assert isinstance(state, RunState)
+    state.definition = state.definition or plan.digest
     return state
 
 

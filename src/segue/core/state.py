@@ -96,6 +96,8 @@ class RunState(msgspec.Struct):
         undos: Acts that happened and can be taken back, by name, in the order in which they first completed.
         undone: How often an act of this name was taken back; done once more, it is another act.
         closing: The run has failed or was cancelled, and what it did is being undone.
+        definition: Digest of the definition that it is under now. migrations: How often that has changed.
+        names: What names of acts begin with, by index in the plan, where a migration has made it another thing.
         unattended: Nobody can come, so an undo that fails is left standing instead of held.
         queued: It has not begun: its workflow has as many runs under way as it may.
         correlations: Values of the instance's correlation keys.
@@ -121,6 +123,9 @@ class RunState(msgspec.Struct):
     undone: dict[str, int] = {}
     closing: Closing | None = None
     unattended: bool = False
+    definition: str = ""
+    migrations: int = 0
+    names: dict[int, str] = {}
     runtime: str = ""
     ended: RunStatus | None = None
     output: Any = None

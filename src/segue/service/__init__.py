@@ -77,6 +77,10 @@ from segue.service.inbox import (
     ExceptionState,
     ExceptionView,
     GroupDecision,
+    Migration,
+    MigrationMove,
+    MigrationObstacle,
+    Migrations,
     RunMoment,
 )
 from segue.service.lifecycle import LIFECYCLE_TYPES, Lifecycle, lifecycle_of
@@ -180,6 +184,11 @@ __all__ = [
     "Lifecycle",
     "Login",
     "MadeToken",
+    "Migrating",
+    "Migration",
+    "MigrationMove",
+    "MigrationObstacle",
+    "Migrations",
     "ModelView",
     "NewAuditPrune",
     "NewAuditVerification",

@@ -262,6 +262,7 @@ class Definitions:
         self._latest[name] = latest(versions)
 
     def _keep(self, plan: Plan) -> Plan:
+        plan.others = self.plan  # the history of a run may have begun under another version
         self._plans[plan.digest] = plan
         if len(self._plans) > _PLANS_MAX:
             self._plans.popitem(last=False)

@@ -134,6 +134,52 @@ class GroupDecision(Shape, frozen=True, kw_only=True):
     refused: list[Refused] = msgspec.field(default_factory=list)
 
 
+class MigrationMove(Shape, frozen=True, kw_only=True):
+    """A task under way: its number, and where it stands before and after."""
+
+    task: int
+    kind: str
+    before: str
+    after: str
+
+
+class MigrationObstacle(Shape, frozen=True, kw_only=True):
+    """Something that stands against a migration, and what to do about it."""
+
+    pointer: str
+    message: str
+    remedy: str
+
+
+class Migration(Shape, frozen=True, kw_only=True):
+    """What became, or would become, of a run under another version.
+
+    Attributes:
+        before, after: Versions.
+        migrated: It was done; never with `dry_run`, nor where there are obstacles.
+        position: Tasks under way, outermost first.
+    """
+
+    run: str
+    before: str
+    after: str
+    dry_run: bool
+    migrated: bool
+    position: list[MigrationMove] = msgspec.field(default_factory=list)
+    obstacles: list[MigrationObstacle] = msgspec.field(default_factory=list)
+
+
+class Migrations(Shape, frozen=True, kw_only=True):
+    """What became of many runs. With `dry_run`, `migrated` counts those that could be; `refused` holds 100."""
+
+    workflow: str
+    to: str
+    dry_run: bool
+    matched: int
+    migrated: int
+    refused: list[Migration] = msgspec.field(default_factory=list)
+
+
 class RunMoment(RunDetail, frozen=True, kw_only=True):
     """A run as it was after one of its events.
 

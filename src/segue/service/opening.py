@@ -27,6 +27,7 @@ from segue.service.events import Events
 from segue.service.exceptions import Exceptions
 from segue.service.functions import described, load_functions
 from segue.service.later import Handlers
+from segue.service.migrating import Migrating
 from segue.service.models import Models
 from segue.service.permissions import Permissions
 from segue.service.policies import policies, said_history
@@ -195,6 +196,7 @@ async def open_service(
             workflows=workflows,
             runs=runs,
             steering=Steering(store, definitions, workflows, runs, host, keeps),
+            migrating=Migrating(store, definitions, workflows, host),
             exceptions=Exceptions(store, definitions, host),
             tasks=Tasks(store, definitions, directory, host),
             profiles=Profiles(store, directory),

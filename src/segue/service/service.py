@@ -16,6 +16,7 @@ from segue.service.effects import Effects
 from segue.service.errors import ServiceError
 from segue.service.events import Events
 from segue.service.exceptions import Exceptions
+from segue.service.migrating import Migrating
 from segue.service.models import Models
 from segue.service.permissions import Permissions
 from segue.service.profiles import Profiles
@@ -43,6 +44,7 @@ class Service:
     workflows: Workflows
     runs: Runs
     steering: Steering
+    migrating: Migrating
     exceptions: Exceptions
     tasks: Tasks
     profiles: Profiles

@@ -22,7 +22,7 @@ from segue.service.runs import Runs, newest, recorded, shown, summary_of
 from segue.service.shapes import RunSummary
 from segue.service.workflows import Workflows
 from segue.store import RunRecord, Store, codec
-from segue.types import CLOSED, Event, RunStarted, TaskRestarted, TaskSkipped
+from segue.types import CLOSED, Event, RunMigrated, RunStarted, TaskRestarted, TaskSkipped
 
 if TYPE_CHECKING:
     from segue.hosts import EmbeddedHost
@@ -164,8 +164,6 @@ class Steering(UseCases):
         past = await self._read(run_id)
         _require_whole(past)
         record, history = past.record, past.events
-        definition = self._workflows.find(record.namespace, record.name, version or record.version)
-        other = self._definitions.plan(definition.digest)
         walk = await asyncio.to_thread(_walk, past)
         begun = [(n, m) for n, m in walk.moments if m.what == "started" and m.pointer == pointer]
         if not begun:
@@ -173,15 +171,24 @@ class Steering(UseCases):
         number, moment = begun[-1]
         first = history[0]
         assert isinstance(first, RunStarted), "a history begins with RunStarted"
+        digest, began = _definitions_of(history[:number])
+        if version is not None:
+            digest = self._workflows.find(record.namespace, record.name, version).digest
+            if began != digest and any(isinstance(event, RunMigrated) for event in history[:number]):
+                raise ServiceError(
+                    "place-refused",
+                    f"Run {run_id} had been migrated by then, so its past belongs to two versions.",
+                    remedy="Fork without another version, and migrate the new run.",
+                )
+            began = digest
+        other = self._definitions.plan(digest)
         by = signed(by)
         cause = {"kind": "fork", "run": run_id, "task": pointer, "event": number, "by": by, "reason": reason}
-        first = msgspec.structs.replace(
-            first, run_id=host.new_run_id(), definition=definition.digest, cause=codec.settled(cause)
-        )
+        first = msgspec.structs.replace(first, run_id=host.new_run_id(), definition=began, cause=codec.settled(cause))
         prefix = _moved([first, *history[1:number]], host.now_ms())
         await asyncio.to_thread(_require_same_place, past.plan, history[:number], other, prefix, moment)
         restart = TaskRestarted(0, moment.id, input=input, by=by, reason=reason)
-        return await self._runs.summary(await host.fork(definition.digest, prefix, restart))
+        return await self._runs.summary(await host.fork(digest, prefix, restart))
 
     # -- helpers -----------------------------------------------------------------------------------
 
@@ -308,6 +315,14 @@ def _not_there(run_id: str, pointer: str, state: RunState) -> ServiceError:
 def _require_reason(reason: str) -> None:
     if not reason.strip() or len(reason) > REASON_MAX:
         raise ServiceError("choice-refused", f"This needs a reason, of 1 to {REASON_MAX} characters.")
+
+
+def _definitions_of(history: Sequence[Event]) -> tuple[str, str]:
+    """The definition that counts at the end of this history, and the one that it began with."""
+    first = history[0]
+    assert isinstance(first, RunStarted)
+    moved = [event.definition for event in history if isinstance(event, RunMigrated)]
+    return (moved or [first.definition])[-1], first.definition
 
 
 def _moved(events: list[Event], now: int) -> list[Event]:

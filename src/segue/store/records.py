@@ -330,6 +330,11 @@ def revive_run(seq: int) -> Sql:
     return "UPDATE run SET residence = 'live', reason = NULL WHERE seq = ? AND residence = 'quarantined'", (seq,)
 
 
+def migrate_run(seq: int, digest: str, version: str) -> Sql:
+    """A run goes on under another version of its definition."""
+    return "UPDATE run SET digest = ?, version = ? WHERE seq = ?", (digest, version, seq)
+
+
 def close_lingering(seq: int) -> Sql:
     """The last act of a run that had ended is over."""
     return "UPDATE run SET residence = 'closed' WHERE seq = ? AND ended_at IS NOT NULL", (seq,)

@@ -142,6 +142,21 @@ class TaskSkipped(msgspec.Struct, frozen=True, tag_field="e", tag="skipped", omi
     happened: bool = False
 
 
+class RunMigrated(msgspec.Struct, frozen=True, tag_field="e", tag="migrated", omit_defaults=True):
+    """An operator let the run go on under another version of its definition.
+
+    Attributes:
+        definition: Digest of that version.
+        nodes: Index of each task in the old plan, and that of its counterpart in the new one.
+    """
+
+    at: int
+    definition: str
+    nodes: tuple[tuple[int, int], ...] = ()
+    by: str = ""
+    reason: str = ""
+
+
 class FailureReleased(msgspec.Struct, frozen=True, tag_field="e", tag="released", omit_defaults=True):
     """An operator gave up on a held task: its failure goes the way that the document gives it."""
 
@@ -207,6 +222,7 @@ Event = (
     | TaskRestarted
     | TaskSkipped
     | FailureReleased
+    | RunMigrated
     | DecisionMade
     | TaskAssigned
 )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from segue.core.environment import evaluate
 from segue.core.machines.base import Machine
-from segue.core.plan import ActNode, UndoNode
+from segue.core.plan import ActNode, Node, Plan, UndoNode
 from segue.core.state import Frame, RunState
 from segue.types import Perform, fail
 
@@ -17,7 +17,7 @@ AGAIN: Final = "^"
 """In an act's name, before how often it was undone."""
 
 
-def effect_of(frame: Frame) -> str:
+def effect_of(state: RunState, frame: Frame) -> str:
     """The task's name within its run: its node, the iterations around it, the backward jumps around it.
 
     A retried list starts its count of jumps anew, so that an act keeps its name over all attempts and an
@@ -25,20 +25,43 @@ def effect_of(frame: Frame) -> str:
     """
     if isinstance(frame.node, UndoNode):
         return str(frame.data)  # named after the act that it takes back
-    name = str(frame.node.index)
+    name = base_of(state, frame.node)
     if frame.iteration:
         name += "".join(f"[{place}]" for place in frame.iteration)
     around = frame.parent
     while around is not None:
         if around.laps:
-            name += f"~{around.node.index}.{around.laps}"
+            name += f"~{base_of(state, around.node)}.{around.laps}"
         around = around.parent
     return name
 
 
+def base_of(state: RunState, node: Node) -> str:
+    """What names of a task begin with: its index in the plan that the run began with, or a name of its own."""
+    return state.names.get(node.index) or str(node.index) if state.names else str(node.index)
+
+
+def split(name: str) -> tuple[str, str]:
+    """A name as what it begins with, and the iterations and jumps behind that."""
+    end = next((place for place, character in enumerate(name) if character in "[~^"), len(name))
+    return name[:end], name[end:]
+
+
+def node_of(plan: Plan, state: RunState, name: str) -> Node | None:
+    """The task that acts of this name belong to; None where a migration has left it behind."""
+    base, _ = split(name)
+    if state.names:
+        found = next((index for index, other in state.names.items() if other == base), None)
+        if found is not None:
+            return plan.nodes[found]
+        if not base.isdigit() or int(base) in state.names:
+            return None
+    return plan.nodes[int(base)] if int(base) < len(plan.nodes) else None
+
+
 def name_of(state: RunState, frame: Frame) -> str:
     """The act's name: after it was undone, doing it once more is another act."""
-    name = effect_of(frame)
+    name = effect_of(state, frame)
     again = state.undone.get(name) if state.undone else None
     return name if again is None else f"{name}{AGAIN}{again}"
 

@@ -78,7 +78,7 @@ class Human(Machine):
             return
         audience = request["assign"]
         frame.data = Tasking(request, audience, audience, request["data"], _clocks(request, turn.now), reason)
-        place = (node.name, node.pointer, effect_of(frame), frame.iteration, frame.attempt)
+        place = (node.name, node.pointer, effect_of(turn.state, frame), frame.iteration, frame.attempt)
         turn.give(Offer(frame.id, request, audience, *place))
         _arm(turn, frame)
         if turn.trace is not None:
@@ -295,7 +295,7 @@ def _why_asked(turn: Turn, frame: Frame, request: dict[str, Any]) -> str | None:
     if review["confidence"] is None or review["confidence"] < review["threshold"]:
         return "below-threshold"
     # By the task's place in the run: whoever tries again does not roll the dice again.
-    return "sampled" if draw(turn.state.seed, effect_of(frame), 0) < review["sample"] else None
+    return "sampled" if draw(turn.state.seed, effect_of(turn.state, frame), 0) < review["sample"] else None
 
 
 def _clocks(request: dict[str, Any], now: int) -> list[list[Any]]:

@@ -18,7 +18,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from segue.core.environment import evaluate
-from segue.core.machines.act import AGAIN, effect_of, name_of
+from segue.core.machines.act import AGAIN, base_of, effect_of, name_of, node_of, split
 from segue.core.machines.base import Machine
 from segue.core.plan import ActNode, Node, UndoNode
 from segue.core.state import Closing, Frame, Undo
@@ -38,8 +38,7 @@ class UndoAct(Machine):
         found = _newest(turn, scope)
         assert found is not None
         # The index of the undo and the rest of the act's name: its own key, the same over all restarts.
-        digits = len(found.effect) - len(found.effect.lstrip("0123456789"))
-        frame.data = f"{node.index}{found.effect[digits:]}"
+        frame.data = base_of(turn.state, node) + split(found.effect)[1]
         frame.iteration = found.iteration
         if found.failure is not None and frame.raw is None:
             raise TaskFailure(found.failure)
@@ -55,7 +54,7 @@ def note(turn: Turn, frame: Frame, result: Any) -> None:
     assert isinstance(node, ActNode)
     if node.undo is None:
         return
-    entry = Undo(node.undo, name_of(turn.state, frame), _within(frame), frame.iteration)
+    entry = Undo(node.undo, name_of(turn.state, frame), _within(turn, frame), frame.iteration)
     turn.raw_output = turn.output = result
     try:
         entry.arguments = evaluate(turn, node.undo.arguments, result, frame)
@@ -105,8 +104,8 @@ def was_undone_in(turn: Turn, scope: Frame) -> bool:
     turns = "".join(f"[{place}]" for place in scope.iteration)
     below = _indices_below(scope.node)
     for name in turn.state.undone:
-        digits = len(name) - len(name.lstrip("0123456789"))
-        if int(name[:digits]) in below and name[digits:].startswith(turns):
+        node = node_of(turn.plan, turn.state, name)
+        if node is not None and node.index in below and split(name)[1].startswith(turns):
             return True
     return False
 
@@ -128,16 +127,16 @@ def _newest(turn: Turn, scope: Frame) -> Undo | None:
     newest = reversed(undos.values())
     if scope.parent is None:
         return next(newest)
-    name = effect_of(scope)
+    name = effect_of(turn.state, scope)
     return next((found for found in newest if name in found.within), None)
 
 
-def _within(frame: Frame) -> tuple[str, ...]:
+def _within(turn: Turn, frame: Frame) -> tuple[str, ...]:
     """By name and not by number: a `try` that starts again is the same."""
     names = []
     child, above = frame, frame.parent
     while above is not None:
         if above.node.kind == "try" and child.node.section == "try":
-            names.append(effect_of(above))
+            names.append(effect_of(turn.state, above))
         child, above = above, above.parent
     return tuple(names)

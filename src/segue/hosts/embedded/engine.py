@@ -41,6 +41,7 @@ from segue.types import (
     Offer,
     Perform,
     RunCancelled,
+    RunMigrated,
     RunPaused,
     RunResumed,
     RunStarted,
@@ -82,6 +83,7 @@ _CONTROLS: Final[dict[type[Event], str]] = {
     TaskRestarted: "task.retry",
     TaskSkipped: "task.skip",
     FailureReleased: "task.give-up",
+    RunMigrated: "run.migrate",
 }
 """Events that are somebody's decision, and what the audit chain calls them."""
 
@@ -332,6 +334,9 @@ class Engine:
             run.parked = False
             batch.unpark(run.seq)
         run.parking = False
+        if type(event) is RunMigrated:
+            run.become(run.plan.at(event.definition))
+            batch.statements.append(records.migrate_run(run.seq, run.digest, run.plan.version))
         self._take(run, commands, batch)
         if held or state.held or state.failure is not None or state.closing is not None:
             self.incidents.follow(run, event, held, was_closing=was_closing)

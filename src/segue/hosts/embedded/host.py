@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Final, Self
 
-from segue.core import Plan, Tasking
+from segue.core import Examination, Plan, Tasking
 from segue.hosts.clock import SystemClock
 from segue.hosts.contracts import (
     Clock,
@@ -366,6 +366,33 @@ class EmbeddedHost:
         """
         self._check_open()
         await self._operator.settle(key, outcome, by=by, reason=reason)
+
+    async def migrate(
+        self,
+        run_id: str,
+        digest: str,
+        mapping: Mapping[str, str] | None = None,
+        *,
+        by: str = "",
+        reason: str = "",
+        dry_run: bool = False,
+    ) -> Examination:
+        """Let a live run go on under another definition, unless something stands against it.
+
+        Args:
+            mapping: Pointers of tasks to their counterparts, where names differ.
+            dry_run: Only look.
+
+        Returns:
+            What corresponds, and every obstacle; where there is one, nothing was changed.
+
+        Raises:
+            UnknownRun: There is none with this id.
+            LookupError: There is no such definition.
+            HostError: It could not be stored, or not yet.
+        """
+        self._check_open()
+        return await self._operator.migrate(run_id, digest, mapping or {}, by=by, reason=reason, dry_run=dry_run)
 
     async def fork(self, digest: str, prefix: Sequence[Event], restart: TaskRestarted) -> str:
         """Start a run whose history begins with these events; returns its id when it is on disk.

@@ -14,7 +14,7 @@ from hashlib import blake2b
 from typing import Any, Final
 
 from segue.core import Plan
-from segue.core.machines.act import AGAIN, effect_of
+from segue.core.machines.act import AGAIN, effect_of, node_of, split
 from segue.core.plan import ActNode, Node
 from segue.core.state import Frame
 from segue.hosts.contracts import Outcome
@@ -159,7 +159,7 @@ class Incidents:
         now = self._engine.clock.now_ms()
         receipt = codec.settled(outcome.receipt)
         for name, effort in list(run.efforts.items()):
-            if effort.state in ("intent", "unknown") and _belongs(run.plan, frame, name):
+            if effort.state in ("intent", "unknown") and _belongs(run, frame, name):
                 key = f"{run.id}:{name}"
                 run.efforts[name] = Effort(outcome.state, receipt)
                 self._engine.said("effect.decide", f"effect:{key}", by, reason, verdict=outcome.action)
@@ -176,7 +176,7 @@ class Incidents:
             # Earlier attempts at the same act may have come in while the task was not held yet.
             now = self._engine.clock.now_ms()
             for name, effort in run.efforts.items():
-                if effort.state == "unknown" and _belongs(run.plan, run.state.frames[task], name):
+                if effort.state == "unknown" and _belongs(run, run.state.frames[task], name):
                     key = f"{run.id}:{name}"
                     self._engine.commit.pending.statements.append(
                         incidents.close_unknown(key, "held", "", "its task is held and says the same", now)
@@ -266,15 +266,15 @@ def stopped(pointer: str) -> Failure:
     return failure("runtime", detail, outcome_unknown=True, instance=pointer)
 
 
-def _belongs(plan: Plan, frame: Frame, effect: str) -> bool:
+def _belongs(run: LiveRun, frame: Frame, effect: str) -> bool:
     """This act was performed by the task, or below it."""
     if isinstance(frame.node, ActNode):
-        return effect.partition(AGAIN)[0] == effect_of(frame)
-    digits = len(effect) - len(effect.lstrip("0123456789"))
+        return effect.partition(AGAIN)[0] == effect_of(run.state, frame)
     # A loop counts for its children; the loop itself belongs to the iteration around it.
     around = frame.iteration if frame.parent is None else frame.parent.iteration
     turns = "".join(f"[{place}]" for place in around)
-    return effect[digits:].startswith(turns) and _stands_in(plan.nodes[int(effect[:digits])], frame.node)
+    node = node_of(run.plan, run.state, effect)
+    return node is not None and split(effect)[1].startswith(turns) and _stands_in(node, frame.node)
 
 
 def _stands_in(node: Node, root: Node) -> bool:

@@ -106,9 +106,7 @@ class LiveRun:
     ) -> None:
         self.seq = seq
         self.id = run_id
-        self.plan = plan
-        self.digest = digest
-        self.workflow = f"{plan.namespace}/{plan.name}:{plan.version}"
+        self.become(plan, digest)
         self.cause = cause
         self.parent = parent
         self.parent_command = parent_command
@@ -133,6 +131,12 @@ class LiveRun:
         self.parking = False
         self.woken_at = 0
         self.gone = False
+
+    def become(self, plan: Plan, digest: str | None = None) -> None:
+        """The run goes by this plan from now on."""
+        self.plan = plan
+        self.digest = plan.digest if digest is None else digest
+        self.workflow = f"{plan.namespace}/{plan.name}:{plan.version}"
 
     def begun(self) -> RunRecord | None:
         """Its row as the first event leaves it, which spares reading it back; None where it is over already.

@@ -6,12 +6,12 @@ a run that a bug stopped.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from segue.core import Tasking, replay
+from segue.core import Examination, Obstacle, Plan, Tasking, advance, examine, replay, snapshot
 from segue.hosts.contracts import Outcome, UnknownRun
 from segue.hosts.embedded.engine import WORKFLOW, Engine
 from segue.hosts.embedded.live import LiveRun
@@ -25,6 +25,7 @@ from segue.types import (
     Offer,
     Perform,
     RunCancelled,
+    RunMigrated,
     RunPaused,
     RunResumed,
     RunStarted,
@@ -65,6 +66,28 @@ class Operator:
         self._engine.parking.consider(run)
         await self._store.commit.wait_durable()
         return True
+
+    async def migrate(
+        self, run_id: str, digest: str, mapping: Mapping[str, str], *, by: str, reason: str, dry_run: bool
+    ) -> Examination:
+        """See `EmbeddedHost.migrate`."""
+        new = self._plans.plan(digest)
+        record = await self._record(run_id)
+        run = None
+        if not record.is_closed and record.residence != "quarantined":
+            run = await self._engine.parking.ensure(record.seq)
+        if run is None or run.state.ended is not None:
+            why = "it has ended" if record.residence != "quarantined" else "a bug has stopped it"
+            return Examination(obstacles=[Obstacle("", why, "start another run, or fork this one")])
+        # From here to the event nothing else can happen to the run, so what was examined is what is moved.
+        found = examine(run.plan, new, run.state, mapping)
+        if not found.obstacles and not dry_run:
+            event = RunMigrated(self._engine.clock.now_ms(), digest, found.nodes, by, reason)
+            _rehearse(run, new, event)
+            self._engine.apply(run, event)
+        self._engine.parking.consider(run)
+        await self._store.commit.wait_durable()
+        return found
 
     async def attend(self, run_id: str, event: DecisionMade | TaskAssigned) -> str | None:
         """See `EmbeddedHost.attend`."""
@@ -197,6 +220,19 @@ class Operator:
         if record is None:
             raise UnknownRun(f"there is no run {run_id!r}")
         return record
+
+
+def _rehearse(run: LiveRun, new: Plan, event: RunMigrated) -> None:
+    """Let it happen to a copy first: a bug must refuse the migration, and not stop the run.
+
+    Raises:
+        HostError: It would.
+    """
+    try:
+        copy = snapshot.restore(run.plan, snapshot.take(run.plan, run.state))
+        snapshot.take(new, advance(run.plan, copy, event)[0])
+    except Exception as error:
+        raise HostError(f"run {run.id!r} was not migrated, because that would break it: {error!r}") from error
 
 
 def _timed(event: Any, at: int) -> Any:

@@ -26,7 +26,9 @@ class Plans:
             LookupError: There is none.
         """
         if not digest.startswith(TRIGGER):
-            return self._source.plan(digest)
+            found = self._source.plan(digest)
+            found.others = self.plan  # a run's history may have begun under another version
+            return found
         known = self._triggers.get(digest)
         if known is None:
             known = self._triggers[digest] = _trigger(self._source.plan(digest.removeprefix(TRIGGER)), digest)
