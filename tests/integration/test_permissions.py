@@ -40,6 +40,8 @@ BODIES: dict[str, Any] = {
     "addIdentity": {"id": "new"},
     "changeIdentity": {"display": "x"},
     "makeToken": {"label": "x"},
+    "stop": {"kind": "model", "name": "none", "reason": "x"},
+    "release": {"kind": "model", "name": "other", "reason": "x"},
     "explainPolicy": {"who": "role:viewer", "action": "run.read"},
     "testPolicies": {"cases": []},
     "changePolicy": {"text": None, "reason": "x"},

@@ -25,6 +25,7 @@ from segue.api import (
     runs,
     steering,
     streams,
+    switches,
     tasks,
     workflows,
 )
@@ -48,6 +49,7 @@ ROOMS: Final = (
     streams,
     identities,
     policies,
+    switches,
     health,
 )
 """Modules whose routes make the API, in the order in which they are tried."""

@@ -10,6 +10,7 @@ Open `actions.py` first, then `guard.py`.
 from segue.governance.actions import ACTIONS, GROUPS, PRINCIPALS, ROLES, schema_text
 from segue.governance.analysis import PolicyFinding, findings
 from segue.governance.checkpoints import AuditKey, Checkpoint, PublicKey, append_checkpoint, read_checkpoints
+from segue.governance.door import ActDoor
 from segue.governance.export import export_records
 from segue.governance.guard import Guard, PolicyDenied
 from segue.governance.policy import Policies, PolicyRefused, Resource, Rule, Verdict, shipped
@@ -21,6 +22,7 @@ from segue.governance.secrets import (
     Redactor,
     mentions_secret,
 )
+from segue.governance.switches import SWITCH_KINDS, Switches, SwitchKind, Thrown
 from segue.governance.table import as_markdown, groups_as_markdown, roles_for, table
 from segue.governance.verification import ChainCheck, Problem
 
@@ -30,6 +32,8 @@ __all__ = [
     "MASK",
     "PRINCIPALS",
     "ROLES",
+    "SWITCH_KINDS",
+    "ActDoor",
     "AuditKey",
     "ChainCheck",
     "ChainedSecrets",
@@ -46,6 +50,9 @@ __all__ = [
     "Redactor",
     "Resource",
     "Rule",
+    "SwitchKind",
+    "Switches",
+    "Thrown",
     "Verdict",
     "append_checkpoint",
     "as_markdown",

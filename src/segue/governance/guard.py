@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from segue.governance.actions import ACTIONS
 from segue.governance.policy import Policies, Resource, Verdict, shipped
+from segue.governance.switches import Switches
 from segue.types import DEFAULT_WORKSPACE, AuditSink, Identity, acting
 
 _KEPT_MAX: Final = 10_000
@@ -57,6 +58,7 @@ class Guard:
         self.local = local
         self.workspace = workspace
         self.audit = audit
+        self.switches = Switches(workspace)
 
     @property
     def policies(self) -> Policies:
@@ -81,12 +83,20 @@ class Guard:
         identity = self.who()
         if identity is None:
             verdict = Verdict("deny", (), self._policies.version, "nobody is signed in")
+        elif stopped := self._stopped(action, resource):
+            verdict = Verdict("deny", ("switch",), self._policies.version, stopped)
         else:
             verdict = self.verdict(identity, action, resource, context)
-        self._note(identity, action, resource, verdict)
+        self.note(identity, action, resource, verdict)
         if not verdict.allowed:
             raise PolicyDenied(action, resource, identity, verdict)
         return verdict
+
+    def _stopped(self, action: str, resource: Resource) -> str:
+        if action != "run.start" or not self.switches.any:
+            return ""
+        thrown = self.switches.find("workflow", resource.id)
+        return "" if thrown is None else f"{thrown.kind} {thrown.name!r} is stopped by {thrown.by}: {thrown.reason}"
 
     def verdict(
         self, identity: Identity, action: str, resource: Resource, context: Mapping[str, Any] | None = None
@@ -127,7 +137,8 @@ class Guard:
                 seen.append(repr(context.get(name) if name else sorted(context.items())))
         return tuple(seen)
 
-    def _note(self, identity: Identity | None, action: str, resource: Resource, verdict: Verdict) -> None:
+    def note(self, identity: Identity | None, action: str, resource: Resource, verdict: Verdict) -> None:
+        """Tell the audit what was answered: every refusal, and every permission to change something."""
         if self.audit is None:
             return
         known = ACTIONS.get(action)

@@ -57,6 +57,29 @@ class InlineHandler(Protocol):
         ...
 
 
+class Door(Protocol):
+    """Asked before each act, on the event loop, for every act there is: it must answer in microseconds."""
+
+    def ask(self, workflow: str, command: Perform) -> Failure | str:
+        """May this be done?
+
+        Args:
+            workflow: `namespace/name:version` of the run's definition.
+
+        Returns:
+            The failure of the task where it may not; otherwise what is recorded of the permission, or empty text.
+        """
+        ...
+
+
+class OpenDoor:
+    """Nobody is asked: a host without governance."""
+
+    def ask(self, workflow: str, command: Perform) -> Failure | str:
+        """It may."""
+        return ""
+
+
 class TargetedHandler(Protocol):
     """What a handler may offer beside `Handler`, so that a target that hangs takes no places from others."""
 

@@ -128,6 +128,7 @@ from segue.service.shapes import (
     WorkflowSummary,
 )
 from segue.service.steering import Steering
+from segue.service.switches import NewSwitch, SwitchView
 from segue.service.workflows import parse_workflow
 from segue.store import HostError
 
@@ -198,6 +199,7 @@ __all__ = [
     "NewIdentity",
     "NewPolicy",
     "NewPurge",
+    "NewSwitch",
     "NewToken",
     "NoticeView",
     "Observation",
@@ -236,6 +238,7 @@ __all__ = [
     "Settings",
     "SkippedTask",
     "Steering",
+    "SwitchView",
     "TaskDetail",
     "TaskView",
     "TokenView",

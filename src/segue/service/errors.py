@@ -170,6 +170,12 @@ PROBLEMS: Final[dict[str, ProblemKind]] = {
         "Nobody with this id has a profile.",
         "List them with `segue people list`.",
     ),
+    "switch-unknown": ProblemKind(
+        404,
+        "It is not stopped",
+        "Nothing of this kind and name is stopped.",
+        "List what is with `segue switches`.",
+    ),
     "effect-unknown": ProblemKind(
         404,
         "There is no such act",
@@ -217,6 +223,12 @@ PROBLEMS: Final[dict[str, ProblemKind]] = {
         "A connection of this name exists",
         "A connection is never overwritten silently.",
         "Choose another name, or remove the other connection first.",
+    ),
+    "switch-thrown": ProblemKind(
+        409,
+        "It is stopped already",
+        "Something of this kind and name was stopped and not released.",
+        "`segue switches` says by whom and why.",
     ),
     "identity-taken": ProblemKind(
         409,

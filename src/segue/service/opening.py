@@ -13,7 +13,7 @@ import msgspec
 from segue.ai import ModelRegistry
 from segue.connectors import MemoryConnections, OutboundPolicy, connection_from_json
 from segue.core import Plan
-from segue.governance import ChainedSecrets, EnvironmentSecrets, FileSecrets, Guard
+from segue.governance import ActDoor, ChainedSecrets, EnvironmentSecrets, FileSecrets, Guard
 from segue.handlers import FunctionRegistry, HandlerSet, build_handlers
 from segue.service.accounts import Accounts
 from segue.service.audit import Audit
@@ -29,7 +29,7 @@ from segue.service.functions import described, load_functions
 from segue.service.later import Handlers
 from segue.service.migrating import Migrating
 from segue.service.models import Models
-from segue.service.permissions import Permissions
+from segue.service.permissions import Permissions, put_in_force
 from segue.service.policies import policies, said_history
 from segue.service.profiles import Profiles
 from segue.service.resources import Resources
@@ -39,10 +39,12 @@ from segue.service.service import Service
 from segue.service.settings import Settings
 from segue.service.shapes import Validation
 from segue.service.steering import Steering
+from segue.service.switches import StopSwitches, load_switches
 from segue.service.tasks import Tasks
 from segue.service.workflows import Workflows
 from segue.store import FolderInUse, FolderNotUsable, Rules, Store
 from segue.store.folder import DATABASE_NAME, open_reader
+from segue.store.permission import list_policy_changes, list_switches
 from segue.store.records import list_connections
 from segue.types import LOCAL_OWNER, Identity, SecretSource, TaskFailure
 
@@ -157,19 +159,23 @@ async def open_service(
             allow_remote_functions=settings.allow_remote_functions,
         )
         host: EmbeddedHost | None = None
+        guard = Guard(local=local)
         rules = rules_of(settings, definitions)
 
         def load(store: Store) -> Definitions:
             # What the host needs before it goes on with the first run.
             with closing(open_reader(store.folder / DATABASE_NAME)) as reader:
                 definitions.load(store, reader)
+                # Before the host goes on: what is forbidden or stopped must not go out once more.
+                put_in_force(guard, list_policy_changes(reader))
+                load_switches(guard, list_switches(reader, thrown=True))
                 for data in list_connections(reader).values():
                     loaded.put(connection_from_json(data))
             return definitions
 
         try:
             if drive:
-                opened = _host(folder, settings, handlers, load, source, rules, attended, alone)
+                opened = _host(folder, settings, handlers, load, source, rules, attended, alone, guard)
                 host = await stack.enter_async_context(opened)
                 store = host.store
             else:
@@ -185,7 +191,7 @@ async def open_service(
         if signed:
             await audit.note_settings(msgspec.json.encode(settings))
             await stack.enter_async_context(audit.kept())
-        guard = Guard(local=local, audit=store)
+        guard.audit = store
         accounts = await Accounts.load(store)
         directory = Directory(store, host.now_ms if host is not None else now_ms)
         connections = Connections(store, loaded, handlers, source)
@@ -208,7 +214,8 @@ async def open_service(
             retention=Retention(rules, settings, store, host),
             backups=Backups(store),
             accounts=accounts,
-            permissions=await Permissions.load(store, accounts, guard),
+            permissions=Permissions(store, accounts),
+            switches=StopSwitches(store, guard.switches, host),
             store=store,
             host=host,
             guard=guard,
@@ -224,6 +231,7 @@ def _host(
     rules: Rules,
     attended: bool,
     alone: bool,
+    guard: Guard,
 ) -> AbstractAsyncContextManager[EmbeddedHost]:
     from segue.hosts import EmbeddedHost, HostSettings
 
@@ -232,6 +240,7 @@ def _host(
         handlers=handlers,
         plans=plans,
         secrets=secrets,
+        door=ActDoor(guard, guard.switches),
         policy=policies(attended=attended, concurrency=settings.concurrency),
         settings=HostSettings(
             acts_max=settings.acts_max,

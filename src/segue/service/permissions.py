@@ -26,7 +26,7 @@ from segue.service.errors import ServiceError
 from segue.service.observe import iso
 from segue.service.shapes import Page, Shape
 from segue.store import Store
-from segue.store.permission import add_policy_change, list_policy_changes
+from segue.store.permission import PolicyChange, add_policy_change, list_policy_changes
 from segue.types import DEFAULT_WORKSPACE, LOCAL_OWNER, Identity
 
 _NAME: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -142,21 +142,6 @@ class Permissions(UseCases):
         self._store = store
         self._accounts = accounts
 
-    @classmethod
-    async def load(cls, store: Store, accounts: Accounts, guard: Guard) -> Permissions:
-        """Give a guard the policies of the folder."""
-        loaded = cls(store, accounts)
-        await loaded._put_in_force(guard)
-        return loaded
-
-    async def _put_in_force(self, guard: Guard) -> None:
-        changes = await self._store.read(list_policy_changes)
-        files = shipped()
-        for change in changes:
-            files = _with(files, change.name, change.text)
-        if changes:
-            guard.policies = Policies(files, changes[-1].number)
-
     @governed("policy.read")
     async def show(self) -> PolicyList:
         """The policies in force, and what their rules do to each other."""
@@ -214,7 +199,7 @@ class Permissions(UseCases):
         now = time.time_ns() // 1_000_000
         await self._store.write([add_policy_change(name, wanted.text, now, by.name, wanted.reason)])
         # From what is on disk: two changes at once give both, in their order.
-        await self._put_in_force(self.guard)
+        put_in_force(self.guard, await self._store.read(list_policy_changes))
         return await self.show()
 
     @governed("policy.read")
@@ -303,6 +288,15 @@ class Permissions(UseCases):
         if not verdict.allowed:
             raise ServiceError("policy-refused", f"Nobody could take this back: {verdict.reason}.")
         return policies
+
+
+def put_in_force(guard: Guard, changes: list[PolicyChange]) -> None:
+    """Give a guard the policies that ship, as they were changed since."""
+    files = shipped()
+    for change in changes:
+        files = _with(files, change.name, change.text)
+    if changes:
+        guard.policies = Policies(files, changes[-1].number)
 
 
 def _with(files: dict[str, str], name: str, text: str | None) -> dict[str, str]:

@@ -24,6 +24,7 @@ from segue.service.retention import Retention
 from segue.service.runs import Runs
 from segue.service.shapes import Health
 from segue.service.steering import Steering
+from segue.service.switches import StopSwitches
 from segue.service.tasks import Tasks
 from segue.service.workflows import Workflows
 from segue.store import Store
@@ -57,6 +58,7 @@ class Service:
     backups: Backups
     accounts: Accounts
     permissions: Permissions
+    switches: StopSwitches
     store: Store
     host: EmbeddedHost | None
     guard: Guard

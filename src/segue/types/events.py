@@ -48,11 +48,15 @@ class RunAdmitted(msgspec.Struct, frozen=True, tag_field="e", tag="admitted", om
 
 
 class AttemptSucceeded(msgspec.Struct, frozen=True, tag_field="e", tag="ok", omit_defaults=True):
-    """The command `id` was performed; `output` is its result."""
+    """The command `id` was performed; `output` is its result.
+
+    `verdict` names the rules that allowed it and the version of the policies; empty where only its publication did.
+    """
 
     at: int
     id: int
     output: Json = None
+    verdict: str = ""
 
 
 class AttemptFailed(msgspec.Struct, frozen=True, tag_field="e", tag="failed", omit_defaults=True):

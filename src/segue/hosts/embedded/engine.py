@@ -217,11 +217,11 @@ class Engine:
         """An event happened to a run."""
         self._enter(run, event, codec.encode(event))
 
-    def answer(self, run: LiveRun, command_id: int, output: Json) -> None:
+    def answer(self, run: LiveRun, command_id: int, output: Json, verdict: str = "") -> None:
         """An act succeeded. Its result reaches the run as it will be read back; what is not JSON fails the act."""
         if run.gone or command_id not in run.state.open:
             return
-        event = AttemptSucceeded(self.clock.now_ms(), command_id, output)
+        event = AttemptSucceeded(self.clock.now_ms(), command_id, output, verdict)
         try:
             raw = codec.encode(event)
             if len(raw) > self.settings.payload_bytes_max:

@@ -15,8 +15,10 @@ from segue.core import Examination, Plan, Tasking
 from segue.hosts.clock import SystemClock
 from segue.hosts.contracts import (
     Clock,
+    Door,
     HostHealth,
     HostSettings,
+    OpenDoor,
     Outcome,
     PlanSource,
     PolicyOf,
@@ -91,6 +93,7 @@ class EmbeddedHost:
         clock: Clock | None = None,
         settings: HostSettings | None = None,
         policy: PolicyOf = no_policy,
+        door: Door | None = None,
         fault: Callable[[int], None] | None = None,
     ) -> _Opening:
         """Open a data folder, go on with what it holds, and take work.
@@ -99,6 +102,7 @@ class EmbeddedHost:
             handlers: By the name that documents' acts give. `workflow` is the host's own.
             plans: Where compiled definitions come from, or what makes that of the opened store.
             policy: What definitions say about their failures.
+            door: Asked before each act; every act is let through where it is left out.
             fault: Testing seam: called before each write with its number; may raise to make the write fail.
 
         Raises:
@@ -113,6 +117,7 @@ class EmbeddedHost:
                 handlers=handlers,
                 plans=plans,
                 secrets=secrets,
+                door=door,
             )
         )
 
@@ -125,6 +130,7 @@ class EmbeddedHost:
         handlers: Mapping[str, Handler],
         plans: PlanSource | Callable[[Store], PlanSource],
         secrets: SecretSource,
+        door: Door | None = None,
     ) -> Self:
         """Make a host of an engine and a store, and go on with what the store holds."""
         clock, settings = engine.clock, engine.settings
@@ -132,7 +138,7 @@ class EmbeddedHost:
         source = Plans(plans(store) if callable(plans) else plans)
         engine.commit = store.commit
         engine.feed = Feed(store, clock)
-        engine.performer = Performer(engine, handlers, secrets, settings)
+        engine.performer = Performer(engine, handlers, secrets, settings, door or OpenDoor())
         engine.timekeeper = Timekeeper(engine, store)
         engine.postman = Postman(engine, store)
         engine.children = Children(engine, source)
@@ -181,6 +187,15 @@ class EmbeddedHost:
         if self._gc_before is not None:
             # Not collected before: that would go through everything once more, to find next to nothing.
             gc.freeze()
+
+    def stop_refused(self) -> int:
+        """Stop acts under way that the door does not let through any more; how many there were.
+
+        Their tasks fail with the door's reason, so what the document declares for failures happens.
+        """
+        stopped = self._engine.performer.stop()
+        self._engine.wake()
+        return stopped
 
     async def close(self) -> None:
         """Take no more work, let the last commit finish, and let go of the folder.

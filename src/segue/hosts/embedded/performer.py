@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
-from segue.hosts.contracts import HostSettings
+from segue.hosts.contracts import Door, HostSettings
 from segue.hosts.embedded.engine import Engine
 from segue.hosts.embedded.incidents import stopped
 from segue.hosts.embedded.live import Effort, LiveRun
@@ -44,9 +44,13 @@ class Act:
         lane: Where it waits for its turn.
         recovering: It may have been performed before a crash. intended: its intent is on disk.
         begun: Its handler was called. cancelled: Nobody wants its answer any more.
+        verdict: What is recorded of its permission. refused: why it was stopped while under way.
     """
 
-    __slots__ = ("begun", "cancelled", "command", "handler", "intended", "lane", "recovering", "run", "task")
+    __slots__ = (
+        *("begun", "cancelled", "command", "handler", "intended"),
+        *("lane", "recovering", "refused", "run", "task", "verdict"),
+    )
 
     def __init__(
         self, run: LiveRun, command: Perform, handler: Handler, lane: Lane, *, recovering: bool, intended: bool
@@ -59,6 +63,8 @@ class Act:
         self.intended = intended
         self.begun = False
         self.cancelled = False
+        self.verdict = ""
+        self.refused: Failure | None = None
         self.task: asyncio.Task[None] | None = None
 
 
@@ -66,8 +72,14 @@ class Performer:
     """Performs commands through handlers."""
 
     def __init__(
-        self, engine: Engine, handlers: Mapping[str, Handler], secrets: SecretSource, settings: HostSettings
+        self,
+        engine: Engine,
+        handlers: Mapping[str, Handler],
+        secrets: SecretSource,
+        settings: HostSettings,
+        door: Door,
     ) -> None:
+        self._door = door
         self._engine = engine
         self._handlers = handlers
         self._secrets = secrets
@@ -104,6 +116,17 @@ class Performer:
         run.acts[command.id] = act
         if self._turns.enter(act, act.lane, closed=self._closing):
             self._launch(act)
+
+    def stop(self) -> int:
+        """Stop what is under way and may not be any more; what waits is asked when its turn comes."""
+        refused = 0
+        for act in list(self._under_way):
+            answer = self._door.ask(act.run.workflow, act.command)
+            if isinstance(answer, Failure) and act.task is not None and not act.cancelled:
+                act.refused = answer
+                act.task.cancel()
+                refused += 1
+        return refused
 
     def cancel(self, run: LiveRun, command_id: int) -> None:
         """Stop an act if it is under way or waiting."""
@@ -146,6 +169,7 @@ class Performer:
         try:
             if handler.recovery(command) != "repeat":
                 return False
+            verdict = self._admitted(run, command)
             output = now(command, self._context(run, command, recovering))
         except TaskFailure as error:
             self._engine.fail(run, command.id, error.failure)
@@ -154,8 +178,19 @@ class Performer:
         else:
             if output is NotImplemented:
                 return False
-            self._engine.answer(run, command.id, output)
+            self._engine.answer(run, command.id, output, verdict)
         return True
+
+    def _admitted(self, run: LiveRun, command: Perform) -> str:
+        """What is recorded of the permission.
+
+        Raises:
+            TaskFailure: The guard does not let it through.
+        """
+        answer = self._door.ask(run.workflow, command)
+        if isinstance(answer, Failure):
+            raise TaskFailure(answer)
+        return answer
 
     def _context(self, run: LiveRun, command: Perform, recovering: bool) -> EffectContext:
         key = f"{run.id}:{command.effect}"
@@ -183,11 +218,14 @@ class Performer:
         """One act from start to answer. Whatever goes wrong becomes a failure of the task."""
         run, command = act.run, act.command
         try:
+            act.verdict = self._admitted(run, command)
             careful = act.handler.recovery(command) != "repeat"
             output = await (self._perform_carefully(act) if careful else self._repeat(act))
         except asyncio.CancelledError:
             task = asyncio.current_task()
-            if act.cancelled:
+            if act.refused is not None and not act.cancelled:
+                self._failed(act, act.refused, in_doubt=act.begun and act.intended)
+            elif act.cancelled:
                 # After a crash it may have happened before, even where it was stopped at the look-up.
                 in_doubt = act.begun or (act.recovering and act.intended)
                 self._settle(act, "unknown" if in_doubt else "failed")
@@ -206,7 +244,7 @@ class Performer:
         else:
             self._settle(act, "done", output)
             run.acts.pop(command.id, None)
-            self._engine.answer(run, command.id, output)
+            self._engine.answer(run, command.id, output, act.verdict)
 
     def _is_in_doubt(self, act: Act) -> bool:
         """An earlier attempt at the act, or this one before a crash, may have happened."""

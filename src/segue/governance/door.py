@@ -1,0 +1,90 @@
+"""The second door: the guard before an act on the world.
+
+The principal is the workflow: a `Process` by the name `namespace/name`. What it does is allowed by its publication,
+so as long as nobody wrote a rule about acts and nothing is stopped, asking costs a comparison.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from segue.governance.guard import Guard
+from segue.governance.policy import Policies, Resource, Verdict, applies
+from segue.governance.switches import Switches, named_by
+from segue.types import Failure, Identity, Perform, failure
+
+ACTION: Final = "act.perform"
+Facts = Callable[[str], dict[str, Any]]
+
+
+class ActDoor:
+    """Lets acts through, or says why not.
+
+    Args:
+        facts: What a definition (`namespace/name:version`) says of itself for policies: `risk`, `classes`.
+    """
+
+    def __init__(self, guard: Guard, switches: Switches, facts: Facts = lambda workflow: {}) -> None:
+        self._guard = guard
+        self._switches = switches
+        self._facts = facts
+        self._seen: Policies | None = None
+        self._ruled = False
+
+    def ask(self, workflow: str, command: Perform) -> Failure | str:
+        """The failure of the task, or what is recorded of the permission.
+
+        Returns:
+            Empty text where nothing but its publication allows it, otherwise the rules and the policy version.
+        """
+        policies = self._guard.policies
+        if policies is not self._seen:
+            self._seen, self._ruled = policies, _are_ruled(policies)
+        if not self._ruled and not self._switches.any:
+            return ""
+        name = workflow.rpartition(":")[0]
+        thrown = self._switches.stops(name, command)
+        if thrown is not None:
+            return _stopped(command, f"{thrown.kind} {thrown.name!r} is stopped by {thrown.by}: {thrown.reason}")
+        if not self._ruled:
+            return ""
+        verdict = self._verdict(workflow, name, command)
+        if not verdict.allowed:
+            self._guard.note(self._process(name), ACTION, _resource(name, command), verdict)
+            return _stopped(command, f"{verdict.reason} (policy {verdict.policy})")
+        return f"{','.join(verdict.rules)}@{verdict.policy}"
+
+    def _verdict(self, workflow: str, name: str, command: Perform) -> Verdict:
+        reads = self._guard.policies.reads(ACTION)
+        facts = self._facts(workflow) if any(place.startswith("context") for place in reads) else {}
+        return self._guard.verdict(self._process(name), ACTION, _resource(name, command), facts)
+
+    def _process(self, name: str) -> Identity:
+        return Identity(kind="workflow", id=name, workspace=self._guard.workspace)
+
+
+def _resource(name: str, command: Perform) -> Resource:
+    namespace, _, short = name.partition("/")
+    kind, target = named_by(command)
+    arguments: Any = command.arguments
+    operation = arguments.get("operation") if isinstance(arguments, dict) else None
+    attributes = {
+        "namespace": namespace,
+        "name": short,
+        "handler": command.handler,
+        "connection": target if kind == "connection" else "",
+        "operation": operation if isinstance(operation, str) else "",
+        "task": command.pointer,
+    }
+    return Resource("Act", f"{name}{command.pointer}", attributes)
+
+
+def _are_ruled(policies: Policies) -> bool:
+    """Somebody wrote a rule that can apply to acts, or changed one that ships."""
+    rules = [rule for rule in policies.rules.values() if applies(rule.tree["action"], ACTION)]
+    return not all(rule.shipped for rule in rules) or not any(rule.id == "published" for rule in rules)
+
+
+def _stopped(command: Perform, why: str) -> Failure:
+    return failure("authorization", f"{command.name!r} may not be done: {why}")

@@ -1,0 +1,157 @@
+"""The guard before an act, and the switches that stop what is under way."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+from tests.integration.service_support import document
+
+from segue import RunFaulted, Segue
+from segue.service import NewPolicy, NewSwitch, ServiceError
+from segue.types import AttemptFailed, AttemptSucceeded, Identity, acting_as
+
+FLOW = document("- act: {call: touch, with: {}}")
+CATCHES = document(
+    """
+    - careful:
+        try:
+          - act: {call: touch, with: {}}
+        catch:
+          errors: {with: {status: 403}}
+          as: why
+          do:
+            - fallback: {set: {by: hand}}
+    """
+)
+FORBID = (
+    '@id("no-touching") forbid (principal, action == Action::"act.perform", resource)'
+    ' when { resource.name == "flow" };'
+)
+OTHERS = FORBID.replace('"flow"', '"other"').replace("no-touching", "others")
+
+
+def touching(touched: list[int], wait: float = 0, begun: asyncio.Event | None = None) -> Callable[[], Awaitable[int]]:
+    async def touch() -> int:
+        touched.append(1)
+        if begun is not None:
+            begun.set()
+        await asyncio.sleep(wait)
+        return 1
+
+    return touch
+
+
+async def history(segue: Segue, run_id: str) -> list[object]:
+    from segue.store.runs import read_history
+
+    record = await segue.service.store.run(run_id)
+    assert record is not None
+    return list(await segue.service.store.read(lambda c: read_history(c, record.seq)))
+
+
+async def rule(segue: Segue, text: str) -> None:
+    await segue.service.permissions.change("acts-here", NewPolicy(text=text, reason="a test"))
+
+
+async def test_an_act_that_a_rule_forbids_is_not_done_and_says_which(tmp_path: Path) -> None:
+    """The task fails with a clear permission error, and the denial is an event of its own."""
+    touched: list[int] = []
+    async with Segue.open(tmp_path, functions={"touch": touching(touched)}) as segue:
+        await segue.publish(FLOW)
+        await rule(segue, FORBID)
+        run = await segue.start("demo/flow")
+
+        with pytest.raises(RunFaulted) as faulted:
+            await run.result()
+
+        assert faulted.value.failure.status == 403
+        assert "no-touching" in (faulted.value.failure.detail or "")
+        (denied,) = [e for e in await history(segue, run.id) if isinstance(e, AttemptFailed)]
+        assert "no-touching" in (denied.failure.detail or "")
+        assert touched == []
+
+
+async def test_a_document_can_catch_a_refusal(tmp_path: Path) -> None:
+    """A refusal is a failure like others: what the document declares happens."""
+    async with Segue.open(tmp_path, functions={"touch": touching([])}) as segue:
+        await segue.publish(CATCHES)
+        await rule(segue, FORBID)
+
+        assert await (await segue.start("demo/flow")).result() == {"by": "hand"}
+
+
+async def test_a_permission_rides_in_the_event_of_the_result_where_rules_about_acts_exist(tmp_path: Path) -> None:
+    """From an act back to what allowed it; and where nobody wrote a rule, nothing is written."""
+    async with Segue.open(tmp_path, functions={"touch": touching([])}) as segue:
+        await segue.publish(FLOW)
+        plain = await segue.start("demo/flow")
+        await plain.result()
+        await rule(segue, OTHERS)
+        ruled = await segue.start("demo/flow")
+        await ruled.result()
+
+        (first,) = [e for e in await history(segue, plain.id) if isinstance(e, AttemptSucceeded)]
+        (second,) = [e for e in await history(segue, ruled.id) if isinstance(e, AttemptSucceeded)]
+        assert first.verdict == ""
+        assert second.verdict == f"published@{segue.service.guard.policies.version}"
+        assert b"verdict" not in msgspec.json.encode(first)
+
+
+async def test_a_switch_stops_what_is_under_way_within_a_second(tmp_path: Path) -> None:
+    """The person who finds out that something is wrong must not watch it go on."""
+    touched: list[int] = []
+    begun = asyncio.Event()
+    async with Segue.open(tmp_path, functions={"touch": touching(touched, 60, begun)}) as segue:
+        await segue.publish(CATCHES)
+        run = await segue.start("demo/flow")
+        await begun.wait()
+        since = time.monotonic()
+
+        stopped = await segue.service.switches.stop(NewSwitch(kind="workflow", name="demo/flow", reason="wrong"))
+
+        assert await run.result() == {"by": "hand"}
+        assert time.monotonic() - since < 1
+        assert stopped.stopped == 1
+        with pytest.raises(ServiceError, match="wrong") as refused:
+            await segue.start("demo/flow")
+        assert refused.value.kind == "permission-denied"
+
+
+async def test_a_switch_survives_a_restart_and_binds_what_goes_on_by_itself(tmp_path: Path) -> None:
+    """A crash must not be a way to go on with what somebody stopped."""
+    touched: list[int] = []
+    begun = asyncio.Event()
+    async with Segue.open(tmp_path, functions={"touch": touching(touched, 60, begun)}) as segue:
+        await segue.publish(FLOW)
+        run = await segue.start("demo/flow")
+        await begun.wait()
+        # Written, and not yet carried out: as after a crash in between.
+        segue.service.switches._host = None
+        await segue.service.switches.stop(NewSwitch(kind="workspace", name="default", reason="incident"))
+
+    async with Segue.open(tmp_path, functions={"touch": touching(touched)}) as segue:
+        with pytest.raises(RunFaulted, match="incident"):
+            await (await segue.run(run.id)).result()
+        assert len(touched) == 1
+
+        await segue.service.switches.release(NewSwitch(kind="workspace", name="default", reason="over"))
+        assert await (await segue.start("demo/flow")).result() == 1
+
+
+async def test_only_who_administers_lets_it_go_on(tmp_path: Path) -> None:
+    """Stopping is easy on purpose; undoing it is a decision."""
+    operator = Identity(kind="person", id="ola", roles=frozenset({"operator"}))
+    async with Segue.open(tmp_path) as segue:
+        wanted = NewSwitch(kind="model", name="churn", reason="drift")
+        with acting_as(operator):
+            await segue.service.switches.stop(wanted)
+            with pytest.raises(ServiceError) as refused:
+                await segue.service.switches.release(wanted)
+        assert refused.value.kind == "permission-denied"
+        (stopped,) = (await segue.service.switches.page()).items
+        assert (stopped.by, stopped.reason) == ("person:ola", "drift")
