@@ -1,4 +1,8 @@
-"""What a run remembers between two events."""
+"""What a run remembers between two events.
+
+What is made for every task is not tracked by the garbage collector (`gc=False`): frames refer to their parents and to
+data, never back, so counting references is enough. A machine must keep no frame in a frame's `data`.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +14,13 @@ from segue.core.plan import Node
 from segue.types import CLOSED, Command, Failure, Perform, RunStatus
 
 
-class Thread(msgspec.Struct):
+class Thread(msgspec.Struct, gc=False):
     """Holder of `$context`. A run has one; every branch of a fork has its own (ruling R18)."""
 
     context: Any
 
 
-class Frame(msgspec.Struct):
+class Frame(msgspec.Struct, gc=False):
     """One activation of a task that has started and not ended.
 
     Attributes:

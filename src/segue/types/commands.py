@@ -16,7 +16,7 @@ RunStatus = Literal["pending", "running", "waiting", "suspended", "cancelled", "
 CLOSED: frozenset[str] = frozenset({"cancelled", "faulted", "completed"})
 
 
-class Perform(msgspec.Struct, frozen=True, tag_field="c", tag="perform", omit_defaults=True):
+class Perform(msgspec.Struct, frozen=True, gc=False, tag_field="c", tag="perform", omit_defaults=True):
     """Act on the world through the handler of this name, and answer with an attempt event.
 
     Attributes:
@@ -42,7 +42,7 @@ class Perform(msgspec.Struct, frozen=True, tag_field="c", tag="perform", omit_de
     detached: bool = False
 
 
-class StartTimer(msgspec.Struct, frozen=True, tag_field="c", tag="timer", omit_defaults=True):
+class StartTimer(msgspec.Struct, frozen=True, gc=False, tag_field="c", tag="timer", omit_defaults=True):
     """Answer with `TimerFired` when the clock passes `due_ms` (Unix epoch, UTC)."""
 
     id: int

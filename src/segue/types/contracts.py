@@ -29,7 +29,7 @@ class SecretSource(Protocol):
         ...
 
 
-class EffectContext(msgspec.Struct, frozen=True):
+class EffectContext(msgspec.Struct, frozen=True, gc=False):
     """What a handler knows of the act it performs.
 
     Attributes:

@@ -47,7 +47,7 @@ class RunAdmitted(msgspec.Struct, frozen=True, tag_field="e", tag="admitted", om
     at: int
 
 
-class AttemptSucceeded(msgspec.Struct, frozen=True, tag_field="e", tag="ok", omit_defaults=True):
+class AttemptSucceeded(msgspec.Struct, frozen=True, gc=False, tag_field="e", tag="ok", omit_defaults=True):
     """The command `id` was performed; `output` is its result.
 
     `verdict` names the rules that allowed it and the version of the policies; empty where only its publication did.
