@@ -20,6 +20,7 @@ FOUND = {
     "a branch that began below a held fork": 31983,
     "an act that was refused, and happened when the process died": 17,
     "an event that two sent at once, and that started a workflow twice": 832,
+    "attempts that nobody waited for, all of which happened after a crash": 1569,
     "an act that began although it was cancelled, because the disk was slow": 328,
 }
 """Seeds under which something was found, by what it was. They are added, never taken out."""

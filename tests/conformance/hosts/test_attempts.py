@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from tests.conformance.hosts.building import Recorder, act, program, soon, workflow
+from tests.conformance.hosts.building import Recorder, act, eventually, program, soon, workflow
 from tests.conformance.hosts.factories import World
 
 from segue.core.plan import Node, Retry, TryNode
@@ -87,3 +87,29 @@ async def test_what_an_earlier_attempt_completed_is_not_done_again(world: World)
     outcome = await _end_of(world, host, run_id)
     assert outcome.output == "receipt"
     assert len(first.calls) == 1
+
+
+async def test_attempts_that_nobody_waits_for_take_turns(world: World) -> None:
+    """`await: false` in a list that is tried again: the second attempt must not overtake the first one."""
+    go, outside = asyncio.Event(), Recorder(recovery="verify")
+
+    async def slow(arguments: Any) -> Any:
+        await go.wait()
+        outside.happened[outside.calls[0][1].key] = "made"
+        return "made"
+
+    outside.result = slow
+    fails = iter([True, False])
+
+    def second(arguments: Any) -> Any:
+        if next(fails):
+            raise fail("communication", "try later", status=503)
+        return arguments
+
+    one = workflow("one", retried("again", act("a", wait=False), act("b", handler="second")))
+    host = await world.open({"echo": outside, "second": Recorder(second)}, one)
+    await _end_of(world, host, await host.start(one.digest, "x"))
+    await world.advance(100)
+    go.set()
+    await eventually(lambda: host.health().acts == 0)
+    assert len(outside.calls) == 1

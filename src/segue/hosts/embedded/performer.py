@@ -91,6 +91,7 @@ class Performer:
             name: handler.target for name, handler in handlers.items() if hasattr(handler, "target")
         }
         self._under_way: set[Act] = set()
+        self._trying: dict[tuple[int, str], asyncio.Future[None]] = {}
         self._closing = False
 
     @property
@@ -272,7 +273,23 @@ class Performer:
         act.begun = True
 
     async def _perform_carefully(self, act: Act) -> Any:
-        """Perform an act that must not happen twice."""
+        """Perform an act that must not happen twice; attempts under one key take turns.
+
+        One that nobody waits for may still be on its way when the document tries again, and after a crash both are.
+        How the first one ends decides about the second.
+        """
+        key = (act.run.seq, act.command.effect)
+        while (other := self._trying.get(key)) is not None:
+            await asyncio.wait([other])
+        turn = self._trying[key] = asyncio.get_running_loop().create_future()
+        try:
+            return await self._perform_in_turn(act)
+        finally:
+            # Whoever waits goes on later, when the outcome has been noted.
+            del self._trying[key]
+            turn.set_result(None)
+
+    async def _perform_in_turn(self, act: Act) -> Any:
         run, command = act.run, act.command
         context = self._context(run, command, act.recovering and act.intended)
         # An earlier attempt under the same key counts, whether this process made it or one that died.

@@ -110,7 +110,7 @@ def scheduled_plan(rng: Random, *, name: str) -> Plan:
 def with_undos(rng: Random, plan: Plan) -> Plan:
     """The same plan, where some acts have an undo."""
     for node in plan.nodes:
-        if isinstance(node, ActNode) and node.wait and rng.random() < 0.6:
+        if isinstance(node, ActNode) and node.wait and node.handler != "workflow" and rng.random() < 0.6:
             node.undo = b.undo(b.broken() if rng.random() < 0.05 else None, handler=node.handler)
             node.undo.name, node.undo.pointer = f"undo {node.name}", f"{node.pointer}/undo"
     return Plan(plan.namespace, plan.name, plan.version, plan.digest, plan.root, plan.definition)

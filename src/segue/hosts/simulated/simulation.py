@@ -19,7 +19,7 @@ from segue.hosts.contracts import FailurePolicy, HostSettings, Outcome, UnknownR
 from segue.hosts.embedded.plans import Plans
 from segue.hosts.simulated import interventions
 from segue.hosts.simulated.faults import Faults
-from segue.hosts.simulated.generating import TYPES, random_plan, scheduled_plan
+from segue.hosts.simulated.generating import TYPES, random_plan, scheduled_plan, with_undos
 from segue.hosts.simulated.host import SimulatedHost
 from segue.hosts.simulated.outside import Outside
 from segue.hosts.simulated.process import Book, Process
@@ -439,6 +439,15 @@ class World:
             if shadow.above is None and not shadow.hidden:
                 self._control(shadow.id, RunCancelled(0))
         self._settle()
+        # What a cancelled run undoes may fail too, and then waits for a person.
+        for _ in range(STEPS_MAX):
+            runs = self.auditor.runs.values()
+            held = [(s.id, number) for s in runs if s.state is not None for number in s.state.held]
+            if not held:
+                break
+            for run_id, number in held:
+                self._control(run_id, FailureReleased(0, number))
+            self._settle()
         for run_id in self._starts:
             if run_id not in self.auditor.runs:
                 raise Violation(f"{run_id!r} was started, but is not there")
@@ -462,6 +471,8 @@ def _settings(people: Random) -> HostSettings:
         clock_look_ms=_IDLE_MS,
         early_events_ms=10**12,
         drain_seconds=people.choice((0.0, 2.0)),
+        snapshot_events=people.choice((1_000, 4, 1)),
+        history_max_events=people.choice((0, 0, 8)),
     )
 
 
@@ -474,7 +485,7 @@ def _plans(rng: Random, people: Random) -> list[Plan]:
         made.append(rng.choice(REALISTIC)())
     if people.random() < 0.3:
         made.append(people.choice(CAREFUL)())
-    return made
+    return [with_undos(people, plan) if people.random() < 0.3 else plan for plan in made]
 
 
 def run_seed(seed: int, *, storage: type[Storage] = Storage) -> Report:
