@@ -108,6 +108,12 @@ class Accounts(UseCases):
         """
         return identity_of(self._record(kind, name))
 
+    @open_to_all("tasks for people are routed by roles and groups; no edge calls it")
+    def people(self) -> dict[str, Identity | None]:
+        """Every person by id; None for those who may not act."""
+        people = ((name, record) for (kind, name), record in self._known.items() if kind == "person")
+        return {name: identity_of(record) if record.state == "active" else None for name, record in people}
+
     # -- who is it -----------------------------------------------------------------------------
 
     @open_to_all("it says who a bearer is, before anybody acts")

@@ -1,4 +1,8 @@
-"""Everybody's profile, kept in memory: routing, authority and notices look at all of them."""
+"""Everybody's profile, kept in memory: routing, authority and notices look at all of them.
+
+Roles, groups and limits of somebody who can sign in are those of their account, whatever a profile says; who is
+barred has no profile here. A profile alone is somebody who decides by mail.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ import msgspec
 
 from segue.people import Profile
 from segue.store import Store, notices
+from segue.types import Identity
 
 
 def now_ms() -> int:
@@ -21,15 +26,34 @@ class Directory:
 
     Args:
         now_ms: The clock of the house, in milliseconds since the epoch.
+        accounts: People who can sign in, by id; None for those who may not act.
     """
 
-    def __init__(self, store: Store, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        now_ms: Callable[[], int],
+        accounts: Callable[[], Mapping[str, Identity | None]] = dict,
+    ) -> None:
         self.now_ms = now_ms
+        self._accounts = accounts
         self._store = store
         self._known: dict[str, Profile] | None = None
 
     async def all(self) -> Mapping[str, Profile]:
-        """Everybody, by id."""
+        """Everybody who may act, by id."""
+        everybody = dict(await self._profiles())
+        for name, identity in self._accounts().items():
+            if identity is None:
+                everybody.pop(name, None)
+                continue
+            known = everybody.get(name) or Profile(id=name, name=identity.display)
+            everybody[name] = msgspec.structs.replace(
+                known, roles=identity.roles, groups=identity.groups, limits=identity.limits
+            )
+        return everybody
+
+    async def _profiles(self) -> Mapping[str, Profile]:
         if self._known is None:
             rows = await self._store.read(notices.profiles)
             self._known = {row["id"]: msgspec.convert(row, Profile) for row in rows}
@@ -37,14 +61,14 @@ class Directory:
 
     async def keep(self, profile: Profile) -> Profile:
         """Keep a profile, over an older one of the same person."""
-        known = await self.all()
+        known = await self._profiles()
         await self._store.write([notices.put_profile(profile.id, msgspec.to_builtins(profile), self.now_ms())])
         self._known = {**known, profile.id: profile}
         return profile
 
     async def forget(self, name: str) -> bool:
         """Forget somebody; False when nobody was known by this name."""
-        known = await self.all()
+        known = await self._profiles()
         await self._store.write([notices.delete_profile(name)])
         self._known = {other: profile for other, profile in known.items() if other != name}
         return name in known

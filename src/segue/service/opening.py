@@ -41,6 +41,7 @@ from segue.service.shapes import Validation
 from segue.service.steering import Steering
 from segue.service.switches import StopSwitches, load_switches
 from segue.service.tasks import Tasks
+from segue.service.telling import Telling
 from segue.service.workflows import Workflows
 from segue.store import FolderInUse, FolderNotUsable, Rules, Store
 from segue.store.folder import DATABASE_NAME, open_reader
@@ -193,7 +194,10 @@ async def open_service(
             await stack.enter_async_context(audit.kept())
         guard.audit = store
         accounts = await Accounts.load(store)
-        directory = Directory(store, host.now_ms if host is not None else now_ms)
+        directory = Directory(store, host.now_ms if host is not None else now_ms, accounts.people)
+        if host is not None:
+            telling = Telling(store, directory, handlers, source, settings.public_url)
+            await stack.enter_async_context(telling.kept())
         connections = Connections(store, loaded, handlers, source)
         workflows = Workflows(definitions, host)
         keeps = partial(_keeps, settings)

@@ -78,6 +78,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         host: Address that `segue serve` binds to.
         port: Port that `segue serve` binds to; 0 lets the system choose.
         allowed_hosts: Further names by which the server may be addressed, besides the loopback ones.
+        public_url: Where people reach the server, such as `https://segue.example.com`; mails then bring links.
         max_body_bytes: Largest request body that the server reads.
         allow_processes: Let documents start processes (`run.script`, `run.shell`).
         allow_remote_functions: Let documents call functions by an absolute address; they are read at publish.
@@ -107,6 +108,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     host: str = "127.0.0.1"
     port: int = 8420
     allowed_hosts: tuple[str, ...] = ()
+    public_url: str | None = None
     max_body_bytes: int = 4 * 1024 * 1024
     allow_processes: bool = False
     allow_remote_functions: bool = False

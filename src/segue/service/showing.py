@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
 from typing import Any, Final, get_args
 
 import msgspec
 
-from segue.core import Plan, RunState, Tasking, advance
+from segue.core import Tasking, advance
 from segue.service.asked import (
     Change,
     HumanTaskDetail,
@@ -21,12 +20,12 @@ from segue.service.asked import (
 )
 from segue.service.definitions import Definitions
 from segue.service.observe import iso, observe
+from segue.service.past import Past, read_past
 from segue.service.shapes import TaskDetail, WorkflowRef
 from segue.store import Store, codec, human_tasks, notices
 from segue.store.human_tasks import PRIORITIES, HumanTaskRecord
 from segue.store.notices import NoticeRecord
-from segue.store.runs import read_history
-from segue.types import DecisionMade, Event, Offer, RunStarted, TaskAssigned
+from segue.types import DecisionMade, Offer, TaskAssigned
 
 STEPS_MAX: Final = 100
 _SHOWN: Final = ("title", "description", "form", "context", "suggestion", "about", "outcomes", "authority")
@@ -48,28 +47,22 @@ class Showing:
         Args:
             live: What it holds, where it is before people; otherwise history is asked for what it held at last.
         """
-        run = await self._store.run(record.run_id)
-        assert run is not None, "a human task goes with its run"
-        history = await self._store.read(lambda c: read_history(c, record.run))
+        past = await read_past(self._store, self._definitions, record.run_id)
         told = await self._store.read(lambda c: notices.notices_of_task(c, record.id))
         changed = await self._store.read(lambda c: human_tasks.changes_of(c, record.id))
-        plan = self._definitions.plan(record.digest)
-        whole = bool(history) and isinstance(history[0], RunStarted)
-        held, steps = live, list[TaskDetail]()
-        if whole:
-            steps = await asyncio.to_thread(_steps, plan, history[: record.event])
-            held = held or await asyncio.to_thread(_held, plan, history, record.task)
+        steps = await asyncio.to_thread(_steps, past, record.event)
+        held = live or await asyncio.to_thread(_held, past, record.task)
+        history = past.events
         reasons = [(e.at, e.reason) for e in history if isinstance(e, TaskAssigned) and e.id == record.task]
         fields = {} if held is None else _asked(held, record, policy)
-        first = history[0] if whole else None
         return HumanTaskDetail(
             **msgspec.structs.asdict(view(record, now)),
             **fields,
             decisions=[_voice(e) for e in history if isinstance(e, DecisionMade) and e.id == record.task],
             changes=[_change(c, reasons) for c in changed],
             notices=[notice_view(n) for n in told],
-            run_status=run.status,
-            run_input=first.input if isinstance(first, RunStarted) else None,
+            run_status=past.record.status,
+            run_input=past.input,
             steps=steps,
             policy=policy,
         )
@@ -160,17 +153,19 @@ def _asked(task: Tasking, record: HumanTaskRecord, policy: str) -> dict[str, Any
     }
 
 
-def _steps(plan: Plan, history: Sequence[Event]) -> list[TaskDetail]:
-    """What the run did before it asked."""
-    tasks = [task.detail() for task in observe(plan, history).tasks.values() if task.kind != "do"]
-    return tasks[-STEPS_MAX:]
+def _steps(past: Past, number: int) -> list[TaskDetail]:
+    """What the run did before it asked, as far as it is kept."""
+    if number <= past.before:
+        return []
+    seen = observe(past.plan, past.until(number), past.beginning())
+    return [task.detail() for task in seen.tasks.values() if task.kind != "do"][-STEPS_MAX:]
 
 
-def _held(plan: Plan, history: Sequence[Event], number: int) -> Tasking | None:
+def _held(past: Past, number: int) -> Tasking | None:
     """What a task held when it was last before people."""
-    state: RunState | None = None
+    state, plan = past.beginning(), past.first_plan
     held: Tasking | None = None
-    for event in history:
+    for event in past.events:
         state, _ = advance(plan, state, event)
         if isinstance(state.open.get(number), Offer):
             held = state.frames[number].data

@@ -177,9 +177,14 @@ def postpone_notices(numbers: Sequence[int], due: int, receipt: str) -> Sql:
     return sql, (due, receipt, str(list(numbers)))
 
 
-def doubt_sending() -> Sql:
+def doubt_mail() -> Sql:
     """The process died while these were sent: they may have arrived, so they are not sent again."""
-    return "UPDATE notice SET state = 'unknown' WHERE state = 'sending'", ()
+    return "UPDATE notice SET state = 'unknown' WHERE state = 'sending' AND channel = 'email'", ()
+
+
+def repeat_chat() -> Sql:
+    """The same, where a key tells whoever gets it twice."""
+    return "UPDATE notice SET state = 'due' WHERE state = 'sending' AND channel <> 'email'", ()
 
 
 def mark_read(person: str, number: int, at: int) -> Sql:

@@ -1,0 +1,185 @@
+"""Telling people: changes of human tasks become notices, and notices go out, each at most once and with a record.
+
+Notices of a change are made in one transaction with the note that they are made. Before a mail leaves, `sending` is
+on disk; a process that dies then finds it at the next start and leaves it as `unknown`, because a second mail is
+worse than a reminder that comes anyway. A chat gets a key with each notice, so that one is repeated.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from segue.people import CODE_LIFE_MS, Profile, Told, digest_text, hash_code, new_code, notices_of, text_of
+from segue.service.directory import Directory
+from segue.service.observe import iso
+from segue.store import HostError, Store, notices
+from segue.store.human_tasks import PRIORITIES
+from segue.store.notices import NoticeRecord, UntoldChange
+from segue.store.records import Sql
+from segue.types import EffectContext, Failure, Handler, Perform, SecretSource, TaskFailure
+
+_log = logging.getLogger("segue.service")
+
+LOOK_SECONDS: Final = 0.5
+_AT_ONCE: Final = 200
+_TRIED_AGAIN_MS: Final = 60_000
+_GIVEN_UP_MS: Final = 24 * 3_600_000
+"""What cannot go out is tried again each minute for a day."""
+_URGENT: Final = PRIORITIES.index("urgent")
+_WITH_LINK: Final = frozenset({"offered", "reminded", "escalated", "delegated", "reassigned", "resubmitted"})
+
+
+class Telling:
+    """Makes and sends the notices of one data folder.
+
+    Args:
+        handlers: Where `notify` is; what it cannot send (no mail server) is noted as failed.
+        public_url: Where the server can be reached from outside, for links; none are sent without it.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        directory: Directory,
+        handlers: Mapping[str, Handler],
+        secrets: SecretSource,
+        public_url: str | None,
+    ) -> None:
+        self._store = store
+        self._directory = directory
+        self._handlers = handlers
+        self._secrets = secrets
+        self._public_url = None if public_url is None else public_url.rstrip("/")
+        self._seen_writes = -1
+
+    @asynccontextmanager
+    async def kept(self) -> AsyncIterator[None]:
+        """Tell people as long as the block lasts."""
+        await self._store.write([notices.doubt_mail(), notices.repeat_chat()])
+        task = asyncio.create_task(self._go_on(), name="segue-telling")
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _go_on(self) -> None:
+        while True:
+            try:
+                await self.look()
+            except HostError as error:
+                _log.warning("people are told later: %s", error)
+            except Exception:
+                _log.exception("people could not be told")
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def look(self) -> None:
+        """Make what notices are missing, and send what is due."""
+        writes = self._store.commit.writes
+        if writes != self._seen_writes:
+            while changes := await self._store.read(partial(notices.untold, limit=_AT_ONCE)):
+                await self._make(changes)
+            self._seen_writes = writes
+        now = self._directory.now_ms()
+        soonest = await self._store.read(notices.next_due)
+        if soonest is not None and soonest <= now:
+            found = await self._store.read(partial(notices.due_notices, now=now, limit=_AT_ONCE))
+            for together in _gathered(found, await self._directory.all()):
+                await self._send(together, now)
+
+    # -- making ------------------------------------------------------------------------------------
+
+    async def _make(self, changes: Sequence[UntoldChange]) -> None:
+        profiles, now = await self._directory.all(), self._directory.now_ms()
+        statements: list[Sql] = [notices.mark_told([change.id for change in changes])]
+        for change in changes:
+            if not change.open:
+                continue  # Decided meanwhile: nobody has to do anything.
+            requesters = frozenset({change.requester} if change.requester else ())
+            told = Told(change.change, change.owner, change.audience, requesters, change.priority == _URGENT)
+            statements += [
+                notices.make_notice(change, n.person, n.channel, now, n.due_ms)
+                for n in notices_of(told, profiles, now)
+            ]
+        await self._store.write(statements)
+
+    # -- sending -----------------------------------------------------------------------------------
+
+    async def _send(self, together: Sequence[NoticeRecord], now: int) -> None:
+        """Send notices of one person by one channel, as one."""
+        first, numbers = together[0], [notice.id for notice in together]
+        profile = (await self._directory.all()).get(first.person)
+        address = None if profile is None else profile.email if first.channel == "email" else profile.chat
+        if profile is None or not address:
+            await self._store.write([notices.mark_notices(numbers, "failed", None, "there is no address any more")])
+            return
+        link, made = self._link(together, now)
+        subject, text = _said(together, link)
+        await self._store.write([notices.mark_notices(numbers, "sending", None), *made])
+        arguments = _mail(address, subject, text) if first.channel == "email" else _chat(address, text)
+        key = f"notice:{first.id}" + (f"+{len(numbers) - 1}" if len(numbers) > 1 else "")
+        command = Perform(first.id, "notify", arguments, "notice", "", key)
+        context = EffectContext("", "segue/tasks", key, self._secrets)
+        try:
+            record = await self._handlers["notify"].perform(command, context)
+        except TaskFailure as error:
+            await self._store.write([self._after(error.failure, together, now)])
+            return
+        except Exception as error:
+            # Nobody knows how far it came.
+            said = f"{type(error).__name__}: {error}"
+            await self._store.write([notices.mark_notices(numbers, "unknown", None, said)])
+            raise
+        await self._store.write([notices.mark_notices(numbers, "sent", self._directory.now_ms(), record["id"])])
+
+    def _after(self, failure: Failure, together: Sequence[NoticeRecord], now: int) -> Sql:
+        numbers = [notice.id for notice in together]
+        said = failure.detail or failure.title or failure.type
+        if failure.outcome_unknown and together[0].channel == "email":
+            return notices.mark_notices(numbers, "unknown", None, said)
+        passing = failure.type.endswith(("/communication", "/timeout", "/runtime"))
+        if passing and now - together[0].made_at < _GIVEN_UP_MS:
+            return notices.postpone_notices(numbers, now + _TRIED_AGAIN_MS, said)
+        return notices.mark_notices(numbers, "failed", None, said)
+
+    def _link(self, together: Sequence[NoticeRecord], now: int) -> tuple[str | None, list[Sql]]:
+        """A link with a code for one task by mail; a chat is read by many, and a digest is about many tasks."""
+        first = together[0]
+        alone = len(together) == 1 and first.channel == "email" and first.kind in _WITH_LINK
+        if self._public_url is None or not alone:
+            return None, []
+        code = new_code()
+        made = notices.put_code(hash_code(code), first.task, first.person, now, now + CODE_LIFE_MS)
+        return f"{self._public_url}/api/v1/task-code?{urlencode({'code': code})}", [made]
+
+
+def _gathered(found: Sequence[NoticeRecord], profiles: Mapping[str, Profile]) -> list[list[NoticeRecord]]:
+    """What goes out as one: all of a person's who wants digests, by channel; of others each alone."""
+    groups: dict[tuple[Any, ...], list[NoticeRecord]] = {}
+    for notice in found:
+        profile = profiles.get(notice.person)
+        gathers = profile is not None and profile.digest_minutes
+        groups.setdefault((notice.person, notice.channel, None if gathers else notice.id), []).append(notice)
+    return list(groups.values())
+
+
+def _said(together: Sequence[NoticeRecord], link: str | None) -> tuple[str, str]:
+    if len(together) > 1:
+        return digest_text([(notice.kind, notice.title, notice.task) for notice in together])
+    (notice,) = together
+    due = None if notice.due is None else iso(notice.due)
+    return text_of(notice.kind, notice.title, number=notice.task, due=due, link=link)
+
+
+def _mail(address: str, subject: str, text: str) -> dict[str, Any]:
+    return {"channel": "email", "to": address, "subject": subject, "text": text}
+
+
+def _chat(address: str, text: str) -> dict[str, Any]:
+    return {"channel": "webhook", "endpoint": {"uri": address}, "body": {"text": text}}
