@@ -200,3 +200,27 @@ async def test_a_run_that_ended_is_told_from_what_is_kept(service: Service) -> N
     pages = await service.runs.tasks(run, limit=100)
     assert len(pages.items) == 100
     assert pages.next
+
+
+async def test_a_large_value_is_pointed_out_before_it_is_refused(tmp_path: Path) -> None:
+    """Soft: the run goes on. Hard: the task fails and says what to do."""
+    text = """\
+document: {dsl: '1.0.3', namespace: folded, name: large, version: 1.0.0}
+do:
+- small: {set: {n: 1}}
+- large: {set: '${ [range(1000) | "some text \\(.)"] }'}
+"""
+    for hard_kb, status in ((1024, "completed"), (4, "faulted")):
+        settings = Settings(payload_warn_kb=2, payload_max_kb=hard_kb)
+        async with open_service(tmp_path / status, settings) as service:
+            await service.workflows.publish(text)
+            run, _ = await service.runs.start("folded/large")
+            assert (await service.runs.wait(run.id)).status == status
+            detail = await service.runs.get(run.id)
+        if status == "completed":
+            (note,) = detail.history.notes
+            assert note.startswith("/do/1/large holds a value of 1")
+        else:
+            assert detail.error is not None
+            assert detail.error["instance"] == "/do/1/large"
+            assert "payload_max_kb" in detail.error["detail"]

@@ -6,7 +6,7 @@
 inside events. Open `plan.py` first, then `turn.py`.
 """
 
-from segue.core import snapshot
+from segue.core import bounds, snapshot
 from segue.core.advance import advance, consumes, refuses, replay
 from segue.core.machines.human import Tasking
 from segue.core.migration import Examination, Move, Obstacle, examine
@@ -22,6 +22,7 @@ __all__ = [
     "RunState",
     "Tasking",
     "advance",
+    "bounds",
     "consumes",
     "examine",
     "refuses",

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from segue.core import intervention, migration
+from segue.core.bounds import value_bytes_max_of
 from segue.core.machines import MACHINES, human, listen, undo
 from segue.core.plan import ActNode, ListenNode, Plan
 from segue.core.state import Frame, Moment, RunState
@@ -65,6 +66,7 @@ def advance(
         state = RunState(event.run_id, event.seed, event.input, event.at, event.at)
         state.holds = "hold" in event.flags
         state.unattended = "unattended" in event.flags
+        state.value_max = value_bytes_max_of(event.flags)
         state.runtime = event.runtime
         state.queued = "queued" in event.flags
         plan = plan.at(event.definition)

@@ -104,6 +104,7 @@ class RunState(msgspec.Struct):
         names: What names of acts begin with, by index in the plan, where a migration has made it another thing.
         unattended: Nobody can come, so an undo that fails is left standing instead of held.
         queued: It has not begun: its workflow has as many runs under way as it may.
+        value_max: The largest value that it keeps, as JSON, in bytes; 0 where it has no bounds (`bounds.py`).
         correlations: Values of the instance's correlation keys.
         last_at: Time of the newest event applied.
     """
@@ -130,6 +131,7 @@ class RunState(msgspec.Struct):
     definition: str = ""
     migrations: int = 0
     names: dict[int, str] = {}
+    value_max: int = 0
     runtime: str = ""
     ended: RunStatus | None = None
     output: Any = None

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from segue.core.bounds import JUMPS_PER_EVENT_MAX, jumps_for_ever, require_fits
 from segue.core.environment import evaluate, is_true
 from segue.core.machines import MACHINES, undo
 from segue.core.plan import Flow, Node, Plan
@@ -56,6 +57,7 @@ class Turn:
         "commands",
         "current",
         "fuel",
+        "jumps",
         "now",
         "output",
         "plan",
@@ -77,6 +79,7 @@ class Turn:
         self.agenda: list[Step] = []
         self.current: Frame | None = None
         self.fuel = TASKS_PER_EVENT_MAX
+        self.jumps = 0
         # A failure that its author or a person wants to go its way; it is held nowhere on it.
         self.willed: Failure | None = None
         self.output: Any = None
@@ -126,6 +129,7 @@ class Turn:
         if node.output_as is not None:
             self.raw_output = raw_output
             output = evaluate(self, node.output_as, raw_output, frame)
+            self.require_fits(output, "the output")
         if node.output_check is not None:
             _require(node.output_check(output), "output")
         if node.export_as is not None or node.export_check is not None:
@@ -174,6 +178,15 @@ class Turn:
         if frame.node.kind == "raise":
             self.willed = reason
         return reason is not self.willed and self._falls_through(frame, reason)
+
+    def require_fits(self, value: Any, what: str) -> None:
+        """Refuse a value that is too large for this run to keep.
+
+        Raises:
+            TaskFailure: It is.
+        """
+        if self.state.value_max:
+            require_fits(value, self.state.value_max, what)
 
     def close_below(self, frame: Frame) -> None:
         """Cancel every task below this one, and every command and timer they have open."""
@@ -310,6 +323,9 @@ class Turn:
             if 0 <= place < len(child.siblings):
                 if place <= child.position:
                     parent.laps += 1
+                    self.jumps += 1
+                    if self.jumps > JUMPS_PER_EVENT_MAX and self.state.value_max:
+                        raise jumps_for_ever(child.pointer)
                 # Not by way of the agenda: it would be taken off again at once.
                 self._begin(child.siblings[place], parent, output, parent.thread)
             else:
@@ -337,6 +353,7 @@ class Turn:
             self.raw_output = raw_output
             self.output = output
             context = evaluate(self, node.export_as, output, frame)
+            self.require_fits(context, "the exported context")
         if node.export_check is not None:
             _require(node.export_check(context), "context")
         frame.thread.context = context  # ruling R12: only after its check

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, closing
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,6 @@ import msgspec
 
 from segue.ai import ModelRegistry
 from segue.connectors import MemoryConnections, OutboundPolicy, connection_from_json
-from segue.core import Plan
 from segue.governance import ActDoor, ChainedSecrets, EnvironmentSecrets, FileSecrets, Guard
 from segue.handlers import FunctionRegistry, HandlerSet, build_handlers
 from segue.service.accounts import Accounts
@@ -30,8 +28,9 @@ from segue.service.later import Handlers
 from segue.service.migrating import Migrating
 from segue.service.models import Models
 from segue.service.permissions import Permissions, put_in_force
-from segue.service.policies import policies, said_history
+from segue.service.policies import policies
 from segue.service.profiles import Profiles
+from segue.service.recorded import Limits
 from segue.service.resources import Resources
 from segue.service.retention import Retention, rules_of
 from segue.service.runs import Runs
@@ -200,13 +199,13 @@ async def open_service(
             await stack.enter_async_context(telling.kept())
         connections = Connections(store, loaded, handlers, source)
         workflows = Workflows(definitions, host)
-        keeps = partial(_keeps, settings)
-        runs = Runs(store, definitions, workflows, host, keeps)
+        limits = Limits(settings.history_max_events, settings.payload_warn_kb * 1024)
+        runs = Runs(store, definitions, workflows, host, limits)
         yield Service(
             workflows=workflows,
             runs=runs,
-            steering=Steering(store, definitions, workflows, runs, host, keeps),
             migrating=Migrating(store, definitions, workflows, host),
+            steering=Steering(store, definitions, workflows, runs, host, limits),
             exceptions=Exceptions(store, definitions, host),
             tasks=Tasks(store, definitions, directory, host),
             profiles=Profiles(store, directory),
@@ -257,12 +256,6 @@ def _host(
             history_max_events=settings.history_max_events,
         ),
     )
-
-
-def _keeps(settings: Settings, plan: Plan) -> int:
-    """How many events runs of this definition keep; 0 for all of them."""
-    said = said_history(plan.definition)
-    return settings.history_max_events if said is None else said
 
 
 async def _activate(host: EmbeddedHost, definitions: Definitions) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,12 +20,12 @@ from segue.service.errors import ServiceError
 from segue.service.lifecycle import Lifecycle, lifecycle_of
 from segue.service.observe import Observation, iso, observe
 from segue.service.past import Past, first_plan_of, read_past, state_of
+from segue.service.recorded import NO_LIMITS, Limits, recorded
 from segue.service.shapes import (
     Held,
     HistoryPage,
     Page,
     Queued,
-    Recorded,
     RunDetail,
     RunReport,
     RunSummary,
@@ -96,13 +96,13 @@ class Runs(UseCases):
         definitions: Definitions,
         workflows: Workflows,
         host: EmbeddedHost | None,
-        keeps: Callable[[Plan], int] = lambda plan: 0,
+        limits: Limits = NO_LIMITS,
     ) -> None:
         self._store = store
         self._definitions = definitions
         self._workflows = workflows
         self._host = host
-        self._keeps = keeps
+        self._limits = limits
         self._keyed = asyncio.Lock()
 
     @governed("run.start", on=workflow_of)
@@ -194,7 +194,7 @@ class Runs(UseCases):
         # The record may be a moment older or newer than the history: one of them must count, and it is this one.
         fields["status"] = seen.state.status
         fields |= shown(seen)
-        history = recorded(past, self._keeps(past.plan))
+        history = recorded(past, seen, self._limits)
         queued = await self._queued(record, seen.state)
         return RunDetail(**fields, input=seen.state.input, open=seen.open_commands(), history=history, queued=queued)
 
@@ -458,11 +458,6 @@ class Runs(UseCases):
 
     async def _read(self, run_id: str) -> Past:
         return await read_past(self._store, self._definitions, run_id)
-
-
-def recorded(past: Past, keeps: int) -> Recorded:
-    """How long the history of a run is, and how much of it is kept; `keeps` is how much may be, 0 for all."""
-    return Recorded(events=past.count, folded=past.before, limit=keeps or None)
 
 
 async def _observed(past: Past) -> Observation:

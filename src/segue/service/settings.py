@@ -94,6 +94,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         failures: What becomes of a failure that nobody catches: `hold` lets the task wait for a person, `fault`
             ends the run. `segue serve` holds unless told otherwise.
         disk_free_min_mb: While less disk space is free, in MB, new runs and events are refused; 0 never refuses.
+        payload_warn_kb: Values from this size on, in KiB of JSON, are pointed out in what is told of a run; 0 never.
         retention_days: How long closed runs are kept after their end; 0 keeps them for ever.
         history_max_events: A run keeps about so many events; when it has more, its oldest ones are folded into a
             snapshot. A document may say otherwise. 0 keeps all of them.
@@ -122,6 +123,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     failures: Literal["hold", "fault"] = "fault"
     disk_free_min_mb: int = 256
     payload_max_kb: int = 16 * 1024
+    payload_warn_kb: int = 1024
     retention_days: int = 90
     event_retention_days: int = 30
     history_max_events: int = 10_000
@@ -228,7 +230,7 @@ def _checked(values: Mapping[str, Any], source: str) -> Settings:
         raise ServiceError("setting-refused", f"In {source}: {error}.") from None
     if not 0 <= settings.port <= 65535:
         raise ServiceError("setting-refused", f"In {source}: `port` must lie in 0 to 65535, got {settings.port}.")
-    for name in ("disk_free_min_mb", "retention_days", "event_retention_days"):
+    for name in ("disk_free_min_mb", "retention_days", "event_retention_days", "payload_warn_kb"):
         if getattr(settings, name) < 0:
             raise ServiceError("setting-refused", f"In {source}: `{name}` must not be negative.")
     if settings.history_max_events and settings.history_max_events < HISTORY_MIN:

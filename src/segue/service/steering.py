@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,7 +18,8 @@ from segue.service.errors import ServiceError
 from segue.service.inbox import RunMoment
 from segue.service.observe import iso, observe
 from segue.service.past import Past, read_past
-from segue.service.runs import Runs, newest, recorded, shown, summary_of
+from segue.service.recorded import NO_LIMITS, Limits, recorded
+from segue.service.runs import Runs, newest, shown, summary_of
 from segue.service.shapes import RunSummary
 from segue.service.workflows import Workflows
 from segue.store import RunRecord, Store, codec
@@ -48,14 +49,14 @@ class Steering(UseCases):
         workflows: Workflows,
         runs: Runs,
         host: EmbeddedHost | None,
-        keeps: Callable[[Plan], int] = lambda plan: 0,
+        limits: Limits = NO_LIMITS,
     ) -> None:
         self._store = store
         self._definitions = definitions
         self._workflows = workflows
         self._runs = runs
         self._host = host
-        self._keeps = keeps
+        self._limits = limits
 
     @governed("run.steer", on=of("Run"))
     async def retry(
@@ -128,7 +129,7 @@ class Steering(UseCases):
             open=seen.open_commands(),
             event=number,
             of=past.count,
-            history=recorded(past, self._keeps(past.plan)),
+            history=recorded(past, seen, self._limits),
             event_kind=str(type(event).__struct_config__.tag),
             at=iso(event.at),
             context=None if root is None else codec.settled(root.thread.context),

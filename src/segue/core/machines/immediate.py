@@ -20,7 +20,9 @@ class Set(Machine):
     def start(self, turn: Turn, frame: Frame) -> None:
         node = frame.node
         assert isinstance(node, SetNode)
-        turn.complete(frame, evaluate(turn, node.value, frame.input, frame))
+        value = evaluate(turn, node.value, frame.input, frame)
+        turn.require_fits(value, "the value")
+        turn.complete(frame, value)
 
 
 class Switch(Machine):
@@ -83,5 +85,6 @@ class EmitEvent(Machine):
         }
         if "data" in event:
             event.setdefault("datacontenttype", "application/json")
+        turn.require_fits(event, "the event")
         turn.commands.append(Emit(frame.id, event))
         turn.complete(frame, event)

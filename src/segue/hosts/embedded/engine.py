@@ -21,7 +21,7 @@ from collections.abc import Callable, Sequence
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any, Final
 
-from segue.core import Plan, RunState, advance
+from segue.core import Plan, RunState, advance, bounds
 from segue.hosts.contracts import Clock, HostSettings, PolicyOf, no_policy
 from segue.hosts.embedded.live import LiveRun
 from segue.store import Batch, GroupCommit, HostError, codec, records, snapshots
@@ -125,6 +125,7 @@ class Engine:
         self._tokens = tokens
         self.runs: dict[int, LiveRun] = {}
         self.by_id: dict[str, LiveRun] = {}
+        self._bounds = bounds.flag(settings.payload_bytes_max)
         self.next_seq = 1
         self.next_inbox = 1
         self.shedding: HostError | None = None
@@ -173,6 +174,8 @@ class Engine:
         flags = () if hidden else self._flags(plan, guarded)
         if not hidden and not self.admission.enter(run, limit=self.policy(plan).concurrency):
             flags += ("queued",)
+        if not hidden:
+            flags += (self._bounds,)
         runtime = plan.runtime.get("version", "")
         self.apply(run, RunStarted(now, run_id, digest, input, self._tokens(8), cause, flags, runtime))
         if "queued" in flags:
