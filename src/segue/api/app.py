@@ -25,6 +25,7 @@ from segue.api import (
     runs,
     steering,
     streams,
+    subjects,
     switches,
     tasks,
     workflows,
@@ -50,6 +51,7 @@ ROOMS: Final = (
     identities,
     policies,
     switches,
+    subjects,
     health,
 )
 """Modules whose routes make the API, in the order in which they are tried."""

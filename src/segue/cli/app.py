@@ -172,6 +172,22 @@ _GROUPS: Final = {
             "prune": ("segue.cli.audit:prune", "Remove old records, up to a checkpoint."),
         },
     ),
+    "keys": (
+        "Keys of an encrypted data folder.",
+        {
+            "init": ("segue.cli.keys:init", "Let a new data folder be encrypted."),
+            "list": ("segue.cli.keys:list_", "List data keys, never what they are."),
+            "rotate": ("segue.cli.keys:rotate", "Rotate keys; what is there stays readable."),
+        },
+    ),
+    "subjects": (
+        "Whom runs are about.",
+        {
+            "export": ("segue.cli.keys:export", "Print everything that is held about one."),
+            "erase": ("segue.cli.keys:erase", "Destroy its keys."),
+            "hold": ("segue.cli.keys:hold", "Put a legal hold on it, or lift it."),
+        },
+    ),
     "models": (
         "Registered models.",
         {"list": ("segue.cli.models:list_", "List models.")},

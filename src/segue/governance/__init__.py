@@ -13,6 +13,16 @@ from segue.governance.checkpoints import AuditKey, Checkpoint, PublicKey, append
 from segue.governance.door import ActDoor
 from segue.governance.export import export_records
 from segue.governance.guard import Guard, PolicyDenied
+from segue.governance.keyring import (
+    ERASED,
+    KEYS_NAME,
+    KeyEncryption,
+    KeyRing,
+    KeysRefused,
+    LocalKey,
+    find_key,
+    new_key_file,
+)
 from segue.governance.policy import Policies, PolicyRefused, Resource, Rule, Verdict, shipped
 from segue.governance.secrets import (
     MASK,
@@ -28,7 +38,9 @@ from segue.governance.verification import ChainCheck, Problem
 
 __all__ = [
     "ACTIONS",
+    "ERASED",
     "GROUPS",
+    "KEYS_NAME",
     "MASK",
     "PRINCIPALS",
     "ROLES",
@@ -41,6 +53,10 @@ __all__ = [
     "EnvironmentSecrets",
     "FileSecrets",
     "Guard",
+    "KeyEncryption",
+    "KeyRing",
+    "KeysRefused",
+    "LocalKey",
     "Policies",
     "PolicyDenied",
     "PolicyFinding",
@@ -57,9 +73,11 @@ __all__ = [
     "append_checkpoint",
     "as_markdown",
     "export_records",
+    "find_key",
     "findings",
     "groups_as_markdown",
     "mentions_secret",
+    "new_key_file",
     "read_checkpoints",
     "roles_for",
     "schema_text",

@@ -83,6 +83,11 @@ ACTIONS: Final[dict[str, Action]] = {
     "switch.release": Action("Switch", ("administer",), "Let it go on"),
     "identity.read": Action("Identity", ("audit", "administer"), "List people and accounts"),
     "identity.change": Action("Identity", ("administer",), "Add, change and lock people and accounts"),
+    "key.read": Action("Installation", ("audit", "administer"), "List data keys, never what they are"),
+    "key.rotate": Action("Installation", ("administer",), "Rotate keys"),
+    "subject.export": Action("Installation", ("administer",), "Export everything about a data subject"),
+    "subject.erase": Action("Installation", ("administer",), "Erase a data subject"),
+    "subject.hold": Action("Installation", ("administer",), "Put a legal hold on a data subject, or lift it"),
     "act.perform": Action("Act", (), "Act on the world; asked for each act of a run"),
 }
 """By name. `act.perform` is asked by the host and not by a use case; its principal is the workflow."""

@@ -104,6 +104,7 @@ class FailurePolicy:
             leaves it to the host's settings.
         attended: Somebody can come. Where nobody can, an undo that fails is left standing.
         concurrency: How many of its runs may be under way, all versions together; None for any number.
+        subject: Whom or what a run with this input is about; None: nobody, or it cannot be told.
     """
 
     hold: bool | None = None
@@ -112,6 +113,7 @@ class FailurePolicy:
     history_max: int | None = None
     attended: bool = True
     concurrency: int | None = None
+    subject: Callable[[Any], str | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,6 +83,15 @@ from segue.service.inbox import (
     Migrations,
     RunMoment,
 )
+from segue.service.keys import (
+    Erased,
+    KeyInfo,
+    KeysRotated,
+    NewErasure,
+    NewHold,
+    SubjectExport,
+    init_keys,
+)
 from segue.service.lifecycle import LIFECYCLE_TYPES, Lifecycle, lifecycle_of
 from segue.service.observe import Observation, observe
 from segue.service.opening import open_checker, open_service
@@ -163,6 +172,7 @@ __all__ = [
     "Definitions",
     "EffectStateName",
     "EffectView",
+    "Erased",
     "ExceptionDetail",
     "ExceptionGroup",
     "ExceptionKind",
@@ -181,6 +191,8 @@ __all__ = [
     "HumanTaskView",
     "IdentityChange",
     "IdentityView",
+    "KeyInfo",
+    "KeysRotated",
     "LabelView",
     "Lifecycle",
     "Login",
@@ -196,6 +208,8 @@ __all__ = [
     "NewBackup",
     "NewConnection",
     "NewDecision",
+    "NewErasure",
+    "NewHold",
     "NewIdentity",
     "NewPolicy",
     "NewPurge",
@@ -238,6 +252,7 @@ __all__ = [
     "Settings",
     "SkippedTask",
     "Steering",
+    "SubjectExport",
     "SwitchView",
     "TaskDetail",
     "TaskView",
@@ -255,6 +270,7 @@ __all__ = [
     "document_schema",
     "error_of",
     "export_to",
+    "init_keys",
     "lifecycle_of",
     "load_functions",
     "load_settings",

@@ -19,6 +19,7 @@ from typing import Any, Final, ParamSpec, TypeVar, cast
 
 from segue.governance import ACTIONS, Guard, PolicyDenied, Resource, roles_for
 from segue.service.errors import ServiceError
+from segue.store import ErasedData
 from segue.types import acting, acting_as
 
 P = ParamSpec("P")
@@ -64,6 +65,8 @@ def governed(action: str, on: Callable[..., Resource] | None = None) -> Callable
                     # Where no edge has said who acts, the audit chain must not say that nobody did.
                     with acting_as(self.guard.who()):
                         return await method(self, *args, **kwargs)
+                except ErasedData as error:
+                    raise ServiceError("data-erased", f"{error}.") from None
                 finally:
                     _inside.reset(token)
 

@@ -45,7 +45,7 @@ from segue.store.chain import (
     record_of,
 )
 from segue.store.records import put_meta, read_meta
-from segue.types import AuditRow
+from segue.types import AuditRow, Cipher
 
 _log = logging.getLogger("segue.audit")
 
@@ -164,6 +164,7 @@ class Audit(UseCases):
     def __init__(self, store: Store, *, key_file: Path | None = None, targets: Sequence[str] = ()) -> None:
         self._store = store
         self._targets = targets
+        self._cipher = store.commit.cipher
         self._key_file = key_file or store.folder / KEY_NAME
         self._path = store.folder / CHECKPOINTS_NAME
         self._key: AuditKey | None = None
@@ -189,10 +190,12 @@ class Audit(UseCases):
         Raises:
             ServiceError: `request-malformed` where `after` is no `next`.
         """
+        if principal is not None and self._cipher is not None:
+            principal = self._cipher.blind(principal)
         wanted = AuditFilter(workspace, action, resource, principal, verdict, ms_of(since), ms_of(until))
         before, limit = place_of(after), min(limit, PAGE_MAX)
         found = await self._store.read(lambda c: list_audit(c, wanted, limit=limit + 1, before=before))
-        items = [audit_view(row) for row in found[:limit]]
+        items = [audit_view(row, self._cipher) for row in found[:limit]]
         return Page(items=items, next=str(items[-1].seq) if len(found) > limit else None)
 
     @governed("audit.read")
@@ -205,7 +208,7 @@ class Audit(UseCases):
         found = await self._store.read(lambda c: find_audit(c, seq))
         if found is None:
             raise ServiceError("audit-unknown", f"The chain has no record {seq}.")
-        return audit_view(found)
+        return audit_view(found, self._cipher)
 
     @governed("audit.read")
     async def verify(
@@ -225,7 +228,7 @@ class Audit(UseCases):
         own, complaints = await asyncio.to_thread(read_checkpoints, self._path)
         check = ChainCheck([*own, *checkpoints], key)
         check.problems += [Problem("signature", 0, 0, complaint) for complaint in complaints]
-        histories = _Histories(check.problems)
+        histories = _Histories(check.problems, self._cipher)
         seq = first = 0
         while True:
             rows = await self._store.read(lambda c, seq=seq: _checked(c, seq, check, histories))  # type: ignore[misc]
@@ -319,7 +322,7 @@ class Audit(UseCases):
 
     async def _following(self, after: int, limit: int = PAGE_MAX) -> Page[AuditView]:
         rows = await self._store.read(lambda c: audit_after(c, after, limit=limit))
-        items = [audit_view(AuditRow(*row)) for row in rows]
+        items = [audit_view(AuditRow(*row), self._cipher) for row in rows]
         return Page(items=items, next=str(items[-1].seq) if len(items) == limit else None)
 
     @open_to_all("whoever opens a folder keeps its chain, and nobody asked for it")
@@ -410,15 +413,16 @@ async def export_to(target: str) -> AsyncIterator[Callable[[list[dict[str, Any]]
 class _Histories:
     """Compares histories with what the chain tells of them."""
 
-    def __init__(self, problems: list[Problem]) -> None:
+    def __init__(self, problems: list[Problem], cipher: Cipher | None) -> None:
         self.sound = 0
         self.removed = 0
         self._explained = 0
         self._problems = problems
+        self._cipher = cipher
 
     def check(self, connection: sqlite3.Connection, row: tuple[Any, ...]) -> None:
         """A record that tells of history, or of its removal."""
-        told = record_of(AuditRow(*row)).data or {}
+        told = record_of(AuditRow(*row), self._cipher).data or {}
         if row[3] != HISTORY_ACTION:
             self._explained += int(told.get("history", 0))
             return
@@ -452,9 +456,9 @@ def _checked(
     return (rows[0][0], rows[-1][0]) if rows else None
 
 
-def audit_view(row: AuditRow) -> AuditView:
+def audit_view(row: AuditRow, cipher: Cipher | None = None) -> AuditView:
     """A record as it is told."""
-    record = record_of(row)
+    record = record_of(row, cipher)
     return AuditView(
         seq=row.seq,
         at=iso(row.at),

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from segue.store import BackupRefused, DiskLow, FolderInUse, FolderNotUsable, HostError
+from segue.store import BackupRefused, DiskLow, ErasedData, FolderInUse, FolderNotUsable, HostError
 from segue.types import Failure
 
 EXIT_COMPLETED: Final = 0
@@ -200,6 +200,12 @@ PROBLEMS: Final[dict[str, ProblemKind]] = {
         "The run has had more events than it keeps, and what was asked for needs older ones.",
         "Ask for what is kept, as `segue runs show` says. To keep more, see the setting `history_max_events`.",
     ),
+    "subject-unknown": ProblemKind(
+        404,
+        "Nothing is about this data subject",
+        "No run that is kept says that it is about this subject.",
+        "Documents say whom a run is about in `document.metadata.segue.subject`.",
+    ),
     "route-unknown": ProblemKind(
         404,
         "There is nothing at this address",
@@ -242,6 +248,12 @@ PROBLEMS: Final[dict[str, ProblemKind]] = {
         "A run that completed, faulted or was cancelled takes no more controls.",
         "Start a new run.",
     ),
+    "run-open": ProblemKind(
+        409,
+        "A run has not ended",
+        "A data subject is erased only when no run about it is under way.",
+        "Wait for the runs, or cancel them, and ask again.",
+    ),
     "exception-closed": ProblemKind(
         409,
         "The exception is resolved",
@@ -277,6 +289,12 @@ PROBLEMS: Final[dict[str, ProblemKind]] = {
         "The backup cannot be made or restored like this",
         "The file exists, does not verify, or the folder to restore to holds data.",
         "Do what the detail says; docs/operations.md tells more.",
+    ),
+    "data-erased": ProblemKind(
+        410,
+        "The data was erased",
+        "It was about a data subject whose key was destroyed; nobody can read it any more.",
+        "`segue runs show` tells what is left of the run.",
     ),
     "body-too-large": ProblemKind(
         413,
@@ -355,6 +373,12 @@ PROBLEMS: Final[dict[str, ProblemKind]] = {
         "The records cannot be exported there",
         "The target is no path and no address of a known kind, or the receiver does not take the records.",
         "Use a path, syslog+udp://HOST:PORT, syslog+tcp://HOST:PORT or otlp+http://HOST:PORT/v1/logs.",
+    ),
+    "keys-refused": ProblemKind(
+        422,
+        "The keys do not allow it",
+        "The folder is not encrypted, is encrypted already, its keys are missing or wrong, or a legal hold is on.",
+        "Do what the detail says; docs/privacy.md tells more.",
     ),
     "file-unreadable": ProblemKind(
         422,
@@ -505,6 +529,8 @@ def as_refusal(error: BaseException) -> ServiceError | None:
         return ServiceError("backup-refused", f"{error}.")
     if isinstance(error, DiskLow):
         return ServiceError("disk-low", f"{error}.")
+    if isinstance(error, ErasedData):
+        return ServiceError("data-erased", f"{error}.")
     if isinstance(error, HostError):
         return ServiceError("not-ready", f"{error}.")
     return None

@@ -11,7 +11,7 @@ import msgspec
 
 from segue.ai import ModelRegistry
 from segue.connectors import MemoryConnections, OutboundPolicy, connection_from_json
-from segue.governance import ActDoor, ChainedSecrets, EnvironmentSecrets, FileSecrets, Guard
+from segue.governance import ActDoor, ChainedSecrets, EnvironmentSecrets, FileSecrets, Guard, KeyRing
 from segue.handlers import FunctionRegistry, HandlerSet, build_handlers
 from segue.service.accounts import Accounts
 from segue.service.audit import Audit
@@ -24,6 +24,7 @@ from segue.service.errors import ServiceError, as_refusal
 from segue.service.events import Events
 from segue.service.exceptions import Exceptions
 from segue.service.functions import described, load_functions
+from segue.service.keys import Keys, Subjects, ring_of
 from segue.service.later import Handlers
 from segue.service.migrating import Migrating
 from segue.service.models import Models
@@ -161,10 +162,11 @@ async def open_service(
         host: EmbeddedHost | None = None
         guard = Guard(local=local)
         rules = rules_of(settings, definitions)
+        ring = ring_of(folder, settings)
 
         def load(store: Store) -> Definitions:
             # What the host needs before it goes on with the first run.
-            with closing(open_reader(store.folder / DATABASE_NAME)) as reader:
+            with closing(open_reader(store.folder / DATABASE_NAME, ring)) as reader:
                 definitions.load(store, reader)
                 # Before the host goes on: what is forbidden or stopped must not go out once more.
                 put_in_force(guard, list_policy_changes(reader))
@@ -175,11 +177,11 @@ async def open_service(
 
         try:
             if drive:
-                opened = _host(folder, settings, handlers, load, source, rules, attended, alone, guard)
+                opened = _host(folder, settings, handlers, load, source, rules, attended, alone, guard, ring)
                 host = await stack.enter_async_context(opened)
                 store = host.store
             else:
-                store = Store.open(folder)
+                store = Store.open(folder, cipher=ring)
                 stack.push_async_callback(store.close)
                 load(store)
         except (FolderInUse, FolderNotUsable) as error:
@@ -214,6 +216,8 @@ async def open_service(
             connections=connections,
             models=Models(known_models),
             audit=audit,
+            keys=Keys(store, ring),
+            subjects=Subjects(store, ring),
             retention=Retention(rules, settings, store, host),
             backups=Backups(store),
             accounts=accounts,
@@ -235,6 +239,7 @@ def _host(
     attended: bool,
     alone: bool,
     guard: Guard,
+    ring: KeyRing | None,
 ) -> AbstractAsyncContextManager[EmbeddedHost]:
     from segue.hosts import EmbeddedHost, HostSettings
 
@@ -245,6 +250,7 @@ def _host(
         secrets=secrets,
         door=ActDoor(guard, guard.switches),
         policy=policies(attended=attended, concurrency=settings.concurrency),
+        cipher=ring,
         settings=HostSettings(
             acts_max=settings.acts_max,
             early_events_ms=settings.early_events_ms,

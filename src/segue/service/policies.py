@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from segue.core import Plan
 from segue.dsl import Document, Finding, parse_duration_ms
+from segue.dsl.expressions import ExpressionError, compile_expression
 from segue.service.settings import HISTORY_MIN
 
 if TYPE_CHECKING:
@@ -63,6 +64,10 @@ def complaints(document: Document) -> Iterator[Finding]:
         yield _finding(
             document, "concurrency", message, "Write a whole number from 1, or leave it out for any number."
         )
+    subject = said.get("subject")
+    if subject is not None and _subject(subject) is None:
+        message = f"`subject` is {subject!r}; it tells from the input whom or what a run is about"
+        yield _finding(document, "subject", message, "Write an expression over the input, such as ${ .customer.id }.")
     if choice is not None and choice not in CHOICES:
         message = f"`failures` is {choice!r}; it says what becomes of a failure that nobody catches"
         yield _finding(document, "failures", message, "Write `hold` or `fault`, or leave it out.")
@@ -103,12 +108,37 @@ def _read(definition: Any, attended: bool, concurrency: int | None) -> FailurePo
         deadline_ms=None if after is None or _refused(after) is not None else parse_duration_ms(after),
         attended=attended,
         history_max=said_history(definition),
+        subject=_subject(said.get("subject")),
     )
 
 
 def _count(said: Any) -> int | None:
     is_number = isinstance(said, int) and not isinstance(said, bool)
     return said if is_number and 0 < said <= CONCURRENCY_MAX else None
+
+
+def _subject(text: Any) -> Callable[[Any], str | None] | None:
+    """What tells from an input whom a run is about; None where the document does not say."""
+    if not isinstance(text, str) or _unwrapped(text) is None:
+        return None
+    try:
+        expression = compile_expression(_unwrapped(text) or "", variables=())
+    except ExpressionError:
+        return None  # Of an earlier release; refused when it is published today.
+
+    def tell(given: Any) -> str | None:
+        try:
+            found = expression.evaluate(given)
+        except ExpressionError:
+            return None
+        return str(found) if isinstance(found, str | int) and not isinstance(found, bool) and found != "" else None
+
+    return tell
+
+
+def _unwrapped(text: str) -> str | None:
+    inner = text.strip()
+    return inner[2:-1] if inner.startswith("${") and inner.endswith("}") else None
 
 
 def _refused(after: Any) -> str | None:

@@ -26,6 +26,7 @@ from segue.service.shapes import (
     HistoryPage,
     Page,
     Queued,
+    Recorded,
     RunDetail,
     RunReport,
     RunSummary,
@@ -34,8 +35,8 @@ from segue.service.shapes import (
     WorkflowRef,
 )
 from segue.service.workflows import Workflows, parse_workflow
+from segue.store import ErasedData, RunRecord, Store
 from segue.store import RunFilter as StoredFilter
-from segue.store import RunRecord, Store
 from segue.store.incidents import first_held
 from segue.store.places import queue_place
 from segue.store.snapshots import read_kept, read_page
@@ -186,7 +187,10 @@ class Runs(UseCases):
         Raises:
             ServiceError: `run-unknown`.
         """
-        past = await self._read(run_id)
+        try:
+            past = await self._read(run_id)
+        except ErasedData:
+            return _erased(await self._record(run_id))
         record, seen = past.record, await _observed(past)
         held = await self._held([] if record.is_closed else [record.seq])
         summary = summary_of(record, held=held.get(record.seq))
@@ -518,11 +522,19 @@ def summary_of(record: RunRecord, *, results: bool = False, held: Held | None = 
         started_at=iso(record.started_at),
         ended_at=None if ended is None else iso(ended),
         duration_ms=None if ended is None else ended - record.started_at,
-        cause=record.cause or {},
+        cause=record.cause if isinstance(record.cause, dict) else {},
         output=record.output if results else None,
         error=None if failed is None else failed.as_data(),
         held=held,
     )
+
+
+def _erased(record: RunRecord) -> RunDetail:
+    """What is left of a run about a data subject that was erased: when it ran, and how it ended."""
+    summary = summary_of(record)
+    fields = {name: getattr(summary, name) for name in summary.__struct_fields__}
+    left = Recorded(events=0, folded=0, limit=None)
+    return RunDetail(**fields | {"input": "erased", "output": "erased", "history": left})
 
 
 def _stored_filter(wanted: RunFilter, parent: int | None) -> StoredFilter:

@@ -16,6 +16,7 @@ from segue.service.effects import Effects
 from segue.service.errors import ServiceError
 from segue.service.events import Events
 from segue.service.exceptions import Exceptions
+from segue.service.keys import Keys, Subjects
 from segue.service.migrating import Migrating
 from segue.service.models import Models
 from segue.service.permissions import Permissions
@@ -54,6 +55,8 @@ class Service:
     connections: Connections
     models: Models
     audit: Audit
+    keys: Keys
+    subjects: Subjects
     retention: Retention
     backups: Backups
     accounts: Accounts

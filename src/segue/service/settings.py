@@ -22,7 +22,7 @@ HISTORY_MIN: Final = 100
 DEFAULT_FOLDER: Final = "segue-data"
 # Read by the command line itself, or by other parts of the environment; not settings of a data folder.
 _NOT_SETTINGS: Final = frozenset(
-    {"SEGUE_DATA", "SEGUE_URL", "SEGUE_TOKEN", "SEGUE_PASSWORD", "SEGUE_NEW_PASSWORD", "SEGUE_AUDIT_KEY"}
+    {"SEGUE_DATA", "SEGUE_URL", "SEGUE_TOKEN", "SEGUE_PASSWORD", "SEGUE_NEW_PASSWORD", "SEGUE_AUDIT_KEY", "SEGUE_KEY"}
 )
 _NOT_SETTINGS_PREFIXES: Final = ("SEGUE_SECRET_", "SEGUE_TEST_")
 
@@ -87,6 +87,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         secrets_folder: Folder with one file for each secret, asked after the environment.
         audit_key_file: Key that signs checkpoints of the audit chain; `audit.key` in the data folder where it is left
             out. The variable SEGUE_AUDIT_KEY may hold the key itself.
+        key_file: Key-encryption key of an encrypted data folder. The variable SEGUE_KEY may hold the key itself.
         audit_export: Where records of the audit chain are sent on to: paths, `syslog+udp://HOST:PORT`,
             `syslog+tcp://HOST:PORT` or `otlp+http://HOST:PORT/v1/logs`.
         acts_max: Acts on the world under way at the same time, over all runs.
@@ -117,6 +118,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     models_folder: str | None = None
     secrets_folder: str | None = None
     audit_key_file: str | None = None
+    key_file: str | None = None
     audit_export: tuple[str, ...] = ()
     acts_max: int = 1000
     early_events_ms: int = 3_600_000

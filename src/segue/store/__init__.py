@@ -20,7 +20,7 @@ from segue.store import (
 from segue.store.backup import BACKUPS_NAME, Manifest, back_up, restore
 from segue.store.batch import Batch
 from segue.store.commit import GroupCommit, Write, Written
-from segue.store.errors import BackupRefused, Conflict, DiskLow, FolderInUse, FolderNotUsable, HostError
+from segue.store.errors import BackupRefused, Conflict, DiskLow, ErasedData, FolderInUse, FolderNotUsable, HostError
 from segue.store.folder import new_memory
 from segue.store.records import Definition, EffectRecord, ScheduleRecord, StoredEvent
 from segue.store.retention import DAY_MS, Purged, Rules, Space, count_due, purge, space, workflows
@@ -38,6 +38,7 @@ __all__ = [
     "Definition",
     "DiskLow",
     "EffectRecord",
+    "ErasedData",
     "FolderInUse",
     "FolderNotUsable",
     "GroupCommit",

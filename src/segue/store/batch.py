@@ -28,7 +28,8 @@ from segue.store import snapshots
 from segue.store.blobs import put_event, put_value
 from segue.store.chain import Head, link
 from segue.store.codec import PACK_FROM_BYTES, encode
-from segue.types import DEFAULT_WORKSPACE, SYSTEM, AuditRecord, Failure
+from segue.store.sealing import equip
+from segue.types import DEFAULT_WORKSPACE, SYSTEM, AuditRecord, Cipher, Failure
 
 _EVERYDAY: Final = ("runs", "history", "status", "ends", "audit")
 _COLUMNS: Final = (
@@ -48,9 +49,9 @@ _HISTORY: Final = "INSERT INTO history (run, data) SELECT CAST(key AS INTEGER), 
 
 _EVERYDAY_INTO_TABLES: Final = f"""
 INSERT INTO run (seq, id, digest, namespace, name, version, status, residence, hidden, started_at, parent,
-                 parent_command, cause)
+                 parent_command, cause, subject)
 SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, 'live', value->>7, value->>8,
-       value->>9, value->>10, value->11
+       value->>9, value->>10, value->11, value->>12
 FROM json_each(NEW.runs);
 
 {_HISTORY.format("NEW.history")};
@@ -102,8 +103,9 @@ WHERE incident.run = r.value->>0 AND incident.task = r.value->>1 AND incident.ki
 # A run that is parked and woken in one batch was woken last: `unparked` drops it from `parked` (see `unpark`).
 
 
-def prepare(connection: sqlite3.Connection) -> None:
-    """Give a writing connection the view that batches are written to. It lives in memory, not in the file."""
+def prepare(connection: sqlite3.Connection, cipher: Cipher | None = None) -> None:
+    """Give a writing connection the views that batches are written to. They live in memory, not in the file."""
+    equip(connection, cipher)
     for view, columns, statements in (
         ("everyday", _EVERYDAY, _EVERYDAY_INTO_TABLES),
         ("batch", _COLUMNS, _EVERYDAY_INTO_TABLES + _OTHERS_INTO_TABLES),
@@ -122,7 +124,8 @@ _WRITE_EVERYDAY: Final = _insert("everyday", _EVERYDAY)
 _WRITE: Final = _insert("batch", _COLUMNS)
 
 _LARGE_EVENT: Final = (
-    "INSERT OR IGNORE INTO event (envelope, seq, source, id, type, received_at, run) VALUES (?, ?, ?, ?, ?, ?, ?)"
+    "INSERT OR IGNORE INTO event (envelope, seq, source, id, type, received_at, run)"
+    " VALUES (?, ?, blind(?), blind(?), ?, ?, ?)"
 )
 
 
@@ -221,10 +224,15 @@ class Batch:
         parent: int | None = None,
         parent_command: int | None = None,
         cause: Any = None,
+        subject: str | None = None,
     ) -> None:
-        """A run comes into being. Its history begins in the same batch."""
+        """A run comes into being. Its history begins in the same batch.
+
+        Args:
+            subject: Whom it is about, as it is looked up: a blind stand-in where encryption is on.
+        """
         identity = (seq, run_id, digest, namespace, name, version, "running", int(hidden), started_at)
-        self.runs.append((*identity, parent, parent_command, cause))
+        self.runs.append((*identity, parent, parent_command, cause, subject))
         if not hidden:
             who, data = (
                 _starter(cause),
@@ -346,11 +354,11 @@ class Batch:
         """
         self.snapshots.append((run, event, content, host, large, drop))
 
-    def write(self, connection: sqlite3.Connection, head: Head) -> Head:
+    def write(self, connection: sqlite3.Connection, head: Head, cipher: Cipher | None = None) -> Head:
         """Write everything in one transaction. Called in the committing thread; may be called again after a failure.
 
         Args:
-            head: End of the audit chain before.
+            head: End of the audit chain before. cipher: Seals what is written.
 
         Returns:
             The end of the audit chain with this batch.
@@ -361,13 +369,13 @@ class Batch:
         is_large = any(len(raw) >= PACK_FROM_BYTES for _, raw in self.history)
         audit: list[tuple[Any, ...]] = []
         if self.audit:
-            audit, head = link(head, self.audit)
+            audit, head = link(head, self.audit, cipher)
         if not is_large and not self.statements and not self.large and not self.snapshots:
-            _execute(connection, self._texts(audit))
+            _execute(connection, self._texts(audit, cipher))
             return head
         connection.execute("BEGIN IMMEDIATE")
         try:
-            _execute(connection, self._texts(audit, with_history=not is_large))
+            _execute(connection, self._texts(audit, cipher, with_history=not is_large))
             if is_large:
                 rows = ((seq, put_event(connection, seq, raw)) for seq, raw in self.history)
                 connection.executemany("INSERT INTO history (run, data) VALUES (?, ?)", rows)
@@ -385,12 +393,45 @@ class Batch:
             raise
         return head
 
-    def _texts(self, audit: list[tuple[Any, ...]], *, with_history: bool = True) -> tuple[str | None, ...]:
+    def _sealed_texts(
+        self, audit: list[tuple[Any, ...]], cipher: Cipher, history: str | None
+    ) -> tuple[str | None, ...]:
+        """The same as `_texts`, with what `sealing.SEALED` names sealed."""
+        events = [
+            (row[0], cipher.blind(row[1]), cipher.blind(row[2]), *row[3:])
+            for row in _seal_at(self.events, cipher, 5, 6)
+        ]
+        return (
+            _text(_seal_at(self.runs, cipher, 0, 11)),
+            history,
+            _text(self.status),
+            _text(_seal_at(self.ends, cipher, 0, 3, 4)),
+            _text(audit),
+            _text(events),
+            _text(self.intents),
+            _text(_seal_at(self.receipts, cipher, 0, 4)),
+            _text(list(self.parked)),
+            _text(self.timers),
+            _text(self.waits),
+            _text(list(self.unparked)),
+            _text(_seal_at(self.incidents, cipher, 0, 9, 11)),
+            _text(_seal_at(self.resolutions, cipher, 0, 3, 4)),
+        )
+
+    def _texts(
+        self, audit: list[tuple[Any, ...]], cipher: Cipher | None, *, with_history: bool = True
+    ) -> tuple[str | None, ...]:
         # A JSON object may hold a key twice, and json_each yields both: the run is the key, so that SQLite need
         # not parse each event again to find out whose it is.
         history = None
         if with_history and self.history:
-            history = (b"{" + b",".join([b'"%d":%b' % pair for pair in self.history]) + b"}").decode()
+            if cipher is None:
+                history = (b"{" + b",".join([b'"%d":%b' % pair for pair in self.history]) + b"}").decode()
+            else:
+                seal = cipher.seal
+                history = "{" + ",".join([f'"{seq}":"{seal(raw, seq)}"' for seq, raw in self.history]) + "}"
+        if cipher is not None:
+            return self._sealed_texts(audit, cipher, history)
         return (
             _text(self.runs),
             history,
@@ -407,6 +448,20 @@ class Batch:
             _text(self.incidents),
             _text(self.resolutions),
         )
+
+
+def _seal_at(rows: list[tuple[Any, ...]], cipher: Cipher, run: int | None, *places: int) -> list[list[Any]]:
+    """Rows with the JSON or text at these places sealed; `run` is the place of the run's number, None without one."""
+    found = []
+    for row in rows:
+        sealed = list(row)
+        for place in places:
+            value = row[place]
+            if value is not None:
+                raw = value.encode() if isinstance(value, str) else encode(value)
+                sealed[place] = cipher.seal(raw, None if run is None else row[run])
+        found.append(sealed)
+    return found
 
 
 def _execute(connection: sqlite3.Connection, texts: tuple[str | None, ...]) -> None:

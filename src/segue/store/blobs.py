@@ -20,7 +20,8 @@ from typing import Any, Final
 
 import msgspec
 
-from segue.store.codec import decode, decode_event, encode, pack, unpack
+from segue.store.codec import ERASED, decode, decode_event, encode, pack, unpack
+from segue.store.errors import ErasedData
 from segue.types import Event
 
 BLOB_FROM_BYTES: Final = 32 * 1024
@@ -31,7 +32,7 @@ _FIELDS: Final = b"r"
 
 class _Split(msgspec.Struct, frozen=True):
     refs: dict[str, str]
-    rest: dict[str, msgspec.Raw]
+    rest: Any
 
 
 _fields_of: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -44,27 +45,37 @@ _split_of: Final = msgspec.json.Decoder(_Split).decode
 def put_value(connection: sqlite3.Connection, owner: int, raw: bytes) -> str | bytes:
     """The stored form of a value, large or not; a large one is stored here. Inside a transaction."""
     if len(raw) < BLOB_FROM_BYTES:
-        return pack(raw)
-    return _WHOLE + _put(connection, owner, raw)
+        return _sealed(connection, pack(raw), owner)
+    return _WHOLE + put_large(connection, owner, raw)
 
 
 def put_event(connection: sqlite3.Connection, owner: int, raw: bytes) -> str | bytes:
     """The stored form of an event of a run; its large fields are stored here. Inside a transaction."""
     if len(raw) < BLOB_FROM_BYTES:
-        return pack(raw)
+        return _sealed(connection, pack(raw), owner)
     fields = _fields_of(raw)
     large = {name: bytes(value) for name, value in fields.items() if len(bytes(value)) >= BLOB_FROM_BYTES}
     if not large:
-        return pack(raw)
-    refs = {name: _put(connection, owner, value).hex() for name, value in large.items()}
-    return _FIELDS + encode(_Split(refs, {name: value for name, value in fields.items() if name not in large}))
+        return _sealed(connection, pack(raw), owner)
+    refs = {name: put_large(connection, owner, value).hex() for name, value in large.items()}
+    rest = encode({name: value for name, value in fields.items() if name not in large})
+    stored = _sealed(connection, rest.decode(), owner)
+    # References stay readable: statements that tidy up look for them.
+    sealed = None if stored == rest.decode() else stored
+    return _FIELDS + encode(_Split(refs, msgspec.Raw(rest) if sealed is None else sealed))
 
 
-def _put(connection: sqlite3.Connection, owner: int, raw: bytes) -> bytes:
-    digest = sha256(raw).digest()
+def _sealed(connection: sqlite3.Connection, stored: str | bytes, owner: int) -> str | bytes:
+    found: str | bytes = connection.execute("SELECT seal(?, ?)", (stored, owner)).fetchone()[0]
+    return found
+
+
+def put_large(connection: sqlite3.Connection, owner: int, raw: bytes) -> bytes:
+    """Store a large value, whatever its size; what refers to it. Inside a transaction."""
+    digest: bytes = connection.execute("SELECT keyed(?, ?)", (sha256(raw).digest(), owner)).fetchone()[0]
     # Looked up first: packing costs more than the look.
     if connection.execute("SELECT 1 FROM blob WHERE hash = ?", (digest,)).fetchone() is None:
-        connection.execute("INSERT INTO blob (hash, data) VALUES (?, ?)", (digest, pack(raw)))
+        connection.execute("INSERT INTO blob (hash, data) VALUES (?, seal(?, ?))", (digest, pack(raw), owner))
     connection.execute("INSERT OR IGNORE INTO blob_use (owner, hash) VALUES (?, ?)", (owner, digest))
     return digest
 
@@ -85,24 +96,28 @@ def load_event(connection: sqlite3.Connection, stored: str | bytes) -> Event:
     """The event of a stored column, its large fields included."""
     if isinstance(stored, bytes) and stored[:1] == _FIELDS:
         split = _split_of(stored[1:])
-        large = {name: msgspec.Raw(_json(connection, bytes.fromhex(ref))) for name, ref in split.refs.items()}
-        raw: str | bytes = encode({**split.rest, **large})
+        rest = split.rest
+        if isinstance(rest, str):
+            opened = connection.execute("SELECT unseal(?)", (rest,)).fetchone()[0]
+            if opened == ERASED:
+                raise ErasedData("a history is about a data subject that was erased")
+            rest = decode(opened)
+        large = {name: msgspec.Raw(load_json(connection, bytes.fromhex(ref))) for name, ref in split.refs.items()}
+        raw: str | bytes = encode({**rest, **large})
     else:
         raw = unpack(stored)
+        if raw == ERASED:
+            raise ErasedData("a history is about a data subject that was erased")
     event: Event = decode_event(raw)
     return event
 
 
-def load_hash(connection: sqlite3.Connection, digest: bytes) -> Any:
-    """The value with this hash.
+def load_json(connection: sqlite3.Connection, digest: bytes) -> bytes:
+    """The value that this refers to, as JSON.
 
     Raises:
         ValueError: It is not in the file, so the file is damaged.
     """
-    return decode(unpack(_get(connection, digest)))
-
-
-def _json(connection: sqlite3.Connection, digest: bytes) -> bytes:
     found = unpack(_get(connection, digest))
     return found.encode() if isinstance(found, str) else found
 

@@ -16,7 +16,7 @@ from typing import Any, Final
 import msgspec
 
 from segue.store.codec import decode, encode
-from segue.types import AUDIT_GENESIS, AuditRecord, AuditRow, audit_hash
+from segue.types import AUDIT_GENESIS, AuditRecord, AuditRow, Cipher, audit_hash
 
 _COLUMNS: Final = "seq, at, workspace, action, resource, principal, verdict, data, hash"
 HISTORY_ACTION: Final = "history.append"
@@ -53,14 +53,20 @@ class AuditFilter:
     until: int | None = None
 
 
-def link(head: Head, records: Iterable[AuditRecord]) -> tuple[list[tuple[Any, ...]], Head]:
-    """Rows for these records behind the head, and the head after them."""
+def link(
+    head: Head, records: Iterable[AuditRecord], cipher: Cipher | None = None
+) -> tuple[list[tuple[Any, ...]], Head]:
+    """Rows for these records behind the head, and the head after them. The hash covers what was sealed as sealed."""
     rows: list[tuple[Any, ...]] = []
     seq, previous = head.seq, head.hash
     for r in records:
         seq += 1
-        told = encode({"principal": r.principal, "reason": r.reason, "data": r.data}).decode()
-        fields = (seq, r.at, r.workspace, r.action, r.resource, r.principal, r.verdict, told)
+        raw = encode({"principal": r.principal, "reason": r.reason, "data": r.data})
+        if cipher is None or r.action == HISTORY_ACTION:
+            who, told = r.principal, raw.decode()
+        else:
+            who, told = cipher.blind(r.principal), cipher.seal(raw)
+        fields = (seq, r.at, r.workspace, r.action, r.resource, who, r.verdict, told)
         previous = audit_hash(previous, fields)
         rows.append((*fields, previous.hex()))
     return rows, Head(seq, previous)
@@ -68,13 +74,13 @@ def link(head: Head, records: Iterable[AuditRecord]) -> tuple[list[tuple[Any, ..
 
 def read_head(connection: sqlite3.Connection) -> Head:
     """The end of the chain as it is on disk."""
-    row = connection.execute("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1").fetchone()
+    row = connection.execute("SELECT seq, hash FROM main.audit ORDER BY seq DESC LIMIT 1").fetchone()
     return Head() if row is None else Head(row[0], bytes.fromhex(row[1]))
 
 
-def record_of(row: AuditRow) -> AuditRecord:
+def record_of(row: AuditRow, cipher: Cipher | None = None) -> AuditRecord:
     """What a row says."""
-    told = decode(row.data)
+    told = decode(row.data if cipher is None else cipher.unseal(row.data))
     return AuditRecord(
         at=row.at,
         principal=told["principal"],
@@ -103,25 +109,25 @@ def list_audit(
             conditions.append(condition)
             parameters.append(value)
     where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
-    sql = f"SELECT {_COLUMNS} FROM audit {where} ORDER BY seq DESC LIMIT ?"  # noqa: S608
+    sql = f"SELECT {_COLUMNS} FROM main.audit {where} ORDER BY seq DESC LIMIT ?"  # noqa: S608
     return [AuditRow(*row) for row in connection.execute(sql, (*parameters, limit))]
 
 
 def audit_after(connection: sqlite3.Connection, seq: int, *, limit: int) -> list[tuple[Any, ...]]:
     """Columns of `AuditRow`, oldest first, from the record after `seq`: for reading the whole chain quickly."""
-    sql = f"SELECT {_COLUMNS} FROM audit WHERE seq > ? ORDER BY seq LIMIT ?"  # noqa: S608
+    sql = f"SELECT {_COLUMNS} FROM main.audit WHERE seq > ? ORDER BY seq LIMIT ?"  # noqa: S608
     return connection.execute(sql, (seq, limit)).fetchall()
 
 
 def find_audit(connection: sqlite3.Connection, seq: int) -> AuditRow | None:
     """The record at this place."""
-    row = connection.execute(f"SELECT {_COLUMNS} FROM audit WHERE seq = ?", (seq,)).fetchone()  # noqa: S608
+    row = connection.execute(f"SELECT {_COLUMNS} FROM main.audit WHERE seq = ?", (seq,)).fetchone()  # noqa: S608
     return None if row is None else AuditRow(*row)
 
 
 def prune_audit(up_to: int, *, after: int) -> tuple[str, Sequence[Any]]:
     """Remove records whose place is larger than `after` and at most `up_to`."""
-    return "DELETE FROM audit WHERE seq > ? AND seq <= ?", (after, up_to)
+    return "DELETE FROM main.audit WHERE seq > ? AND seq <= ?", (after, up_to)
 
 
 # -- histories -------------------------------------------------------------------------------------
@@ -152,13 +158,13 @@ def digest_of(rows: Iterable[tuple[int, str | bytes]]) -> str:
 
 
 _HISTORY: Final = (
-    "SELECT history.id, data FROM history CROSS JOIN run ON run.seq = history.run AND run.hidden = 0"
+    "SELECT history.id, data FROM main.history CROSS JOIN main.run ON run.seq = history.run AND run.hidden = 0"
     " WHERE history.id BETWEEN ? AND ? ORDER BY history.id LIMIT ?"
 )
 
 
 def last_anchored(connection: sqlite3.Connection) -> int:
     """The newest row of history that the chain tells of, 0 without any."""
-    sql = "SELECT data FROM audit WHERE action = 'history.append' ORDER BY seq DESC LIMIT 1"
+    sql = "SELECT data FROM main.audit WHERE action = 'history.append' ORDER BY seq DESC LIMIT 1"
     row = connection.execute(sql).fetchone()
     return 0 if row is None else int(decode(row[0])["data"]["last"])

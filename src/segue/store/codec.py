@@ -14,10 +14,14 @@ from typing import Any, Final
 
 import msgspec
 
+from segue.store.errors import ErasedData
 from segue.types import Event, Failure, SecretText
 
 PACK_FROM_BYTES: Final = 16 * 1024
 """Below this, packing costs more processor time than the disk it spares."""
+
+ERASED: Final = '"erased"'
+"""What reads in place of a value whose key was destroyed (`segue.types.Cipher`)."""
 
 _ZLIB: Final = b"z"
 _LEVEL: Final = 1  # Fast: payloads are repetitive JSON, and higher levels gain little on it.
@@ -97,10 +101,15 @@ def load(stored: str | bytes | None) -> Any:
 
 def load_event(stored: str | bytes) -> Event:
     """The event of a stored column."""
-    event: Event = decode_event(unpack(stored))
+    raw = unpack(stored)
+    if raw == ERASED:
+        raise ErasedData("a history is about a data subject that was erased")
+    event: Event = decode_event(raw)
     return event
 
 
 def load_failure(stored: str | bytes | None) -> Failure | None:
     """The failure of a stored column; None for SQL NULL."""
+    if stored == ERASED:
+        return Failure(type="urn:segue:erased", status=410, title="erased")
     return None if stored is None else _failure_decoder.decode(unpack(stored))

@@ -21,6 +21,7 @@ from typing import Final, Protocol
 from segue.store.batch import Batch
 from segue.store.chain import read_head
 from segue.store.errors import HostError
+from segue.types import Cipher
 
 _RETRY_SECONDS: Final = (0.05, 0.2, 0.5, 1.0, 2.0, 5.0)
 _REFUSALS: Final = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError, sqlite3.DataError)
@@ -89,6 +90,7 @@ class GroupCommit:
         fault: Testing seam: called in the thread before each write with its number, counted from 1; what it
             raises is taken as the failure of that write.
         writer: What the batches are given to. keeps_open: `close` leaves the connection open.
+        cipher: Seals what is written.
     """
 
     def __init__(
@@ -99,12 +101,14 @@ class GroupCommit:
         fault: Callable[[int], None] | None = None,
         writer: MakeWriter = WritingThread,
         keeps_open: bool = False,
+        cipher: Cipher | None = None,
     ) -> None:
         self.pending = Batch()
         self.trouble: HostError | None = None
         self._connection = connection
         self.head = read_head(connection)
         """The end of the audit chain as it is on disk."""
+        self.cipher = cipher
         self._on_durable = on_durable
         self._fault = fault
         self._keeps_open = keeps_open
@@ -170,7 +174,7 @@ class GroupCommit:
         self._writes += 1
         if self._fault is not None:
             self._fault(self._writes)
-        self.head = batch.write(self._connection, self.head)
+        self.head = batch.write(self._connection, self.head, self.cipher)
 
     def _written(self, batch: Batch, error: Exception | None) -> None:
         if error is not None:

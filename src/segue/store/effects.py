@@ -112,7 +112,7 @@ def settle_key(key: str, state: EffectState, at: int, *, besides: int = -1, rece
     assert state in get_args(EffectState)
     stored = None if receipt is None else pack(encode(receipt))
     sql = (
-        "UPDATE effect SET state = ?, settled_at = ?, receipt = coalesce(?, receipt)"
+        "UPDATE effect SET state = ?, settled_at = ?, receipt = coalesce(seal(?, run), receipt)"
         " WHERE key = ? AND state IN ('intent', 'unknown') AND command <> ?"
     )
     return sql, (state, at, stored, key, besides)

@@ -29,3 +29,7 @@ class BackupRefused(HostError):
 
 class DiskLow(HostError):
     """The disk is nearly full, so new work is not taken; what is under way goes on."""
+
+
+class ErasedData(Exception):
+    """What was to be read was about a data subject whose key was destroyed."""

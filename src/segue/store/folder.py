@@ -11,6 +11,8 @@ from typing import Final
 from segue.store.batch import prepare
 from segue.store.errors import FolderInUse, FolderNotUsable
 from segue.store.migrate import migrate
+from segue.store.sealing import open_up
+from segue.types import Cipher
 
 try:
     import fcntl
@@ -120,11 +122,12 @@ def _let_shrink(connection: sqlite3.Connection, path: Path) -> None:
         connection.execute("VACUUM")
 
 
-def open_reader(path: Path) -> sqlite3.Connection:
-    """A connection that only reads; many may be open at once."""
+def open_reader(path: Path, cipher: Cipher | None = None) -> sqlite3.Connection:
+    """A connection that only reads; many may be open at once. Without a cipher, what is sealed stays so."""
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
     )
+    open_up(connection, cipher)
     connection.execute("PRAGMA query_only = ON")
     connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB // 4}")
     return connection

@@ -23,6 +23,7 @@ _COLUMNS: Final = (
 )
 _FROM: Final = "FROM human_task h JOIN run r ON r.seq = h.run"
 _THIS: Final = "(SELECT id FROM human_task WHERE run = ? AND task = ?)"
+_LABELLED: Final = f"UPDATE label SET decided = seal(?), outcome = ?, agreed = ?, by = ?, at = ? WHERE task = {_THIS}"  # noqa: S608
 
 
 class HumanTaskRecord(msgspec.Struct, frozen=True):
@@ -212,7 +213,7 @@ def offer(
     sql = (
         "INSERT OR IGNORE INTO human_task (run, task, state, open, namespace, name, pointer, title, priority, owner,"
         " audience, requester, level, votes, offered_at, due_at, changed_at, model, model_version, event)"
-        " VALUES (?, ?, 'offered', 1, ?, ?, ?, ?, ?, '', ?, ?, 0, 0, ?, ?, ?, ?, ?, ?)"
+        " VALUES (?1, ?, 'offered', 1, ?, ?, ?, seal(?, ?1), ?, '', ?, ?, 0, 0, ?, ?, ?, ?, ?, ?)"
     )
     row = (
         *(run, task, namespace, name, pointer, request["title"], PRIORITIES.index(request["priority"])),
@@ -259,9 +260,7 @@ def update(
         agreed = int(outcome == "approve" and not edited)
         said = (pack(encode(data)), outcome, agreed, by, at, run, task)
         statements.append(
-            (f"UPDATE label SET decided = ?, outcome = ?, agreed = ?, by = ?, at = ? WHERE task = {_THIS}", said)  # noqa: S608
-            if state == "decided"
-            else (f"DELETE FROM label WHERE task = {_THIS}", (run, task))  # noqa: S608 - a constant
+            (_LABELLED, said) if state == "decided" else (f"DELETE FROM label WHERE task = {_THIS}", (run, task))  # noqa: S608 - a constant
         )
     return statements
 
@@ -340,7 +339,7 @@ def _close(run: int, task: int, at: int) -> list[Sql]:
 def _label(run: int, task: int, about: Mapping[str, Any], request: Mapping[str, Any]) -> Sql:
     sql = (
         "INSERT OR IGNORE INTO label (task, model, version, confidence, input, proposed)"
-        f" SELECT {_THIS}, ?, ?, ?, ?, ?"
+        f" SELECT {_THIS}, ?, ?, ?, seal(?), seal(?)"
     )
     proposed = about.get("value", request.get("data"))
     values = (pack(encode(about.get("input"))), pack(encode(proposed)))

@@ -193,7 +193,7 @@ def row_of(
 def close_of_run(run: int, action: str, by: str, reason: str, at: int) -> Sql:
     """Close everything that is open about a run."""
     sql = (
-        "UPDATE incident SET state = 'closed', action = ?, by = ?, reason = ?, closed_at = ?"
+        "UPDATE incident SET state = 'closed', action = ?, by = seal(?), reason = seal(?), closed_at = ?"
         " WHERE run = ? AND state = 'open'"
     )
     return sql, (action, by, reason, at, run)
@@ -202,7 +202,7 @@ def close_of_run(run: int, action: str, by: str, reason: str, at: int) -> Sql:
 def close_quarantined(run: int, action: str, by: str, reason: str, at: int) -> Sql:
     """A run that was set aside is tried again."""
     sql = (
-        "UPDATE incident SET state = 'closed', action = ?, by = ?, reason = ?, closed_at = ?"
+        "UPDATE incident SET state = 'closed', action = ?, by = seal(?), reason = seal(?), closed_at = ?"
         " WHERE run = ? AND kind = 'quarantined' AND state = 'open'"
     )
     return sql, (action, by, reason, at, run)
@@ -211,7 +211,7 @@ def close_quarantined(run: int, action: str, by: str, reason: str, at: int) -> S
 def close_unknown(effect: str, action: str, by: str, reason: str, at: int) -> Sql:
     """The outcome of an act is known, or nobody asks any more."""
     sql = (
-        "UPDATE incident SET state = 'closed', action = ?, by = ?, reason = ?, closed_at = ?"
+        "UPDATE incident SET state = 'closed', action = ?, by = seal(?), reason = seal(?), closed_at = ?"
         " WHERE effect = ? AND kind = 'unknown' AND state = 'open'"
     )
     return sql, (action, by, reason, at, effect)

@@ -16,6 +16,7 @@ from typing import Final, Protocol, TypeVar
 
 from segue.store.errors import HostError
 from segue.store.folder import open_reader
+from segue.types import Cipher
 
 Found = TypeVar("Found")
 
@@ -37,8 +38,9 @@ class Reading(Protocol):
 class Readers:
     """Runs queries in threads."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, cipher: Cipher | None = None) -> None:
         self._path = path
+        self._cipher = cipher
         self._local = threading.local()
         self._open: list[sqlite3.Connection] = []
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="segue-read")
@@ -55,7 +57,7 @@ class Readers:
         try:
             connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
             if connection is None:
-                connection = self._local.connection = open_reader(self._path)
+                connection = self._local.connection = open_reader(self._path, self._cipher)
                 self._open.append(connection)
             connection.execute("BEGIN")
             try:

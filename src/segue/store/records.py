@@ -80,7 +80,8 @@ _DEFINITION = "SELECT digest, namespace, name, version, source, published_at FRO
 
 def insert_definition(d: Definition) -> Sql:
     """Fails on a second definition of the same name and version: look first."""
-    sql = "INSERT INTO definition (digest, namespace, name, version, source, published_at) VALUES (?, ?, ?, ?, ?, ?)"
+    sql = "INSERT INTO definition (digest, namespace, name, version, source, published_at)"
+    sql += " VALUES (?, ?, ?, ?, seal(?), ?)"
     return sql, (d.digest, d.namespace, d.name, d.version, d.source, d.published_at)
 
 
@@ -113,7 +114,7 @@ def list_definitions(
 
 def put_connection(name: str, data: str | bytes, now_ms: int) -> Sql:
     """Store a connection; `data` is in stored form (`codec.pack`)."""
-    sql = "INSERT OR REPLACE INTO connection (name, data, updated_at) VALUES (?, ?, ?)"
+    sql = "INSERT OR REPLACE INTO connection (name, data, updated_at) VALUES (?, seal(?), ?)"
     return sql, (name, data, now_ms)
 
 
@@ -157,13 +158,15 @@ _EVENT = "SELECT seq, received_at, envelope FROM event"
 
 def known_events(connection: sqlite3.Connection, keys: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
     """Which of these pairs of source and id are stored."""
-    sql = "SELECT source, id FROM event WHERE source = ? AND id = ?"
-    return {row for key in keys for row in connection.execute(sql, key)}
+    sql = "SELECT 1 FROM event WHERE source = blind(?) AND id = blind(?)"
+    return {key for key in keys if connection.execute(sql, key).fetchone() is not None}
 
 
 def event_seq(connection: sqlite3.Connection, source: str, event_id: str) -> int | None:
     """The place of an event in the order of arrival."""
-    row = connection.execute("SELECT seq FROM event WHERE source = ? AND id = ?", (source, event_id)).fetchone()
+    row = connection.execute(
+        "SELECT seq FROM event WHERE source = blind(?) AND id = blind(?)", (source, event_id)
+    ).fetchone()
     return None if row is None else int(row[0])
 
 
@@ -226,7 +229,7 @@ def runs_awaiting(connection: sqlite3.Connection, event_type: str) -> list[int]:
 
 def put_inbox(inbox_id: int, run: int, data: bytes) -> Sql:
     """An event on its way to a parked run."""
-    return "INSERT INTO inbox (id, run, data) VALUES (?, ?, ?)", (inbox_id, run, data.decode())
+    return "INSERT INTO inbox (id, run, data) VALUES (?1, ?2, seal(?3, ?2))", (inbox_id, run, data.decode())
 
 
 def delete_inbox(inbox_id: int) -> Sql:
@@ -301,6 +304,11 @@ def put_meta(key: str, value: str) -> Sql:
     return "INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", (key, value)
 
 
+def delete_meta(key: str) -> Sql:
+    """Forget one value."""
+    return "DELETE FROM meta WHERE key = ?", (key,)
+
+
 def read_meta(connection: sqlite3.Connection, key: str) -> str | None:
     """A remembered value."""
     row = connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
@@ -322,7 +330,7 @@ def delete_run(seq: int) -> list[Sql]:
 
 def quarantine_run(seq: int, reason: str) -> Sql:
     """Set a run aside: a bug stopped it, its history is kept."""
-    return "UPDATE run SET residence = 'quarantined', reason = ? WHERE seq = ?", (reason, seq)
+    return "UPDATE run SET residence = 'quarantined', reason = seal(?1, ?2) WHERE seq = ?2", (reason, seq)
 
 
 def revive_run(seq: int) -> Sql:

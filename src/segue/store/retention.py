@@ -6,8 +6,8 @@ What is removed is bounded by rows of history, not by runs, because a run may ha
 larger than a batch loses the newest part of its history first, batch by batch, and its row last, so that whatever a
 crash leaves behind can still be read.
 
-Never removed: a run that has not closed, one with a child that has not ended, one with an open incident, and the
-newest run and event, because numbers count on from them.
+Never removed: a run that has not closed, one with a child that has not ended, one with an open incident, one about
+somebody under legal hold, and the newest run and event, because numbers count on from them.
 """
 
 from __future__ import annotations
@@ -43,6 +43,8 @@ _OF_A_RUN: Final = ("history", "timer", "wait", "inbox", "effect", "incident", "
 _MAY_GO: Final = (
     "residence = 'closed' AND namespace = ? AND name = ? AND ended_at < ?"
     " AND seq < (SELECT max(seq) FROM run)"
+    # A legal hold is on whom it is about.
+    " AND (subject IS NULL OR NOT EXISTS (SELECT 1 FROM meta WHERE meta.key = 'held:' || subject))"
     # The audit chain names rows of history by number: the newest one stays, so that none is given out twice.
     " AND seq <> (SELECT run FROM history ORDER BY id DESC LIMIT 1)"
     " AND NOT EXISTS (SELECT 1 FROM run AS child WHERE child.parent = run.seq AND child.parent IS NOT NULL"

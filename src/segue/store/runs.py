@@ -19,7 +19,7 @@ PAGE_MAX: Final = 1000
 _NEVER: Final = 2**62
 _COLUMNS: Final = (
     "seq, id, digest, namespace, name, version, status, residence, hidden, started_at, ended_at, parent,"
-    " parent_command, cause, output, failure, reason, folded"
+    " parent_command, cause, output, failure, reason, folded, subject"
 )
 
 
@@ -35,6 +35,7 @@ class RunRecord(msgspec.Struct, frozen=True):
         parent: `seq` of the run that started it, None for the others.
         parent_command: The parent's command that waits for its end; None where nobody waits.
         reason: Why it is quarantined.
+        subject: Whom it is about, as it is looked up.
         folded: How many of its first events are in a snapshot and no longer in its history (`snapshots.py`).
     """
 
@@ -56,6 +57,7 @@ class RunRecord(msgspec.Struct, frozen=True):
     failure: Failure | None
     reason: str | None
     folded: int = 0
+    subject: str | None = None
 
     @property
     def is_closed(self) -> bool:
@@ -70,6 +72,7 @@ class RunFilter:
     Attributes:
         started_from, started_to: Milliseconds since the epoch; the first is included, the second is not.
         parent: Only what this run (its `seq`) started.
+        subject: Only about this one, as it is looked up.
         hidden: Also the host's own runs.
     """
 
@@ -82,6 +85,7 @@ class RunFilter:
     started_from: int | None = None
     started_to: int | None = None
     parent: int | None = None
+    subject: str | None = None
     hidden: bool = False
 
 
@@ -197,7 +201,7 @@ def _conditions(wanted: RunFilter) -> tuple[list[str], list[Any]]:
         # Written out: SQLite uses a partial index only where it can see the value.
         assert wanted.residence in get_args(Residence)
         conditions.append(f"residence = '{wanted.residence}'")
-    for column in ("namespace", "name", "version", "digest", "parent"):
+    for column in ("namespace", "name", "version", "digest", "parent", "subject"):
         value = getattr(wanted, column)
         if value is not None:
             conditions.append(f"{column} = ?")

@@ -114,11 +114,10 @@ def put(
     drop: Sequence[int],
 ) -> None:
     """Store a snapshot in place of those after the events `drop`. Inside a transaction."""
-    for raw in large.values():
-        blobs.put_value(connection, run, raw)
-    refs = codec.encode([digest.hex() for digest in large]).decode()
+    refs = codec.encode([blobs.put_large(connection, run, raw).hex() for raw in large.values()]).decode()
     connection.execute(
-        "INSERT OR REPLACE INTO snapshot (run, event, data, refs, host) VALUES (?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO snapshot (run, event, data, refs, host)"
+        " VALUES (?1, ?2, seal(?3, ?1), ?4, seal(?5, ?1))",
         (run, event, zlib.compress(content, _LEVEL), refs, host.decode()),
     )
     if drop:
@@ -166,7 +165,7 @@ def _receipts(connection: sqlite3.Connection, run: int, rows: Sequence[tuple[int
         " AND coalesce(receipt, 'null') = 'null'"
     )
     wanted = connection.execute(sql, (run, min(answers, default=0), max(answers, default=0))).fetchall()
-    sql = "UPDATE effect SET receipt = ? WHERE run = ? AND command = ?"
+    sql = "UPDATE effect SET receipt = seal(?1, ?2) WHERE run = ?2 AND command = ?3"
     return [
         (sql, (codec.pack(codec.encode(answers[command])), run, command))
         for (command,) in wanted
@@ -265,7 +264,9 @@ def _load(connection: sqlite3.Connection, run: int, event: int) -> Snapshot:
     sql = "SELECT data, refs, host FROM snapshot WHERE run = ? AND event = ?"
     data, refs, host = connection.execute(sql, (run, event)).fetchone()
     try:
-        values = {ref: blobs.load_hash(connection, ref) for ref in map(bytes.fromhex, codec.decode(refs))}
+        # A snapshot refers to values by what they are; the blobs may be kept under a keyed hash.
+        found = [blobs.load_json(connection, bytes.fromhex(ref)) for ref in codec.decode(refs)]
+        values = {sha256(raw).digest(): codec.decode(raw) for raw in found}
         return Snapshot(run, event, zlib.decompress(data), _host_part(host), values)
     except (ValueError, zlib.error, msgspec.DecodeError):
         # Whoever restores it will refuse it, and knows better what to do than a query about many runs.

@@ -19,7 +19,9 @@ from segue.store.folder import DATABASE_NAME, FolderLock, open_writer
 from segue.store.mark import Mark, Position, check_present, statement
 from segue.store.reading import Readers, Reading
 from segue.store.records import Definition, Sql
-from segue.types import DEFAULT_WORKSPACE, SYSTEM, AuditRecord, acting
+from segue.types import DEFAULT_WORKSPACE, SYSTEM, AuditRecord, Cipher, acting
+
+_SEALED_KEY = "sealed"
 
 Found = TypeVar("Found")
 
@@ -49,12 +51,14 @@ class Store:
         *,
         on_durable: Callable[[Batch], None] = lambda batch: None,
         fault: Callable[[int], None] | None = None,
+        cipher: Cipher | None = None,
     ) -> Store:
         """Open a data folder, creating or updating its file where needed.
 
         Args:
             on_durable: Called on the event loop with each batch once it is on disk.
             fault: Testing seam, see `GroupCommit`.
+            cipher: Seals what is stored; it must be given again whenever the folder is opened.
 
         Raises:
             FolderInUse: Another process has it open.
@@ -64,12 +68,13 @@ class Store:
         lock = FolderLock(folder)
         try:
             connection, mark = _open_marked(folder)
-            prepare(connection)
-            commit = GroupCommit(connection, on_durable, fault=fault)
+            _check_cipher(connection, folder, cipher)
+            prepare(connection, cipher)
+            commit = GroupCommit(connection, on_durable, fault=fault, cipher=cipher)
         except BaseException:
             lock.release()
             raise
-        return cls(folder, commit, Readers(folder / DATABASE_NAME), lock=lock, mark=mark)
+        return cls(folder, commit, Readers(folder / DATABASE_NAME, cipher), lock=lock, mark=mark)
 
     @classmethod
     def in_memory(
@@ -280,6 +285,23 @@ async def _write_mark(mark: Mark, position: Position) -> None:
         await asyncio.to_thread(mark.write, position)
     except OSError:
         pass  # The older mark stays, which is still true: the file has come at least as far.
+
+
+def _check_cipher(connection: sqlite3.Connection, folder: Path, cipher: Cipher | None) -> None:
+    """A folder is encrypted from its first opening, or never: half of it in plain text would protect nothing."""
+    known = records.read_meta(connection, _SEALED_KEY)
+    mine = None if cipher is None else cipher.blind(_SEALED_KEY)
+    if known == mine:
+        return
+    sql = "SELECT NOT EXISTS (SELECT 1 FROM audit) AND NOT EXISTS (SELECT 1 FROM definition)"
+    if known is None and mine is not None and connection.execute(sql).fetchone()[0]:
+        connection.execute(*records.put_meta(_SEALED_KEY, mine))
+        return
+    connection.close()
+    what = "is encrypted, and its keys are missing" if mine is None else "was made without, or with other, keys"
+    raise FolderNotUsable(
+        f"data folder {str(folder)!r} {what}; put its own segue.keys beside segue.db and give its key-encryption key"
+    )
 
 
 def _now_ms() -> int:

@@ -19,7 +19,7 @@ from segue.types.commands import (
     StartTimer,
     UpdateOffer,
 )
-from segue.types.contracts import NOT_DONE, EffectContext, Handler, Recovery, SecretSource
+from segue.types.contracts import NOT_DONE, Cipher, EffectContext, Handler, Recovery, SecretSource
 from segue.types.events import (
     AttemptFailed,
     AttemptSucceeded,
@@ -75,6 +75,7 @@ __all__ = [
     "AuditSink",
     "AwaitMessages",
     "Cancel",
+    "Cipher",
     "Command",
     "DecisionMade",
     "EffectContext",

@@ -17,6 +17,38 @@ Recovery = Literal["repeat", "verify", "ask"]
 """
 
 
+class Cipher(Protocol):
+    """Keeps what is stored unreadable for whoever has the file alone. Called from several threads."""
+
+    def seal(self, raw: bytes, run: int | None = None, *, packed: bool = False) -> str:
+        """Stored form of a text, or of bytes that are `packed`: ASCII that means nothing without the key.
+
+        Args:
+            run: Sequence number of the run that it belongs to, whose data subject may have a key of its own.
+        """
+        ...
+
+    def unseal(self, stored: Any) -> Any:
+        """What was sealed, as text or bytes; the JSON text `"erased"` where its key is gone; else what was given."""
+        ...
+
+    def blind(self, text: str) -> str:
+        """A stand-in for a text that must be looked up: the same for the same text, and it cannot be turned back."""
+        ...
+
+    def keyed(self, digest: bytes, run: int | None = None) -> bytes:
+        """A stand-in for a digest of content, so that equal content cannot be told by whoever lacks the key."""
+        ...
+
+    def assign(self, run: int, subject: str | None) -> None:
+        """From now on what belongs to this run is sealed for this data subject, given as its blind stand-in.
+
+        Raises:
+            ValueError: Its key was destroyed.
+        """
+        ...
+
+
 class SecretSource(Protocol):
     """Where secrets come from. Values are read when they are needed and never kept."""
 

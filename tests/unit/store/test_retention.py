@@ -177,9 +177,9 @@ async def test_every_batch_is_small(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     changed: list[int] = []
     plain = _Batch.write
 
-    def counted(batch: Batch, connection: Any, head: Head) -> Head:
+    def counted(batch: Batch, connection: Any, head: Head, cipher: Any) -> Head:
         before = connection.total_changes
-        after = plain(batch, connection, head)
+        after = plain(batch, connection, head, cipher)
         changed.append(connection.total_changes - before)
         return after
 
@@ -197,12 +197,12 @@ async def test_a_long_history_goes_from_its_end(tmp_path: Path, monkeypatch: pyt
     steps = 0
     plain = _Batch.write
 
-    def interrupted(batch: Batch, connection: Any, head: Head) -> Head:
+    def interrupted(batch: Batch, connection: Any, head: Head, cipher: Any) -> Head:
         nonlocal steps
         steps += 1
         if steps == 2:
             raise RuntimeError("the process dies here")
-        return plain(batch, connection, head)
+        return plain(batch, connection, head, cipher)
 
     monkeypatch.setattr(_Batch, "write", interrupted)
     with pytest.raises(Exception, match="dies here"):

@@ -18,6 +18,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any, Final
 
@@ -31,6 +32,7 @@ from segue.types import (
     AttemptSucceeded,
     AwaitMessages,
     Cancel,
+    Cipher,
     Command,
     Emit,
     EndRun,
@@ -170,6 +172,7 @@ class Engine:
             above=() if parent is None else (parent.seq, *parent.above),
             hidden=hidden,
         )
+        run.subject = self.subject_of(plan, input) or (None if parent is None else parent.subject)
         now = self.enrol(run, starter)
         flags = () if hidden else self._flags(plan, guarded)
         if not hidden and not self.admission.enter(run, limit=self.policy(plan).concurrency):
@@ -188,6 +191,18 @@ class Engine:
         unattended = plan.undoes and not policy.attended
         return (*(("hold",) if holds else ()), *(("unattended",) if unattended else ()))
 
+    def subject_of(self, plan: Plan, input: Json) -> str | None:
+        """Whom a run with this input is about, as it is looked up."""
+        tell = self.policy(plan).subject
+        said = None if tell is None else tell(input)
+        cipher = self.commit.cipher
+        return said if said is None or cipher is None else cipher.blind(said)
+
+    def seal_for(self, run: LiveRun) -> None:
+        """What belongs to this run is sealed for whom it is about."""
+        if run.subject is not None and self.commit.cipher is not None:
+            self.commit.cipher.assign(run.seq, run.subject)
+
     def enrol(self, run: LiveRun, starter: LiveRun | None = None) -> int:
         """A run gets its row and its place in memory; returns its start time. Its history follows."""
         now = self._start_time()
@@ -197,6 +212,7 @@ class Engine:
         self.runs[run.seq] = run
         self.by_id[run.id] = run
         self.folding.follow(run)
+        self.seal_for(run)
         self.commit.pending.start_run(
             run.seq,
             run.id,
@@ -209,6 +225,7 @@ class Engine:
             parent=starter.seq if starter is not None else run.parent,
             parent_command=run.parent_command,
             cause=run.cause,
+            subject=run.subject,
         )
         return now
 
@@ -420,7 +437,14 @@ class Engine:
         run.gone = True
         self.runs.pop(run.seq, None)
         self.by_id.pop(run.id, None)
+        if run.subject is not None and self.commit.cipher is not None:
+            # What is pending is sealed when it is written, so the key is forgotten after that.
+            self.after_commit(partial(self._unseal, run.seq, self.commit.cipher))
         self.postman.drop(run)
+
+    def _unseal(self, seq: int, cipher: Cipher) -> None:
+        if seq not in self.runs:
+            cipher.assign(seq, None)
 
     # -- out ---------------------------------------------------------------------------------------
 

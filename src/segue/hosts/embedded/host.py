@@ -54,7 +54,7 @@ from segue.store import (
     records,
     runs,
 )
-from segue.types import DecisionMade, Event, Handler, SecretSource, TaskAssigned, TaskRestarted
+from segue.types import Cipher, DecisionMade, Event, Handler, SecretSource, TaskAssigned, TaskRestarted
 
 _RUN_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,199}")
 _RECOVERED_AT_ONCE: Final = 500
@@ -95,6 +95,7 @@ class EmbeddedHost:
         policy: PolicyOf = no_policy,
         door: Door | None = None,
         fault: Callable[[int], None] | None = None,
+        cipher: Cipher | None = None,
     ) -> _Opening:
         """Open a data folder, go on with what it holds, and take work.
 
@@ -103,6 +104,7 @@ class EmbeddedHost:
             plans: Where compiled definitions come from, or what makes that of the opened store.
             policy: What definitions say about their failures.
             door: Asked before each act; every act is let through where it is left out.
+            cipher: Seals what is stored.
             fault: Testing seam: called before each write with its number; may raise to make the write fail.
 
         Raises:
@@ -113,7 +115,7 @@ class EmbeddedHost:
         return _Opening(
             lambda: cls.assemble(
                 make_engine(),
-                lambda on_durable: Store.open(folder, on_durable=on_durable, fault=fault),
+                lambda on_durable: Store.open(folder, on_durable=on_durable, fault=fault, cipher=cipher),
                 handlers=handlers,
                 plans=plans,
                 secrets=secrets,

@@ -83,6 +83,7 @@ class LiveRun:
         "snapshots",
         "state",
         "status",
+        "subject",
         "taken",
         "woken_at",
         "workflow",
@@ -112,6 +113,7 @@ class LiveRun:
         self.parent_command = parent_command
         self.above = above
         self.hidden = hidden
+        self.subject: str | None = None
         self.status: RunStatus = "running"
         self.events = 0
         self.acts: dict[int, Act] = {}
@@ -164,6 +166,7 @@ class LiveRun:
             output=None,
             failure=None,
             reason=None,
+            subject=self.subject,
         )
 
     def note_effort(self, name: str, effort: Effort) -> None:

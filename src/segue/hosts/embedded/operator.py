@@ -210,6 +210,7 @@ class Operator:
         run.state = replay(plan, prefix)
         run.events = len(prefix)
         run.consumed = consumed_in(prefix)
+        run.subject = engine.subject_of(plan, started.input)
         engine.enrol(run)
         engine.admission.enter(run, limit=engine.policy(plan).concurrency, at_once=True)
         self._store.commit.pending.history += [(run.seq, codec.encode(event)) for event in prefix]

@@ -255,6 +255,8 @@ class Parking:
             plan = self._plans.plan(record.digest)
             run = _unfold(record, plan, history, found.above.get(record.seq, ()))
             run.state = self._fold(plan, history, head)
+            run.subject = record.subject
+            self._engine.seal_for(run)
         except SnapshotRefused:
             raise
         except Exception as error:

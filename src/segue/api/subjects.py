@@ -1,0 +1,95 @@
+"""Routes of keys and data subjects."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+
+from segue.api.bodies import read_json
+from segue.api.common import Asked
+from segue.api.describe import json_answer, json_response, operation, schema_of
+from segue.service import Erased, KeyInfo, KeysRotated, NewErasure, NewHold, Page, SubjectExport
+
+router = APIRouter(tags=["privacy"])
+Subject = Annotated[str, Query(description="Whom or what runs say they are about.", min_length=1, max_length=500)]
+
+
+@router.get(
+    "/keys",
+    **operation(
+        "listKeys",
+        "List data keys",
+        answers={200: json_answer(Page[KeyInfo], "When each was made and destroyed; never what it is.")},
+        problems=("keys-refused",),
+    ),
+)
+async def list_keys(service: Asked) -> Response:
+    """Oldest first."""
+    return json_response(await service.keys.list())
+
+
+@router.post(
+    "/keys/rotate",
+    **operation(
+        "rotateKeys",
+        "Give what is written from now on a new key",
+        answers={200: json_answer(KeysRotated, "It has one.")},
+        problems=("keys-refused",),
+    ),
+)
+async def rotate_keys(service: Asked) -> Response:
+    """What is there stays readable. The key-encryption key is rotated on the command line."""
+    return json_response(await service.keys.rotate())
+
+
+@router.get(
+    "/subjects/export",
+    **operation(
+        "exportSubject",
+        "Everything held about one data subject",
+        answers={200: json_answer(SubjectExport, "Each run with its record and its history.")},
+        problems=("subject-unknown",),
+    ),
+)
+async def export_subject(service: Asked, subject: Subject) -> Response:
+    """The name is no part of the path, so that it does not end in access logs of paths."""
+    return json_response(await service.subjects.export(subject))
+
+
+@router.post(
+    "/subjects/erase",
+    **operation(
+        "eraseSubject",
+        "Erase a data subject",
+        answers={200: json_answer(Erased, "What was erased, or would be.")},
+        problems=(
+            "subject-unknown",
+            "choice-refused",
+            "keys-refused",
+            "run-open",
+            "media-type-refused",
+            "body-too-large",
+        ),
+        body={"application/json": {"schema": schema_of(NewErasure)}},
+    ),
+)
+async def erase_subject(request: Request, service: Asked) -> Response:
+    """Destroys its keys; counts only, unless told otherwise."""
+    return json_response(await service.subjects.erase(await read_json(request, NewErasure)))
+
+
+@router.post(
+    "/subjects/hold",
+    **operation(
+        "holdSubject",
+        "Put a legal hold on a data subject, or lift it",
+        answers={204: {"description": "Done."}},
+        problems=("subject-unknown", "choice-refused", "keys-refused", "media-type-refused", "body-too-large"),
+        body={"application/json": {"schema": schema_of(NewHold)}},
+    ),
+)
+async def hold_subject(request: Request, service: Asked) -> Response:
+    """Neither erasure nor retention touches it meanwhile."""
+    await service.subjects.hold(await read_json(request, NewHold))
+    return Response(status_code=204)

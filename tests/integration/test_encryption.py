@@ -1,0 +1,293 @@
+"""Encryption at rest end to end: a stolen folder shows nothing, keys rotate, and one person can be erased."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from tests.integration.service_support import PAID, document
+
+from segue.handlers import FunctionRegistry
+from segue.service import (
+    NewErasure,
+    NewHold,
+    NewPurge,
+    Service,
+    ServiceError,
+    Settings,
+    backup_of_folder,
+    init_keys,
+    open_service,
+    restore_folder,
+)
+from segue.service.functions import register
+from segue.types import fail
+
+CANARY = "kanarienvogel"
+LONG = CANARY + "-lang " * 20_000
+
+STORY = document(
+    """
+    - charge:
+        call: charge
+        with: {who: '${ .name }', text: '${ .text }'}
+        export: {as: '${ . }'}
+    - paid:
+        listen: {to: {one: {with: {type: order.paid}}}}
+    - told:
+        emit: {event: {with: {source: /kanarienvogel-quelle, type: told, data: '${ . }'}}}
+    """,
+    name="story",
+    more="input: {from: '${ . }'}",
+).replace("version: '1.0.0'}", "version: '1.0.0', metadata: {segue: {subject: '${ .name }'}}}")
+BREAKS = document("- breaks: {call: breaks, with: {who: '${ .name }'}}", name="breaks").replace(
+    "version: '1.0.0'}", "version: '1.0.0', metadata: {segue: {subject: '${ .name }', owner: kanarienvogel-owner}}}"
+)
+
+
+def charge(who: str, text: str) -> dict[str, str]:
+    return {"receipt": f"for {who}", "text": text}
+
+
+def breaks(who: str) -> None:
+    raise fail("validation", f"{who} cannot be charged")
+
+
+@asynccontextmanager
+async def opened(folder: Path, key: Path) -> AsyncIterator[Service]:
+    functions = FunctionRegistry()
+    register(functions, charge, "charge", recovery="ask")
+    register(functions, breaks, "breaks")
+    async with open_service(folder, Settings(failures="hold", key_file=str(key)), functions=functions) as service:
+        yield service
+
+
+async def story(service: Service, name: str, text: str = LONG) -> str:
+    """A run that waits, is paid and ends; one that breaks and is given up; a connection with a secret description."""
+    await service.workflows.publish(STORY)
+    await service.workflows.publish(BREAKS)
+    given = {"name": name, "text": text}
+    run, _ = await service.runs.start("demo/story", input=given)
+    event = {**PAID, "id": f"{name}-1", "source": f"/shop/{name}", "data": {"by": name, "note": text}}
+    await service.events.send([event])
+    await service.runs.wait(run.id)
+    broken, _ = await service.runs.start("demo/breaks", input=given)
+    for _ in range(200):
+        page = await service.exceptions.page(run=broken.id)
+        if page.items:
+            break
+        await asyncio.sleep(0.01)
+    await service.exceptions.decide(page.items[0].id, "give-up", reason=f"{name} asked", by=f"{name}-person")
+    await service.runs.wait(broken.id)
+    return run.id
+
+
+def showing(folder: Path, needle: str = CANARY) -> list[str]:
+    """Files that show the needle, plain, in UTF-16 or as escaped JSON."""
+    forms = [needle.encode(), needle.encode("utf-16-le"), json.dumps(needle)[1:-1].encode()]
+    return [
+        path.name
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and any(form in path.read_bytes() for form in forms)
+    ]
+
+
+async def test_a_stolen_folder_shows_no_plain_text(tmp_path: Path) -> None:
+    """C121: searched file by file, while it is open (with its WAL), after it closed, and in a backup."""
+    data, key = tmp_path / "data", tmp_path / "kek"
+    init_keys(data, key)
+    api = "openapi: 3.0.3\ninfo: {title: kanarienvogel, version: '1'}\nservers: [{url: 'http://h'}]\npaths: {}\n"
+    async with opened(data, key) as service:
+        await story(service, f"{CANARY}-anna")
+        await service.connections.add("crm", api)
+        await service.audit.sign()
+        assert (data / "segue.db-wal").exists()
+        assert showing(data) == []
+        backup_of_folder(data, tmp_path / "backups" / "b.db")
+    assert showing(data) == []
+    assert showing(tmp_path / "backups") == []
+
+
+async def test_without_keys_the_same_story_is_seen(tmp_path: Path) -> None:
+    """The search must be able to find something."""
+    async with opened(tmp_path, tmp_path / "none") as service:
+        await story(service, f"{CANARY}-anna")
+    assert "segue.db" in showing(tmp_path)
+
+
+async def test_everything_reads_as_if_nothing_were_sealed(tmp_path: Path) -> None:
+    """Also after a restart, and through every listing."""
+    data, key = tmp_path / "data", tmp_path / "kek"
+    init_keys(data, key)
+    async with opened(data, key) as service:
+        run = await story(service, "anna")
+    async with opened(data, key) as service:
+        found = await service.runs.get(run)
+        assert found.input == {"name": "anna", "text": LONG}
+        assert found.status == "completed"
+        page = await service.exceptions.page(state=None)
+        assert page.items[0].resolution is not None
+        assert "anna asked" in page.items[0].resolution.reason
+        assert "anna cannot be charged" in json.dumps(page.items[0].error)
+        assert (await service.events.send([{**PAID, "id": "anna-1", "source": "/shop/anna"}])).duplicates == 1
+        records = await service.audit.page(limit=500)
+        mine = await service.audit.page(limit=500, principal=records.items[-1].principal)
+        assert mine.items
+        verified = await service.audit.verify()
+        assert verified.problems == []
+        assert verified.history > 5
+
+
+async def test_runs_that_wait_go_on_after_a_restart(tmp_path: Path) -> None:
+    """Histories are read by the host too."""
+    data, key = tmp_path / "data", tmp_path / "kek"
+    init_keys(data, key)
+    async with opened(data, key) as service:
+        await service.workflows.publish(STORY)
+        run, _ = await service.runs.start("demo/story", input={"name": "ben", "text": "x"})
+    async with opened(data, key) as service:
+        await service.events.send([PAID])
+        assert (await service.runs.wait(run.id)).status == "completed"
+
+
+@pytest.mark.parametrize("what", ["key file", "segue.keys", "another key"])
+async def test_without_the_right_keys_the_folder_stays_shut(tmp_path: Path, what: str) -> None:
+    """And says what is missing, before anything is written."""
+    data, key = tmp_path / "data", tmp_path / "kek"
+    init_keys(data, key)
+    async with opened(data, key) as service:
+        await service.workflows.publish(STORY)
+    if what == "key file":
+        key.unlink()
+    elif what == "segue.keys":
+        (data / "segue.keys").unlink()
+    else:
+        key.unlink()
+        init_keys(tmp_path / "other", key)
+    with pytest.raises(ServiceError) as refused:
+        async with opened(data, key):
+            pass
+    assert refused.value.kind in ("keys-refused", "folder-unusable")
+
+
+async def test_what_is_there_cannot_become_encrypted_by_half(tmp_path: Path) -> None:
+    """Old rows would stay plain, and nobody would know which."""
+    async with opened(tmp_path, tmp_path / "kek") as service:
+        await service.workflows.publish(STORY)
+    with pytest.raises(ServiceError, match="holds data that is not encrypted"):
+        init_keys(tmp_path, tmp_path / "kek")
+
+
+async def test_rotated_keys_leave_everything_readable(tmp_path: Path) -> None:
+    """Data keys for what comes, the key-encryption key for all of them; the old one opens nothing any more."""
+    data, old, new = tmp_path / "data", tmp_path / "old", tmp_path / "new"
+    init_keys(data, old)
+    async with opened(data, old) as service:
+        before = await story(service, "anna")
+        rotated = await service.keys.rotate(key_file=new)
+        assert rotated.wrapped >= 4
+        after = await story(service, "ben")
+    with pytest.raises(ServiceError, match="not the one"):
+        async with opened(data, old):
+            pass
+    async with opened(data, new) as service:
+        assert (await service.runs.get(before)).input["name"] == "anna"
+        assert (await service.runs.get(after)).input["name"] == "ben"
+        assert [k.kind for k in (await service.keys.list()).items].count("workspace") == 2
+
+
+async def test_one_person_is_exported_and_erased_and_the_proof_stays(tmp_path: Path) -> None:
+    """C122: runs, events and inbox; histories and chain still verify; the other person is untouched."""
+    data, key = tmp_path / "data", tmp_path / "kek"
+    init_keys(data, key)
+    async with opened(data, key) as service:
+        anna, ben = await story(service, "anna"), await story(service, "ben")
+        told = await service.subjects.export("anna")
+        assert LONG in json.dumps(msgspec.to_builtins(told.runs))
+        assert "ben" not in json.dumps(msgspec.to_builtins(told.runs)).replace("benutz", "")
+        backup_of_folder(data, tmp_path / "b.db")
+
+        await service.subjects.hold(NewHold(subject="anna", reason="court"))
+        with pytest.raises(ServiceError, match="legal hold"):
+            await service.subjects.erase(NewErasure(subject="anna", reason="asked", dry_run=False))
+        await service.subjects.hold(NewHold(subject="anna", reason="over", on=False))
+        assert (await service.subjects.erase(NewErasure(subject="anna", reason="asked"))).runs == 2
+        assert (await service.runs.get(anna)).input["name"] == "anna"
+        done = await service.subjects.erase(NewErasure(subject="anna", reason="asked", dry_run=False))
+        assert (done.runs, done.keys) == (2, 1)
+        assert done.events >= 2
+
+        left = await service.runs.get(anna)
+        assert (left.input, left.output, left.status) == ("erased", "erased", "completed")
+        with pytest.raises(ServiceError) as refused:
+            await service.runs.history(anna)
+        assert refused.value.kind == "data-erased"
+        assert "anna" not in repr(await service.exceptions.page(state=None))
+        assert "anna" not in repr(await service.runs.page(limit=100, results=True))
+        assert (await service.runs.get(ben)).input["name"] == "ben"
+        await service.audit.sign()
+        assert (await service.audit.verify()).problems == []
+        (erased,) = (await service.audit.page(action="subject.erase", verdict="done")).items
+        assert erased.reason == "asked"
+        with pytest.raises(ServiceError, match="No run is about"):
+            await service.subjects.export("nobody")
+
+    # A backup from before holds what it held, and no key to it.
+    restore_folder(tmp_path / "b.db", data, force=True)
+    async with opened(data, key) as service:
+        assert (await service.runs.get(anna)).input == "erased"
+        assert (await service.runs.get(ben)).input["name"] == "ben"
+
+
+async def test_an_erased_person_who_comes_back_begins_anew(tmp_path: Path) -> None:
+    """The old stays erased, the new is readable."""
+    data, key = tmp_path / "data", tmp_path / "kek"
+    init_keys(data, key)
+    async with opened(data, key) as service:
+        old = await story(service, "anna", text="old")
+        await service.subjects.erase(NewErasure(subject="anna", reason="asked", dry_run=False))
+        run, _ = await service.runs.start("demo/story", input={"name": "anna", "text": "new"})
+        assert (await service.runs.get(run.id)).input["text"] == "new"
+        assert (await service.runs.get(old)).input == "erased"
+        with pytest.raises(ServiceError, match="not ended"):
+            await service.subjects.erase(NewErasure(subject="anna", reason="asked", dry_run=False))
+
+
+async def test_equal_values_cannot_be_told_apart_or_together(tmp_path: Path) -> None:
+    """Two people who sent the same document have different hashes; so has the document itself."""
+    import sqlite3
+    from contextlib import closing
+    from hashlib import sha256
+
+    data, key = tmp_path / "data", tmp_path / "kek"
+    init_keys(data, key)
+    async with opened(data, key) as service:
+        await story(service, "anna", text="x" * 60_000)
+        await story(service, "ben", text="x" * 60_000)
+    with closing(sqlite3.connect(data / "segue.db")) as connection:
+        hashes = [bytes(h) for (h,) in connection.execute("SELECT hash FROM blob")]
+    plain: Any = sha256(json.dumps("x" * 60_000).encode()).digest()
+    assert len(hashes) == len(set(hashes))
+    assert plain not in hashes
+
+
+async def test_retention_leaves_whom_a_legal_hold_is_on(tmp_path: Path) -> None:
+    """With keys and without: what a court wants to see must not go because it is old."""
+    async with opened(tmp_path, tmp_path / "none") as service:
+        anna = await story(service, "anna", text="x")
+        ben = await story(service, "ben", text="x")
+        await service.runs.start("demo/story", input={"name": "carl", "text": "x"})
+        await service.subjects.hold(NewHold(subject="anna", reason="court"))
+        await service.store.write([("UPDATE run SET ended_at = 1 WHERE ended_at IS NOT NULL", ())])
+        await service.retention.run(NewPurge(dry_run=False))
+        assert (await service.runs.get(anna)).status == "completed"
+        with pytest.raises(ServiceError, match="no run"):
+            await service.runs.get(ben)
+        with pytest.raises(ServiceError, match="not encrypted"):
+            await service.subjects.erase(NewErasure(subject="anna", reason="x", dry_run=False))
