@@ -273,7 +273,10 @@ class Turn:
             frame.closed = True
             if self.trace is not None:
                 self.observe("skipped", frame, raw)
-            self.agenda.append((self._child_done, parent, node, raw, _CONTINUE))
+            if node.section == "branch":
+                self.agenda.append((self._child_skipped, parent, node, raw, None))
+            else:
+                self.agenda.append((self._child_done, parent, node, raw, _CONTINUE))
             return
         self.fuel -= 1
         if self.fuel < 0:
@@ -330,6 +333,11 @@ class Turn:
                 self._begin(child.siblings[place], parent, output, parent.thread)
             else:
                 MACHINES[parent.node.kind].list_done(self, parent, section, output, then)
+
+    def _child_skipped(self, parent: Frame, child: Node, raw: Any, _: Any) -> None:
+        assert not parent.closed, "the end of a child is always the next thing to happen"
+        self.current = parent
+        MACHINES[parent.node.kind].child_skipped(self, parent, child, raw)
 
     def _child_failed(self, parent: Frame, child: Node, reason: Failure, _: Any) -> None:
         assert not parent.closed, "the end of a child is always the next thing to happen"

@@ -109,7 +109,27 @@ class TestContext:
         assert run.output == ["A", "old"]
 
 
+NEVER = constant(False)
+
+
 class TestCompete:
+    def test_a_skipped_branch_does_not_win(self) -> None:
+        """It was not to run; whoever does run is what the race is about."""
+        run = Run(plan(fork("f", act("a", condition=NEVER), act("b"), compete=True)))
+        assert run.acting == ["b"]
+        assert run.ok("b", 2).output == 2
+
+    def test_where_all_are_skipped_the_input_comes_out(self) -> None:
+        """As of any task that is skipped."""
+        both = fork("f", act("a", condition=NEVER), act("b", condition=NEVER), compete=True)
+        assert Run(plan(both), 7).output == 7
+
+    def test_where_the_others_fail_a_skipped_one_does_not_save_the_race(self) -> None:
+        """Whichever comes last: a pause may hold the skipping back."""
+        race = fork("f", act("a"), act("b", condition=NEVER), compete=True)
+        assert word_of(Run(plan(race)).fails("a").failure) == "communication"
+        assert word_of(Run(plan(fork("f", act("b", condition=NEVER), act("a"), compete=True))).fails("a").failure)
+
     def test_the_first_to_complete_wins_and_the_others_are_cancelled(self) -> None:
         """The output is the winner's alone, not an array."""
         run = Run(plan(fork("f", act("a"), do("d", act("b"), act("c")), compete=True)))

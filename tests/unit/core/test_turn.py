@@ -353,6 +353,14 @@ class TestPauseAndResume:
         assert run.acting == ["b"]
         assert run.performs[0].arguments == 1
 
+    def test_a_pause_stops_no_clock(self) -> None:
+        """A limit is a promise about time, and the world does not wait while a run is paused."""
+        run = Run(plan(attempt("t", act("a", timeout=10), handle=(act("h"),)))).pause()
+        (number,) = run.timers
+        run.fire(number)
+        assert run.acting == []
+        assert run.resume().acting == ["h"]
+
     def test_deferred_starts_keep_their_order(self) -> None:
         """A resumed run goes on as if the pause had not been."""
         run = Run(plan(fork("f", do("x", act("a"), act("a2")), do("y", act("b"), act("b2"))))).pause()

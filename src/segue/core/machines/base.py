@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from segue.core.plan import Node
+from segue.core.plan import Flow, Node
 from segue.core.state import Frame
 from segue.types import Failure
 
@@ -26,6 +26,10 @@ class Machine:
     def child_done(self, turn: Turn, frame: Frame, child: Node, output: Any, then: int) -> None:
         """A child that stands in no list (a branch, a body) completed."""
         raise AssertionError(f"{type(self).__name__} has no single children")
+
+    def child_skipped(self, turn: Turn, frame: Frame, child: Node, raw: Any) -> None:
+        """The `if` of a child that stands in no list did not hold; its input is its output."""
+        self.child_done(turn, frame, child, raw, Flow.CONTINUE)
 
     def unwind(self, turn: Turn, frame: Frame, child: Node) -> None:
         """`end` came up from this child, and the frame is about to complete: close and forget what is below it."""

@@ -1,7 +1,8 @@
 """`fork`. Law: every branch starts from the same data; none outlives the fork; the join is in declaration order.
 
 With `compete` the first branch to complete wins and the others are cancelled; branches that fail do not win, and
-the last failure counts when all fail. With `needs` a branch starts when those it names are done, and gets an
+the last failure counts when all fail. One that is skipped does not win either, unless all are: then the fork's input
+is its output. With `needs` a branch starts when those it names are done, and gets an
 object of their outputs.
 """
 
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from segue.core.machines.base import Machine
-from segue.core.plan import ForkNode, Node
+from segue.core.plan import Flow, ForkNode, Node
 from segue.core.state import Frame, Thread
 from segue.types import Failure
 
@@ -21,12 +22,16 @@ if TYPE_CHECKING:
 
 
 class Join(msgspec.Struct):
-    """What a fork knows of its branches. `waits[i]`: how many branches i still waits for."""
+    """What a fork knows of its branches. `waits[i]`: how many branches i still waits for.
+
+    `last`: the last failure of a competition.
+    """
 
     outputs: list[Any]
     threads: list[Thread]
     waits: list[int]
     left: int
+    last: Failure | None = None
 
 
 class Fork(Machine):
@@ -72,8 +77,21 @@ class Fork(Machine):
         node, join = frame.node, frame.data
         assert isinstance(node, ForkNode)
         join.left -= 1
+        join.last = reason
         if not node.compete or join.left == 0:
             turn.fault(frame, reason)
+
+    def child_skipped(self, turn: Turn, frame: Frame, child: Node, raw: Any) -> None:
+        node, join = frame.node, frame.data
+        assert isinstance(node, ForkNode)
+        if not node.compete:
+            self.child_done(turn, frame, child, raw, Flow.CONTINUE)
+            return
+        join.left -= 1
+        if join.left == 0 and join.last is not None:
+            turn.fault(frame, join.last)
+        elif join.left == 0:
+            turn.complete(frame, raw)
 
     def would_handle(self, turn: Turn, frame: Frame, child: Node, reason: Failure) -> bool:
         node = frame.node
