@@ -26,7 +26,9 @@ Reason = Annotated[str, msgspec.Meta(min_length=1, max_length=1000, pattern=r"\S
 By = Annotated[str, msgspec.Meta(max_length=200)]
 Number = Annotated[int, Path(alias="exception", description="Number of the exception.", ge=1, le=2**53)]
 Group = Annotated[str, Path(description="What failures with the same cause share.", min_length=1, max_length=100)]
-State = Annotated[Literal["open", "closed", "all"], Query(description="Open ones, closed ones, or all.")]
+State = Annotated[
+    Literal["open", "overdue", "closed", "all"], Query(description="Open ones, overdue ones, closed ones, or all.")
+]
 
 
 class Decide(msgspec.Struct, forbid_unknown_fields=True):

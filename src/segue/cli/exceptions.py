@@ -29,7 +29,9 @@ def list_(
     workflow: Annotated[str | None, Parameter(help="Only of namespace/name.")] = None,
     kind: Annotated[ExceptionKind | None, Parameter(help="Only of this kind.")] = None,
     run: Annotated[str | None, Parameter(help="Only of this run.")] = None,
-    state: Annotated[Literal["open", "closed", "all"], Parameter(help="Open ones, closed ones, or all.")] = "open",
+    state: Annotated[
+        Literal["open", "overdue", "closed", "all"], Parameter(help="Open ones, overdue ones, closed ones, or all.")
+    ] = "open",
     limit: Limit = 50,
     after: After = None,
     data: Data = None,
@@ -55,7 +57,16 @@ def list_(
         (e["id"], e["kind"], _workflow(e), e["pointer"], _title(e["error"]), e["at"], e["run"], _what(e))
         for e in page["items"]
     ]
-    names = ("id", "kind", "workflow", "task", "failure", "at", "run", "resolved" if state != "open" else "deadline")
+    names = (
+        "id",
+        "kind",
+        "workflow",
+        "task",
+        "failure",
+        "at",
+        "run",
+        "resolved" if state in ("closed", "all") else "deadline",
+    )
     table(names, rows, empty="No exceptions.")
     if page["next"]:
         note(f"There is more: --after {page['next']}")
@@ -248,7 +259,7 @@ def _title(error: dict[str, Any]) -> str:
 
 
 def _what(found: dict[str, Any]) -> str | None:
-    return found["deadline"] if found["state"] == "open" else _resolved(found)
+    return found["deadline"] if found["state"] != "closed" else _resolved(found)
 
 
 def _resolved(found: dict[str, Any]) -> str | None:

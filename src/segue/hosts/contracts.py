@@ -100,6 +100,7 @@ class FailurePolicy:
         hold: A task whose failure nobody catches waits for a person; None leaves it to the host's settings.
         owner: Who answers for them.
         deadline_ms: How long one may stay open, in milliseconds; None sets no deadline.
+        ladder: Who answers for one after its deadline, and after each further one.
         history_max: How many events of a run are kept before the oldest are folded; 0 keeps all of them, None
             leaves it to the host's settings.
         attended: Somebody can come. Where nobody can, an undo that fails is left standing.
@@ -110,6 +111,7 @@ class FailurePolicy:
     hold: bool | None = None
     owner: str | None = None
     deadline_ms: int | None = None
+    ladder: tuple[str, ...] = ()
     history_max: int | None = None
     attended: bool = True
     concurrency: int | None = None

@@ -292,7 +292,12 @@ class Exceptions(UseCases):
             if known is None:
                 raise ServiceError("run-unknown", f"There is no run {run!r}.")
             seq = known.seq
-        return IncidentFilter(state=state, kind=kind, namespace=namespace, name=name, fingerprint=group, run=seq)
+        is_overdue = state == "overdue"
+        if state == "overdue":
+            state = "open"
+        return IncidentFilter(
+            state=state, overdue=is_overdue, kind=kind, namespace=namespace, name=name, fingerprint=group, run=seq
+        )
 
 
 def view(record: IncidentRecord) -> ExceptionView:
@@ -309,7 +314,7 @@ def view(record: IncidentRecord) -> ExceptionView:
             namespace=record.namespace, name=record.name, version=record.version, digest=record.digest
         ),
         kind=record.kind,
-        state=record.state,
+        state="overdue" if record.state == "open" and record.overdue is not None else record.state,
         at=iso(record.at),
         pointer=record.pointer,
         task=record.task or None,
@@ -318,6 +323,7 @@ def view(record: IncidentRecord) -> ExceptionView:
         group=record.fingerprint,
         owner=record.owner,
         deadline=None if record.deadline is None else iso(record.deadline),
+        overdue=None if record.overdue is None else iso(record.overdue),
         effect=record.effect,
         choices=choices(record),
         resolution=resolved,

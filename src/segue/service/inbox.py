@@ -11,7 +11,7 @@ from segue.types import RunStatus
 
 Choice = Literal["retry", "skip", "give-up", "happened", "repeat"]
 ExceptionKind = Literal["held", "faulted", "unknown", "quarantined"]
-ExceptionState = Literal["open", "closed"]
+ExceptionState = Literal["open", "overdue", "closed"]
 EffectStateName = Literal["intent", "done", "failed", "unknown"]
 
 
@@ -32,7 +32,8 @@ class ExceptionView(Shape, frozen=True, kw_only=True):
         task: Number of that task; None where the run as a whole is meant.
         outcome_unknown: The act may have happened.
         group: The same for failures with the same cause: workflow, place, error type and status.
-        owner, deadline: Of the document's metadata.
+        state: `overdue` is open, and its deadline has passed.
+        owner: Who answers for it now. deadline: Both of the document's metadata. overdue: Since when it is.
         effect: Key of the act that may have happened, where no task waits for it.
         choices: What can be decided.
     """
@@ -50,6 +51,7 @@ class ExceptionView(Shape, frozen=True, kw_only=True):
     group: str
     owner: str | None = None
     deadline: str | None = None
+    overdue: str | None = None
     effect: str | None = None
     choices: list[Choice] = msgspec.field(default_factory=list)
     resolution: Resolution | None = None

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 CHOICES: Final = ("hold", "fault")
 _PLACE: Final = "/document/metadata/segue"
+LADDER_MAX: Final = 20
 DAYS_MAX: Final = 36_500
 CONCURRENCY_MAX: Final = 1_000_000
 _KEPT_MAX: Final = 1024
@@ -73,6 +74,11 @@ def complaints(document: Document) -> Iterator[Finding]:
         yield _finding(document, "failures", message, "Write `hold` or `fault`, or leave it out.")
     if owner is not None and not isinstance(owner, str):
         yield _finding(document, "owner", "`owner` must be text", "Write a name, a team or an address.")
+    ladder = said.get("escalate_to")
+    if ladder is not None and (_ladder(ladder) is None or after is None):
+        why = "says who answers next, and needs `escalate_after`" if after is None else "must be a list of names"
+        remedy = "Write a list such as [team-lead, head-of-operations], and `escalate_after` beside it."
+        yield _finding(document, "escalate_to", f"`escalate_to` {why}", remedy)
     if after is not None and (reason := _refused(after)) is not None:
         message = f"`escalate_after`: {reason}"
         yield _finding(document, "escalate_after", message, "Write a duration such as PT4H or P2D.")
@@ -106,6 +112,7 @@ def _read(definition: Any, attended: bool, concurrency: int | None) -> FailurePo
         concurrency=_count(said.get("concurrency")) if concurrency is None else concurrency,
         # A definition of an earlier release may hold what is refused today.
         deadline_ms=None if after is None or _refused(after) is not None else parse_duration_ms(after),
+        ladder=_ladder(said.get("escalate_to")) or (),
         attended=attended,
         history_max=said_history(definition),
         subject=_subject(said.get("subject")),
@@ -139,6 +146,11 @@ def _subject(text: Any) -> Callable[[Any], str | None] | None:
 def _unwrapped(text: str) -> str | None:
     inner = text.strip()
     return inner[2:-1] if inner.startswith("${") and inner.endswith("}") else None
+
+
+def _ladder(said: Any) -> tuple[str, ...] | None:
+    fits = isinstance(said, list) and 0 < len(said) <= LADDER_MAX and all(isinstance(n, str) and n for n in said)
+    return tuple(said) if fits else None
 
 
 def _refused(after: Any) -> str | None:

@@ -19,7 +19,7 @@ IncidentState = Literal["open", "closed"]
 _COLUMNS: Final = (
     "incident.id, run, run.id, run.version, run.digest, task, kind, state, at, event, incident.namespace,"
     " incident.name, pointer, incident.failure, fingerprint, owner, deadline, effect, action, by, incident.reason,"
-    " closed_at"
+    " closed_at, overdue, level"
 )
 _FROM: Final = "FROM incident JOIN run ON run.seq = incident.run"
 
@@ -36,6 +36,7 @@ class IncidentRecord(msgspec.Struct, frozen=True):
         deadline: When it should be resolved, in milliseconds since the epoch.
         effect: Key of the act whose outcome is unknown.
         action: What resolved it. by, reason: Who did, and why.
+        overdue: When its deadline passed. level: How many times it was passed on since.
     """
 
     id: int
@@ -60,11 +61,29 @@ class IncidentRecord(msgspec.Struct, frozen=True):
     by: str | None
     reason: str | None
     closed_at: int | None
+    overdue: int | None = None
+    level: int = 0
+
+
+class DueRecord(msgspec.Struct, frozen=True):
+    """An open incident whose deadline, or whose owner's, has passed."""
+
+    id: int
+    run_id: str
+    digest: str
+    kind: IncidentKind
+    namespace: str
+    name: str
+    pointer: str
+    failure: Failure
+    owner: str | None
+    deadline: int
+    level: int
 
 
 @dataclass(frozen=True, slots=True)
 class IncidentFilter:
-    """Which incidents to list; what is None does not restrict."""
+    """Which incidents to list; what is None does not restrict. `overdue`: only those whose deadline has passed."""
 
     state: IncidentState | None = None
     kind: IncidentKind | None = None
@@ -72,6 +91,7 @@ class IncidentFilter:
     name: str | None = None
     fingerprint: str | None = None
     run: int | None = None
+    overdue: bool = False
 
 
 class IncidentGroup(msgspec.Struct, frozen=True):
@@ -136,6 +156,35 @@ def unfinished(connection: sqlite3.Connection, *, limit: int) -> list[tuple[int,
     return [(number, *place, _failure(reason)) for number, *place, reason in rows]
 
 
+_DUE: Final = (
+    "state = 'open' AND level = 0 AND deadline IS NOT NULL",
+    "state = 'open' AND escalates_at IS NOT NULL",
+)
+
+
+def next_due(connection: sqlite3.Connection) -> int | None:
+    """When the next deadline of an open incident passes, or has passed."""
+    first = connection.execute(f"SELECT min(deadline) FROM incident WHERE {_DUE[0]}").fetchone()[0]  # noqa: S608
+    again = connection.execute(f"SELECT min(escalates_at) FROM incident WHERE {_DUE[1]}").fetchone()[0]  # noqa: S608
+    return min((due for due in (first, again) if due is not None), default=None)
+
+
+def due(connection: sqlite3.Connection, *, now: int, limit: int) -> list[DueRecord]:
+    """Open incidents whose deadline has passed and that nobody was told of since."""
+    columns = (
+        "incident.id, run.id, run.digest, kind, incident.namespace, incident.name, pointer, incident.failure, owner,"
+        " deadline, level"
+    )
+    found: list[DueRecord] = []
+    for condition, column in zip(_DUE, ("deadline", "escalates_at"), strict=True):
+        sql = f"SELECT {columns} {_FROM} WHERE {condition} AND {column} <= ? ORDER BY {column} LIMIT ?"
+        rows = connection.execute(sql, (now, limit - len(found)))
+        for row in rows:
+            values = dict(zip(DueRecord.__struct_fields__, row, strict=True))
+            found.append(DueRecord(**{**values, "failure": _failure(values["failure"])}))
+    return found
+
+
 def _where(wanted: IncidentFilter, before: int | None) -> tuple[str, list[Any]]:
     conditions: list[str] = []
     parameters: list[Any] = []
@@ -144,6 +193,8 @@ def _where(wanted: IncidentFilter, before: int | None) -> tuple[str, list[Any]]:
         if value is not None:
             conditions.append(f"incident.{column} = ?")
             parameters.append(value)
+    if wanted.overdue:
+        conditions.append("incident.overdue IS NOT NULL")
     if before is not None:
         conditions.append("incident.id < ?")
         parameters.append(before)
@@ -188,6 +239,15 @@ def row_of(
         *(encode(failure).decode(), fingerprint, owner, deadline, effect),
         *(("faulted", at) if closed else (None, None)),
     )
+
+
+def escalate(number: int, owner: str | None, level: int, again: int | None, at: int) -> Sql:
+    """An open incident is overdue: it has this owner now, and the next one's turn comes `again`."""
+    sql = (
+        "UPDATE incident SET owner = ?, level = ?, escalates_at = ?, overdue = coalesce(overdue, ?)"
+        " WHERE id = ? AND state = 'open' AND level < ?"
+    )
+    return sql, (owner, level, again, at, number, level)
 
 
 def close_of_run(run: int, action: str, by: str, reason: str, at: int) -> Sql:

@@ -26,8 +26,8 @@ def test_a_document_that_says_nothing_leaves_it_to_the_settings() -> None:
 
 def test_a_document_chooses_names_an_owner_and_a_deadline() -> None:
     """All three are optional."""
-    found = read(saying(failures="hold", owner="ops", escalate_after="PT1M"))
-    assert found == FailurePolicy(hold=True, owner="ops", deadline_ms=60_000)
+    found = read(saying(failures="hold", owner="ops", escalate_after="PT1M", escalate_to="[lead, head]"))
+    assert found == FailurePolicy(hold=True, owner="ops", deadline_ms=60_000, ladder=("lead", "head"))
 
 
 def test_where_nobody_can_come_nothing_is_held() -> None:
@@ -43,6 +43,9 @@ def test_where_nobody_can_come_nothing_is_held() -> None:
         ({"owner": "[a]"}, "name"),
         ({"escalate_after": "soon"}, "PT4H"),
         ({"escalate_after": "4"}, "PT4H"),
+        ({"escalate_to": "[a]"}, "escalate_after"),
+        ({"escalate_to": "[]", "escalate_after": "PT1H"}, "list"),
+        ({"escalate_to": "boss", "escalate_after": "PT1H"}, "list"),
     ],
 )
 def test_what_cannot_be_understood_is_refused_with_its_place(said: dict[str, str], word: str) -> None:

@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from segue.hosts.embedded.admission import Admission
     from segue.hosts.embedded.children import Children
     from segue.hosts.embedded.desk import Desk
+    from segue.hosts.embedded.escalation import Escalation
     from segue.hosts.embedded.feed import Feed
     from segue.hosts.embedded.folding import Folding
     from segue.hosts.embedded.incidents import Incidents
@@ -103,6 +104,7 @@ class Engine:
     scheduler: Scheduler
     parking: Parking
     incidents: Incidents
+    escalation: Escalation
     folding: Folding
     desk: Desk
     feed: Feed

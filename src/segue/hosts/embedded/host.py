@@ -30,6 +30,7 @@ from segue.hosts.embedded.admission import Admission
 from segue.hosts.embedded.children import Children
 from segue.hosts.embedded.desk import Desk
 from segue.hosts.embedded.engine import Engine
+from segue.hosts.embedded.escalation import Escalation
 from segue.hosts.embedded.feed import Feed, Subscription
 from segue.hosts.embedded.folding import Folding
 from segue.hosts.embedded.incidents import Incidents
@@ -148,6 +149,7 @@ class EmbeddedHost:
         engine.admission = Admission(engine, store, source)
         engine.parking = Parking(engine, store, source)
         engine.incidents = Incidents(engine, store)
+        engine.escalation = Escalation(engine, store, source)
         engine.folding = Folding(engine, store)
         engine.desk = Desk(engine)
         host = cls(store, engine, source)
@@ -181,6 +183,7 @@ class EmbeddedHost:
         for number, seq, event in await self.store.read(records.read_inbox):
             engine.children.fetch(seq, number, event)
         await engine.timekeeper.open()
+        await engine.escalation.open()
         await engine.parking.open()
         engine.admission.open()
         await engine.postman.offer_missed()
@@ -212,7 +215,14 @@ class EmbeddedHost:
         await engine.performer.close(engine.settings.drain_seconds)
         engine.stop()
         upkeep = (self._upkeep, engine.folding)
-        parts = (engine.timekeeper, engine.admission, engine.parking, engine.postman, engine.children)
+        parts = (
+            engine.escalation,
+            engine.timekeeper,
+            engine.admission,
+            engine.parking,
+            engine.postman,
+            engine.children,
+        )
         for part in (*upkeep, *parts):
             await part.close()
         engine.postman.save_progress()

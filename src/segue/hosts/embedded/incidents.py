@@ -224,6 +224,8 @@ class Incidents:
     def _duty(self, plan: Plan, now: int) -> dict[str, Any]:
         policy = self._engine.policy(plan)
         deadline = None if policy.deadline_ms is None else now + policy.deadline_ms
+        if deadline is not None:
+            self._engine.escalation.expect(deadline)
         return {"owner": policy.owner, "deadline": deadline}
 
     def _orphan(self, entry: EffectEntry, now: int) -> tuple[Any, ...]:
