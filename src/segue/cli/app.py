@@ -134,6 +134,15 @@ _GROUPS: Final = {
             "remove": ("segue.cli.users:remove", "Remove somebody."),
         },
     ),
+    "publications": (
+        "What waits for a second pair of eyes.",
+        {
+            "list": ("segue.cli.publications:list_", "List publications that wait for approval."),
+            "show": ("segue.cli.publications:show", "Show one with its document."),
+            "approve": ("segue.cli.publications:approve", "Publish it."),
+            "refuse": ("segue.cli.publications:refuse", "Do not publish it."),
+        },
+    ),
     "policy": (
         "The rules that say who may do what.",
         {

@@ -41,6 +41,8 @@ ACTIONS: Final[dict[str, Action]] = {
     "workflow.read": Action("Workflow", ("read",), "Read a workflow"),
     "workflow.validate": Action("Workflow", ("read", "build"), "Check a document"),
     "workflow.publish": Action("Workflow", ("publish",), "Publish a workflow"),
+    "publication.list": Action("Workflow", ("read", "publish"), "List publications that wait for approval"),
+    "publication.approve": Action("Workflow", ("publish",), "Approve or refuse somebody else's publication"),
     "run.list": Action("Run", ("read",), "List and count runs"),
     "run.read": Action("Run", ("read",), "Read a run with its data"),
     "run.follow": Action("Run", ("read",), "Follow runs as they happen"),
@@ -122,6 +124,7 @@ _ATTRIBUTES: Final[dict[str, tuple[str, ...]]] = {
 }
 _CONTEXT: Final[dict[str, dict[str, str]]] = {
     "workflow.publish": {"risk": "String", "classes": "Set<String>"},
+    "publication.approve": {"own": "Bool"},
     "identity.change": {"own": "Bool"},
     "act.perform": {"risk": "String", "classes": "Set<String>"},
 }

@@ -104,6 +104,10 @@ class Policies:
                     raise PolicyRefused(f"{name}: the rule id {rule.id!r} is taken by a rule of {known.file}")
         text = "\n".join(self.files.values())
         self._set = cedarpy.PolicySet.from_str(text) if self.rules else None
+        # What would hold if everything were approved: approval lifts a forbid, and never stands in for a permit.
+        others = {rule.id: rule.tree for rule in self.rules.values() if not rule.approval}
+        approved = {"staticPolicies": others, "templates": {}, "templateLinks": []}
+        self._approved = cedarpy.PolicySet.from_json_str(json.dumps(approved))
         self._reads = {action: _reads(self.rules.values(), action) for action in ACTIONS}
 
     def decide(
@@ -136,14 +140,18 @@ class Policies:
             _entity(target, {**_no_attributes(resource.type), **resource.attributes, "workspace": workspace}),
         ]
         # With no schema here: requests are built above from the same table, and validating costs more than deciding.
-        answer = cedarpy.is_authorized(request, self._set, _actions().with_added_json_str(json.dumps(entities)))
+        world = _actions().with_added_json_str(json.dumps(entities))
+        answer = cedarpy.is_authorized(request, self._set, world)
         named = answer.diagnostics.id_annotations_by_reason
         rules = tuple(sorted(filter(None, named.values())))
         if answer.diagnostics.errors:
             return self._deny(rules, "a rule could not be evaluated")
         if answer.allowed:
             return Verdict("allow", rules, self.version, f"permitted by {_said(rules)}")
-        return self._refusal(rules, action, identity)
+        refusal = self._refusal(rules, action, identity)
+        if refusal.verdict == "needs-approval" and not cedarpy.is_authorized(request, self._approved, world).allowed:
+            return self._deny(rules, f"no rule permits {identity.name} the action {action}")
+        return refusal
 
     def text_of(self, rule: str) -> str:
         """A rule as Cedar text, without the comments of its file."""

@@ -104,6 +104,7 @@ from segue.service.permissions import (
     PolicyTest,
     PolicyTested,
 )
+from segue.service.publishing import PublicationDecision, PublicationView
 from segue.service.retention import NewPurge, PurgeView, RetentionView
 from segue.service.run_document import ONE_RUN, run_document
 from segue.service.runs import PAGE_MAX, Action, RunFilter, RunStatusName
@@ -231,6 +232,8 @@ __all__ = [
     "ProblemKind",
     "ProcessLimits",
     "Profile",
+    "PublicationDecision",
+    "PublicationView",
     "Published",
     "PurgeView",
     "QueueView",

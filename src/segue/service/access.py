@@ -35,12 +35,15 @@ class UseCases:
     guard: Guard = _DENY_ALL
 
 
-def governed(action: str, on: Callable[..., Resource] | None = None) -> Callable[[Callable[P, R]], Callable[P, R]]:
+def governed(
+    action: str, on: Callable[..., Resource] | None = None, *, asks_again: bool = False
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Ask the guard before the method runs.
 
     Args:
         action: A name of `ACTIONS`.
         on: What is acted on, from the arguments of the call; nothing in particular where it is left out.
+        asks_again: The method asks once it knows what it is about, so a need for approval is not final here.
 
     Raises:
         ServiceError: `permission-denied`, `approval-needed` or `not-signed-in`; from the decorated method.
@@ -50,7 +53,11 @@ def governed(action: str, on: Callable[..., Resource] | None = None) -> Callable
     def decorate(method: Callable[P, R]) -> Callable[P, R]:
         def admit(self: UseCases, args: Any, kwargs: Any) -> None:
             resource = Resource(kind) if on is None else on(self, *args, **kwargs)
-            admit_to(self.guard, action, resource)
+            try:
+                admit_to(self.guard, action, resource)
+            except ServiceError as refusal:
+                if not asks_again or refusal.kind != "approval-needed":
+                    raise
 
         if inspect.iscoroutinefunction(method):
 

@@ -176,6 +176,12 @@ PROBLEMS: Final[dict[str, ProblemKind]] = {
         "Nothing of this kind and name is stopped.",
         "List what is with `segue switches`.",
     ),
+    "publication-unknown": ProblemKind(
+        404,
+        "There is no such publication",
+        "No publication has this number.",
+        "List them with `segue publications list --state all`.",
+    ),
     "effect-unknown": ProblemKind(
         404,
         "There is no such act",
@@ -235,6 +241,12 @@ PROBLEMS: Final[dict[str, ProblemKind]] = {
         "It is stopped already",
         "Something of this kind and name was stopped and not released.",
         "`segue switches` says by whom and why.",
+    ),
+    "publication-decided": ProblemKind(
+        409,
+        "The publication is decided",
+        "Somebody approved or refused it; the first decision counts.",
+        "Publish the document again, if it should be decided anew.",
     ),
     "identity-taken": ProblemKind(
         409,

@@ -31,6 +31,7 @@ from segue.service.models import Models
 from segue.service.permissions import Permissions, put_in_force
 from segue.service.policies import policies
 from segue.service.profiles import Profiles
+from segue.service.publishing import Publications, Publishing, facts_of
 from segue.service.recorded import Limits
 from segue.service.resources import Resources
 from segue.service.retention import Retention, rules_of
@@ -164,6 +165,17 @@ async def open_service(
         rules = rules_of(settings, definitions)
         ring = ring_of(folder, settings)
 
+        def facts(workflow: str) -> dict[str, Any]:
+            # A published definition never changes, so what it says is read once.
+            if workflow not in known_facts:
+                place, _, version = workflow.rpartition(":")
+                namespace, _, name = place.partition("/")
+                found = definitions.find(namespace, name, version)
+                known_facts[workflow] = facts_of(None if found is None else definitions.plan(found.digest).definition)
+            return known_facts[workflow]
+
+        known_facts: dict[str, dict[str, Any]] = {}
+
         def load(store: Store) -> Definitions:
             # What the host needs before it goes on with the first run.
             with closing(open_reader(store.folder / DATABASE_NAME, ring)) as reader:
@@ -177,7 +189,8 @@ async def open_service(
 
         try:
             if drive:
-                opened = _host(folder, settings, handlers, load, source, rules, attended, alone, guard, ring)
+                door = ActDoor(guard, guard.switches, facts)
+                opened = _host(folder, settings, handlers, load, source, rules, attended, alone, door, ring)
                 host = await stack.enter_async_context(opened)
                 store = host.store
             else:
@@ -200,7 +213,7 @@ async def open_service(
             telling = Telling(store, directory, handlers, source, settings.public_url)
             await stack.enter_async_context(telling.kept())
         connections = Connections(store, loaded, handlers, source)
-        workflows = Workflows(definitions, host)
+        workflows = Workflows(definitions, host, Publishing(store, settings.publishing))
         limits = Limits(settings.history_max_events, settings.payload_warn_kb * 1024)
         runs = Runs(store, definitions, workflows, host, limits)
         yield Service(
@@ -222,6 +235,7 @@ async def open_service(
             backups=Backups(store),
             accounts=accounts,
             permissions=Permissions(store, accounts),
+            publications=Publications(store, workflows),
             switches=StopSwitches(store, guard.switches, host),
             store=store,
             host=host,
@@ -238,7 +252,7 @@ def _host(
     rules: Rules,
     attended: bool,
     alone: bool,
-    guard: Guard,
+    door: ActDoor,
     ring: KeyRing | None,
 ) -> AbstractAsyncContextManager[EmbeddedHost]:
     from segue.hosts import EmbeddedHost, HostSettings
@@ -248,7 +262,7 @@ def _host(
         handlers=handlers,
         plans=plans,
         secrets=secrets,
-        door=ActDoor(guard, guard.switches),
+        door=door,
         policy=policies(attended=attended, concurrency=settings.concurrency),
         cipher=ring,
         settings=HostSettings(

@@ -21,6 +21,7 @@ from segue.service.migrating import Migrating
 from segue.service.models import Models
 from segue.service.permissions import Permissions
 from segue.service.profiles import Profiles
+from segue.service.publishing import Publications
 from segue.service.retention import Retention
 from segue.service.runs import Runs
 from segue.service.shapes import Health
@@ -61,6 +62,7 @@ class Service:
     backups: Backups
     accounts: Accounts
     permissions: Permissions
+    publications: Publications
     switches: StopSwitches
     store: Store
     host: EmbeddedHost | None

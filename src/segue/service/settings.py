@@ -94,6 +94,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         early_events_ms: How long an event is kept for runs that wait for it later, in milliseconds.
         failures: What becomes of a failure that nobody catches: `hold` lets the task wait for a person, `fault`
             ends the run. `segue serve` holds unless told otherwise.
+        publishing: What becomes of a document that lacks its owner, purpose, class of risk, data classes, error
+            route, fallback or tests: `off` publishes it, `warn` says so, `block` refuses it.
         disk_free_min_mb: While less disk space is free, in MB, new runs and events are refused; 0 never refuses.
         payload_warn_kb: Values from this size on, in KiB of JSON, are pointed out in what is told of a run; 0 never.
         retention_days: How long closed runs are kept after their end; 0 keeps them for ever.
@@ -123,6 +125,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     acts_max: int = 1000
     early_events_ms: int = 3_600_000
     failures: Literal["hold", "fault"] = "fault"
+    publishing: Literal["off", "warn", "block"] = "off"
     disk_free_min_mb: int = 256
     payload_max_kb: int = 16 * 1024
     payload_warn_kb: int = 1024

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Final
 
 from segue.dsl import read_document
 from segue.service.access import UseCases, governed, open_to_all, workflow_of
-from segue.service.definitions import Definitions, refused
-from segue.service.errors import ServiceError
+from segue.service.definitions import Checked, Definitions, refused
+from segue.service.errors import Finding, ServiceError
 from segue.service.observe import iso
+from segue.service.publishing import Publishing, missing
 from segue.service.shapes import Page, Published, Validation, WorkflowDetail, WorkflowSummary
 from segue.store import Conflict, Definition
 
 if TYPE_CHECKING:
+    from segue.core import Plan
     from segue.hosts import EmbeddedHost
 
 SOURCE_BYTES_MAX: Final = 16 * 1024 * 1024
@@ -56,29 +58,62 @@ def read_source(path: Path) -> bytes:
 class Workflows(UseCases):
     """Published definitions of one data folder. `host` is None where no host runs."""
 
-    def __init__(self, definitions: Definitions, host: EmbeddedHost | None) -> None:
+    def __init__(
+        self, definitions: Definitions, host: EmbeddedHost | None, publishing: Publishing | None = None
+    ) -> None:
         self._definitions = definitions
         self._host = host
+        self._publishing = publishing
 
     @governed("workflow.validate")
     async def validate(self, source: bytes | str, *, file: str = "<document>") -> Validation:
         """Everything that is wrong with a document, all at once."""
         checked = await self._definitions.check(source, file=file)
-        return Validation(file=file, valid=checked.plan is not None, findings=checked.findings)
+        findings = [*checked.findings, *self._missing(checked)]
+        valid = all(finding.severity != "error" for finding in findings)
+        return Validation(file=file, valid=valid, findings=findings)
 
-    @governed("workflow.publish")
+    @governed("workflow.publish", asks_again=True)
     async def publish(self, source: bytes | str, *, file: str = "<document>") -> Published:
         """Publish a document. The same content again changes nothing and is no error.
 
         Where it is the latest version of its name, its schedule takes the place of that of the version before.
 
         Raises:
-            ServiceError: `definition-refused` with all findings, or `version-taken`.
+            ServiceError: `definition-refused` with all findings, `version-taken`, or `approval-needed` where a rule
+                lets it count only when somebody else has approved it; it waits then.
         """
         checked = await self._definitions.check(source, file=file)
+        lacks = self._missing(checked)
+        if checked.plan is None or any(finding.severity == "error" for finding in lacks):
+            raise refused(file, [*checked.findings, *lacks])
+        if self._publishing is not None and not self._is_published(checked.plan):
+            await self._publishing.admit(self.guard, checked.plan, checked.document.text)
+        return await self._put(checked, lacks)
+
+    @open_to_all("an approved publication is put by it; no edge calls it")
+    async def put(self, source: str) -> Published:
+        """Publish what somebody approved.
+
+        Raises:
+            ServiceError: `definition-refused` where what it needs has gone since, or `version-taken`.
+        """
+        checked = await self._definitions.check(source, file="<publication>")
+        return await self._put(checked, [])
+
+    def _missing(self, checked: Checked) -> list[Finding]:
+        if self._publishing is None:
+            return []
+        return list(missing(checked.document, self._publishing.strictness))
+
+    def _is_published(self, plan: Plan) -> bool:
+        known = self._definitions.find(plan.namespace, plan.name, plan.version)
+        return known is not None and known.digest == plan.digest
+
+    async def _put(self, checked: Checked, lacks: list[Finding]) -> Published:
         plan = checked.plan
         if plan is None:
-            raise refused(file, checked.findings)
+            raise refused("<document>", checked.findings)
         text = checked.document.text
         now_ms = time.time_ns() // 1_000_000
         definition = Definition(plan.digest, plan.namespace, plan.name, plan.version, text, now_ms)
@@ -92,10 +127,10 @@ class Workflows(UseCases):
         summary = self._summary(self.find(plan.namespace, plan.name, plan.version))
         if created and summary.latest:
             await self._reschedule(plan.digest, scheduled=plan.schedule is not None)
-        warnings = [finding for finding in checked.findings if finding.severity != "error"]
+        warnings = [finding for finding in [*checked.findings, *lacks] if finding.severity != "error"]
         return Published(workflow=summary, created=created, warnings=warnings)
 
-    @governed("workflow.publish")
+    @governed("workflow.publish", asks_again=True)
     async def publish_file(self, path: Path) -> Published:
         """Publish the document in a file.
 

@@ -117,6 +117,13 @@ def test_a_rule_can_ask_for_approval_instead_of_refusing() -> None:
     assert never.verdict(OPERATOR, "run.start", FLOW).verdict == "deny"
 
 
+def test_approval_lifts_a_forbid_and_never_stands_in_for_a_permit() -> None:
+    """Otherwise a rule that asks for more would give everybody something to ask for."""
+    guard = with_rule('@id("big") @approval("approver") forbid (principal, action == Action::"run.start", resource);')
+
+    assert guard.verdict(VIEWER, "run.start", FLOW).verdict == "deny"
+
+
 def test_a_rule_that_fails_denies() -> None:
     """No answer is a deny, also where another rule would permit."""
     guard = with_rule(

@@ -1,0 +1,245 @@
+"""What a document must say of itself before it counts, and publications that somebody else must approve.
+
+Use cases: list what waits, approve it, refuse it. The rules are policies: a `forbid` of `workflow.publish` that asks
+for approval makes the publication wait, and whoever wanted it does not approve it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+
+import msgspec
+
+from segue.dsl import Document
+from segue.governance import Guard, PolicyDenied, Resource
+from segue.service.access import UseCases, admit_to, governed, open_to_all, refusal_of
+from segue.service.errors import Finding, ServiceError
+from segue.service.observe import iso
+from segue.service.shapes import Page, Shape
+from segue.store import Store
+from segue.store.publications import (
+    PublicationRecord,
+    PublicationState,
+    decide_publication,
+    find_publication,
+    list_publications,
+    want_publication,
+)
+
+if TYPE_CHECKING:
+    from segue.core import Plan
+    from segue.service.workflows import Workflows
+
+Strictness = Literal["off", "warn", "block"]
+REQUIRED: Final = {
+    "owner": "who answers for it: a person or a team",
+    "purpose": "what it is for, in a sentence",
+    "risk": "its class of risk, such as minimal, limited or high",
+    "classes": "a list of the data classes that it handles, such as personal; [] for none",
+    "error_route": "who hears of its failures, and where",
+    "fallback": "what people do while it does not work",
+    "tests": "where its tests are",
+}
+"""What `document.metadata.segue` must say before a document counts, where the setting asks for it."""
+_PLACE: Final = "/document/metadata/segue"
+
+
+class PublicationDecision(msgspec.Struct, forbid_unknown_fields=True):
+    """Approve it or not, and why."""
+
+    approve: bool
+    reason: Annotated[str, msgspec.Meta(min_length=1, max_length=1000, pattern=r"\S")]
+
+
+class PublicationView(Shape, frozen=True, kw_only=True):
+    """A publication that waits, or was decided. `approver` is the role that a rule asks for."""
+
+    number: int
+    namespace: str
+    name: str
+    version: str
+    digest: str
+    approver: str
+    wanted_at: str
+    wanted_by: str
+    state: str
+    decided_at: str | None = None
+    decided_by: str | None = None
+    reason: str | None = None
+    source: str | None = None
+
+
+def missing(document: Document, strictness: Strictness) -> Iterator[Finding]:
+    """What the document does not say of itself and must."""
+    if strictness == "off":
+        return
+    said = said_of(document.data)
+    severity: Literal["error", "warning"] = "error" if strictness == "block" else "warning"
+    for key, meaning in REQUIRED.items():
+        value = said.get(key)
+        fits = isinstance(value, list) if key == "classes" else isinstance(value, str | list) and bool(value)
+        if not fits:
+            found = document.finding(
+                "governed",
+                severity,
+                f"`{key}` is missing",
+                f"Say {meaning}.",
+                pointer=_PLACE if said else "/document",
+            )
+            yield Finding(
+                found.rule, found.severity, found.message, found.remedy, found.file, found.line, found.column,
+                found.pointer,
+            )  # fmt: skip
+
+
+def said_of(definition: Any) -> Mapping[str, Any]:
+    """What a document says in `document.metadata.segue`."""
+    found = definition
+    for key in ("document", "metadata", "segue"):
+        found = found.get(key) if isinstance(found, Mapping) else None
+    return found if isinstance(found, Mapping) else {}
+
+
+def facts_of(definition: Any) -> dict[str, Any]:
+    """What policies see of a document: its class of risk, and its data classes."""
+    said = said_of(definition)
+    risk, classes = said.get("risk"), said.get("classes")
+    return {
+        "risk": risk if isinstance(risk, str) else "",
+        "classes": [one for one in classes if isinstance(one, str)] if isinstance(classes, list) else [],
+    }
+
+
+class Publishing:
+    """What stands between a checked document and its publication."""
+
+    def __init__(self, store: Store, strictness: Strictness = "off") -> None:
+        self._store = store
+        self.strictness: Strictness = strictness
+
+    async def admit(self, guard: Guard, plan: Plan, source: str) -> None:
+        """Let this definition be published by whoever acts.
+
+        Raises:
+            ServiceError: `permission-denied`; or `approval-needed`, and the publication waits from then on.
+        """
+        resource = Resource(
+            "Workflow", f"{plan.namespace}/{plan.name}", {"namespace": plan.namespace, "name": plan.name}
+        )
+        try:
+            guard.check("workflow.publish", resource, facts_of(plan.definition))
+        except PolicyDenied as denied:
+            if denied.verdict.verdict != "needs-approval":
+                raise refusal_of(denied, guard) from None
+            number = await self._wait(guard, plan, source, denied.verdict.approver)
+            raise ServiceError(
+                "approval-needed",
+                f"{resource.id}:{plan.version} waits as publication {number}: {denied.verdict.reason}.",
+                remedy=f"Let somebody else with that role run `segue publications approve {number} --reason …`.",
+            ) from None
+
+    async def _wait(self, guard: Guard, plan: Plan, source: str, approver: str) -> int:
+        identity = guard.who()
+        assert identity is not None, "the guard has said why not, and not that nobody is there"
+        place = (plan.namespace, plan.name, plan.version)
+        now = time.time_ns() // 1_000_000
+        await self._store.write([want_publication(place, plan.digest, source, approver, now, identity.name)])
+        (found,) = await self._store.read(lambda c: list_publications(c, state="waiting", digest=plan.digest))
+        return found.number
+
+
+class Publications(UseCases):
+    """Publications of one data folder that wait, or were decided."""
+
+    def __init__(self, store: Store, workflows: Workflows) -> None:
+        self._store = store
+        self._workflows = workflows
+        self._deciding = asyncio.Lock()
+
+    @governed("publication.list")
+    async def page(
+        self, *, state: PublicationState | None = "waiting", limit: int = 50, after: str | None = None
+    ) -> Page[PublicationView]:
+        """Publications, newest first.
+
+        Raises:
+            ServiceError: `request-malformed` where `after` is no `next`.
+        """
+        if after is not None and not (after.isascii() and after.isdigit() and len(after) < 18):
+            raise ServiceError("request-malformed", f"{after!r} is not the `next` of a page.")
+        before = None if after is None else int(after)
+        found = await self._store.read(lambda c: list_publications(c, state=state, before=before, limit=limit + 1))
+        return Page(
+            items=[_view(record) for record in found[:limit]],
+            next=str(found[limit - 1].number) if len(found) > limit else None,
+        )
+
+    @governed("publication.list")
+    async def get(self, number: int) -> PublicationView:
+        """One of them, with the document.
+
+        Raises:
+            ServiceError: `publication-unknown`.
+        """
+        record = await self._record(number)
+        return msgspec.structs.replace(_view(record), source=record.source)
+
+    @open_to_all("asks in its middle, where it is known whose publication it is")
+    async def decide(self, number: int, wanted: PublicationDecision) -> PublicationView:
+        """Publish what waits, or refuse it. The first decision counts.
+
+        Raises:
+            ServiceError: `publication-unknown`, `publication-decided`, `permission-denied` also where whoever wanted
+                it decides, or what publishing itself refuses.
+        """
+        # Whether there is one is told only to those who may ask.
+        admit_to(self.guard, "publication.approve", Resource("Workflow"), {"own": False})
+        async with self._deciding:
+            record = await self._record(number)
+            identity = self.guard.who()
+            assert identity is not None, "the guard has let somebody in"
+            place = f"{record.namespace}/{record.name}"
+            resource = Resource("Workflow", place, {"namespace": record.namespace, "name": record.name})
+            admit_to(self.guard, "publication.approve", resource, {"own": identity.name == record.wanted_by})
+            if record.approver not in identity.roles and "owner" not in identity.roles:
+                raise ServiceError(
+                    "permission-denied",
+                    f"{identity.name} lacks the role {record.approver!r}, which a rule asks for.",
+                    remedy=f"Let somebody with the role {record.approver!r} decide.",
+                )
+            if record.state != "waiting":
+                raise ServiceError(
+                    "publication-decided", f"{record.decided_by} has {record.state} it: {record.reason}."
+                )
+            if wanted.approve:
+                await self._workflows.put(record.source)
+            state: PublicationState = "approved" if wanted.approve else "refused"
+            now = time.time_ns() // 1_000_000
+            await self._store.write([decide_publication(number, state, now, identity.name, wanted.reason)])
+            return _view(await self._record(number))
+
+    async def _record(self, number: int) -> PublicationRecord:
+        record = await self._store.read(lambda c: find_publication(c, number))
+        if record is None:
+            raise ServiceError("publication-unknown", f"There is no publication {number}.")
+        return record
+
+
+def _view(record: PublicationRecord) -> PublicationView:
+    return PublicationView(
+        number=record.number,
+        namespace=record.namespace,
+        name=record.name,
+        version=record.version,
+        digest=record.digest,
+        approver=record.approver,
+        wanted_at=iso(record.wanted_at),
+        wanted_by=record.wanted_by,
+        state=record.state,
+        decided_at=None if record.decided_at is None else iso(record.decided_at),
+        decided_by=record.decided_by,
+        reason=record.reason,
+    )

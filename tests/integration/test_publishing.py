@@ -1,0 +1,134 @@
+"""What a document must say of itself, and publications that somebody else approves."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from tests.integration.service_support import document
+
+from segue.service import (
+    NewPolicy,
+    PublicationDecision,
+    Service,
+    ServiceError,
+    Settings,
+    open_service,
+)
+from segue.types import Identity, acting_as
+
+TWO = """
+@id("risky-needs-two") @approval("publisher")
+forbid (principal, action == Action::"workflow.publish", resource)
+when { context.risk == "high" || context.classes.contains("personal") };
+"""
+GOVERNED = """
+    owner: sales
+    purpose: Renew contracts
+    risk: RISK
+    classes: [CLASS]
+    error_route: sales-ops
+    fallback: By hand
+    tests: flow.tests.yaml
+"""
+ANN = Identity(kind="person", id="ann", roles=frozenset({"publisher"}))
+BEN = Identity(kind="person", id="ben", roles=frozenset({"publisher"}))
+YES = PublicationDecision(approve=True, reason="read it")
+
+
+def governed(risk: str = "minimal", data: str = "public", version: str = "1.0.0") -> str:
+    said = GOVERNED.replace("RISK", risk).replace("CLASS", data).replace("\n    ", "\n      ")
+    head = f"document:\n  dsl: '1.0.3'\n  namespace: demo\n  name: flow\n  version: '{version}'\n"
+    return f"{head}  metadata:\n    segue:{said}\ndo:\n  - one: {{set: {{a: 1}}}}\n"
+
+
+async def two_eyed(service: Service) -> None:
+    await service.permissions.change("two", NewPolicy(text=TWO, reason="a test"))
+
+
+async def refused(service: Service, text: str) -> ServiceError:
+    with pytest.raises(ServiceError) as error:
+        await service.workflows.publish(text)
+    return error.value
+
+
+@pytest.mark.parametrize("strictness", ["off", "warn", "block"])
+async def test_a_document_that_does_not_say_who_answers_for_it(tmp_path: Path, strictness: str) -> None:
+    """Governance is defined before production: everything missing is told at once, with its place."""
+    async with open_service(tmp_path, Settings(publishing=strictness)) as service:  # type: ignore[arg-type]
+        if strictness == "block":
+            told = list((await refused(service, document())).findings)
+            with pytest.raises(ServiceError):
+                service.workflows.find("demo", "flow")
+        else:
+            told = (await service.workflows.publish(document())).warnings
+        missing = [finding.message for finding in told if finding.rule == "governed"]
+        assert len(missing) == (0 if strictness == "off" else 7)
+        assert (await service.workflows.publish(governed(version="2.0.0"))).warnings == []
+
+
+async def test_a_risky_publication_waits_for_somebody_else(tmp_path: Path) -> None:
+    """Four eyes: it counts when another person with the role has approved it, and says so for ever."""
+    async with open_service(tmp_path, Settings()) as service:
+        await two_eyed(service)
+        with acting_as(ANN):
+            waits = await refused(service, governed("high"))
+            assert waits.kind == "approval-needed"
+            assert "risky-needs-two" in waits.detail
+            (waiting,) = (await service.publications.page()).items
+            with pytest.raises(ServiceError, match="four-eyes"):
+                await service.publications.decide(waiting.number, YES)
+            with pytest.raises(ServiceError, match="No workflow"):
+                service.workflows.find("demo", "flow")
+        with acting_as(BEN):
+            done = await service.publications.decide(waiting.number, YES)
+
+        assert (done.wanted_by, done.decided_by, done.state) == ("person:ann", "person:ben", "approved")
+        assert service.workflows.find("demo", "flow").digest == done.digest
+        # Published is published: the same content again asks nobody.
+        with acting_as(ANN):
+            assert not (await service.workflows.publish(governed("high"))).created
+
+
+async def test_what_the_rule_is_not_about_is_published_at_once(tmp_path: Path) -> None:
+    """A rule about risk must not slow everybody down."""
+    async with open_service(tmp_path, Settings()) as service:
+        await two_eyed(service)
+        with acting_as(ANN):
+            assert (await service.workflows.publish(governed("minimal"))).created
+            assert (await refused(service, governed("minimal", "personal", "2.0.0"))).kind == "approval-needed"
+
+
+async def test_the_first_of_two_decisions_counts(tmp_path: Path) -> None:
+    """Two people decide at the same moment, and one of them did."""
+    cat = Identity(kind="person", id="cat", roles=frozenset({"publisher"}))
+    async with open_service(tmp_path, Settings()) as service:
+        await two_eyed(service)
+        with acting_as(ANN):
+            await refused(service, governed("high"))
+        (waiting,) = (await service.publications.page()).items
+
+        async def decide(who: Identity, decision: PublicationDecision) -> str:
+            with acting_as(who):
+                try:
+                    return (await service.publications.decide(waiting.number, decision)).state
+                except ServiceError as error:
+                    return error.kind
+
+        no = PublicationDecision(approve=False, reason="not yet")
+        assert sorted(await asyncio.gather(decide(BEN, YES), decide(cat, no))) == ["approved", "publication-decided"]
+
+
+async def test_who_may_not_publish_makes_nothing_wait(tmp_path: Path) -> None:
+    """The list of what waits is for those who publish, and no way to send anything to them."""
+    viewer = Identity(kind="person", id="vic", roles=frozenset({"viewer"}))
+    async with open_service(tmp_path, Settings()) as service:
+        await two_eyed(service)
+        with acting_as(viewer):
+            denied = await refused(service, governed("high"))
+            with pytest.raises(ServiceError) as error:
+                await service.publications.decide(1, YES)
+
+        assert (await service.publications.page()).items == []
+        assert (denied.kind, error.value.kind) == ("permission-denied", "permission-denied")
