@@ -30,7 +30,7 @@ PAY = document(
           context: {related: [{system: erp, id: i-7}]}
           about: {model: risk, version: '3', input: {amount: '${ .amount }'}, value: low, confidence: 0.7}
           outcomes: [approve, edit, reject, send-back]
-          authority: {amount: '${ .amount }', limits: {approver: 1000, director: 50000}}
+          authority: {amount_of: amount, limits: {approver: 1000, director: 50000}}
           send_back: {person: '${ .by }'}
     - paid:
         set: {paid: '${ .outcome == "approve" }', amount: '${ .data.amount }', by: '${ .by }'}
@@ -135,6 +135,13 @@ async def test_only_named_roles_within_their_limit_decide_and_never_the_requeste
         await service.tasks.decide(task, NewDecision(outcome="approve", seen=seen))
     assert error.value.kind in ("not-yours", "permission-denied")
     assert (await show(service, task, OWNER)).state == "offered"
+
+
+async def test_nobody_edits_their_way_over_a_limit(service: Service) -> None:
+    """What is entered counts, not only what was asked."""
+    task = await ask_for(service)
+    await refused("not-yours", decide(service, task, ANN, "edit", data={"amount": 5000}))
+    assert (await decide(service, task, ANN, "edit", data={"amount": 999})).edited
 
 
 async def test_who_has_the_higher_limit_decides(service: Service) -> None:

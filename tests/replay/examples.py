@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from tests.replay.stage import Actor, Stage, Story
 
-from segue.types import EffectContext, Perform, TaskFailure, failure
+from segue.types import DecisionMade, EffectContext, Perform, TaskFailure, failure
 
 ROOT: Final = Path(__file__).parents[2]
 EXAMPLES: list[Story] = []
@@ -103,6 +103,20 @@ async def _renewal_job(stage: Stage) -> None:
     """The template that starts a run for each customer."""
     await _connect(stage)
     await stage.start({"renewalBefore": "2026-03-01", "threshold": 0.5, "freshSince": "2026-01-01T00:00:00Z"})
+    await stage.pass_by(5_000)
+
+
+@_example("renewal-offer", _TEMPLATES / "renewal-offer.yaml")
+async def _renewal_offer(stage: Stage) -> None:
+    """The template that asks people: one offer is changed and approved, one is refused, one waits."""
+    await _connect(stage)
+    given = {"accountId": "A-1", "risk": 0.8, "modelVersion": "3", "discountPercent": 20, "requestedBy": "rita"}
+    for name in ("main", "refused", "waiting"):
+        await stage.start(given, name=name)
+    await stage.pass_by(5_000)
+    task = await stage.live("decide")
+    await stage.attend(DecisionMade(0, task, "edit", {"discountPercent": 10}, by="ann"))
+    await stage.attend(DecisionMade(0, await stage.live("decide", "refused"), "reject", by="ann"), "refused")
     await stage.pass_by(5_000)
 
 

@@ -37,15 +37,17 @@ def permission(
     requesters: Iterable[str],
     profiles: Mapping[str, Profile],
     now_ms: int,
+    entered: Any = None,
 ) -> Granted | Refused:
     """May this person or agent decide?
 
     Args:
         audience: Who is asked, as `Offer.audience`.
         owner: Who has claimed it, or to whom it was delegated; empty for nobody.
-        authority: `roles`, `amount`, `class`, `limits` of the request.
+        authority: `roles`, `amount`, `amount_of`, `class`, `limits` of the request.
         requesters: Who asked for it, and who started the run.
         profiles: Of everybody, by id.
+        entered: What the form holds with this decision.
     """
     if identity.kind not in ("person", "agent"):
         return Refused(f"a decision needs a person, and {identity.name} is none")
@@ -57,7 +59,7 @@ def permission(
         because = "delegate"
     if because is None:
         return Refused(f"it is not offered to {identity.id}")
-    return _within(identity, authority, because)
+    return _within(identity, authority, because, entered)
 
 
 def member_of(
@@ -89,7 +91,7 @@ def audience_of(
     return found + [(f"manager-of:{name}", ("manager", name)) for name in led]
 
 
-def _within(identity: Identity, authority: Mapping[str, Any], because: str) -> Granted | Refused:
+def _within(identity: Identity, authority: Mapping[str, Any], because: str, entered: Any) -> Granted | Refused:
     """Do role and limit suffice?"""
     counted = [because]
     roles = authority.get("roles")
@@ -99,7 +101,7 @@ def _within(identity: Identity, authority: Mapping[str, Any], because: str) -> G
         if not fitting:
             return Refused(f"it needs one of the roles {', '.join(roles)}, and {identity.id} has none of them")
         counted.append(f"role:{fitting[0]}")
-    amount = authority.get("amount")
+    amount = _amount(authority, entered)
     if amount is None or holds:
         return Granted(tuple(dict.fromkeys(counted)))
     limit = _limit(identity, authority)
@@ -107,6 +109,16 @@ def _within(identity: Identity, authority: Mapping[str, Any], because: str) -> G
         return Refused(f"it is about {amount:,g}, and {identity.id} may decide up to {limit:,g}")
     counted.append("no limit" if limit is None else f"limit:{limit:g}")
     return Granted(tuple(dict.fromkeys(counted)))
+
+
+def _amount(authority: Mapping[str, Any], entered: Any) -> float | None:
+    """What it is about: the larger of what the document says and what stands in the form."""
+    found = [authority["amount"]] if "amount" in authority else []
+    field = authority.get("amount_of")
+    value = entered.get(field) if field is not None and isinstance(entered, dict) else None
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        found.append(value)
+    return max(found, default=None)
 
 
 def _limit(identity: Identity, authority: Mapping[str, Any]) -> float | None:

@@ -296,7 +296,9 @@ class Tasks(UseCases):
     ) -> HumanTaskView:
         if len(decision.comment) > COMMENT_MAX:
             raise ServiceError("choice-refused", f"A comment has at most {COMMENT_MAX} characters.")
-        granted = await self._permission(record, task, identity, resubmits=decision.outcome == RESUBMIT)
+        entered = task.entry if decision.data is msgspec.UNSET else decision.data
+        resubmits = decision.outcome == RESUBMIT
+        granted = await self._permission(record, task, identity, entered=entered, resubmits=resubmits)
         if isinstance(granted, Refused):
             raise ServiceError("not-yours", f"Task {record.id}: {granted.why}.")
         policy = self.guard.policies.version
@@ -332,7 +334,13 @@ class Tasks(UseCases):
         raise ServiceError("choice-refused", f"Task {record.id}: {refused}.")
 
     async def _permission(
-        self, record: HumanTaskRecord, task: Tasking, identity: Identity, *, resubmits: bool = False
+        self,
+        record: HumanTaskRecord,
+        task: Tasking,
+        identity: Identity,
+        *,
+        entered: Any = msgspec.UNSET,
+        resubmits: bool = False,
     ) -> Granted | Refused:
         return permission(
             identity,
@@ -342,6 +350,7 @@ class Tasks(UseCases):
             requesters=() if resubmits or task.phase == "sent-back" else requesters_of(record, task),
             profiles=await self._directory.all(),
             now_ms=self._now(),
+            entered=task.entry if entered is msgspec.UNSET else entered,
         )
 
     async def _require_member(self, record: HumanTaskRecord, task: Tasking, identity: Identity) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from segue.core import refuses
 from segue.hosts.embedded.engine import Engine
 from segue.hosts.embedded.live import LiveRun
-from segue.store import codec, human_tasks
+from segue.store import Batch, codec, human_tasks
 from segue.types import DecisionMade, Offer, TaskAssigned, UpdateOffer
 
 
@@ -60,4 +62,21 @@ class Desk:
         refused = refuses(run.state, said)
         if refused is None:
             self._engine.apply(run, said)
+            _note(self._engine.commit.pending, run, said)
         return refused
+
+
+def _note(batch: Batch, run: LiveRun, event: DecisionMade | TaskAssigned) -> None:
+    """Let the audit chain say it, in the transaction of the event."""
+    data: dict[str, Any] = {"run": run.id, "workflow": run.workflow}
+    if isinstance(event, DecisionMade):
+        verdict, reason = event.outcome, event.comment
+        data |= {"seen": event.seen, "policy": event.policy, "via": event.via, "allowed": list(event.allowed)}
+    else:
+        verdict, reason = event.action, event.reason
+        data |= {"owner": event.owner, "audience": event.audience}
+    # People are named by their id alone in events, as in documents.
+    principal = event.by if ":" in event.by else f"person:{event.by}"
+    action = "task.decided" if isinstance(event, DecisionMade) else "task.assigned"
+    resource = f"task:{run.id}/{event.id}"
+    batch.note(action, resource, at=event.at, principal=principal, verdict=verdict, reason=reason, data=data)
