@@ -1,7 +1,8 @@
 """The process that `test_embedded_kill.py` kills: a real host on a real file, acting on a world of files.
 
-    python -m tests.integration.embedded_worker FOLDER RUNS
+    python -m tests.integration.embedded_worker FOLDER RUNS [KEPT]
 
+KEPT is how many events a run keeps, all by default; with it, snapshots are written after every second event.
 It starts the runs `run-0` … and says `started ID` for each start that was confirmed, then `done` when all have ended.
 The world is one append-only file for each handler: an act is a line with its key. A line that is written stays
 written when the process is killed, like a request that has reached another company's server.
@@ -56,7 +57,7 @@ class World:
         return command.name if context.key in known else NOT_DONE
 
 
-async def main(folder: Path, runs: int) -> None:
+async def main(folder: Path, runs: int, kept: int = 0) -> None:
     """Start what has not been started, and wait for all."""
     handlers = {"cheap": World(folder / "cheap", "repeat"), "delicate": World(folder / "delicate", "verify")}
     opening = EmbeddedHost.open(
@@ -64,7 +65,9 @@ async def main(folder: Path, runs: int) -> None:
         handlers=handlers,
         plans=PlanBook(WORK, BELOW),
         secrets=NoSecrets(),
-        settings=HostSettings(park_after_ms=20, park_timer_min_ms=10),
+        settings=HostSettings(
+            park_after_ms=20, park_timer_min_ms=10, history_max_events=kept, snapshot_events=2 if kept else 1000
+        ),
     )
     async with opening as host:
 
@@ -85,4 +88,4 @@ async def main(folder: Path, runs: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2])))
+    asyncio.run(main(Path(sys.argv[1]), *map(int, sys.argv[2:])))

@@ -21,8 +21,8 @@ KILLS = 8
 ROOT = Path(__file__).parents[2]
 
 
-def worker(folder: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "tests.integration.embedded_worker", str(folder), str(RUNS)]
+def worker(folder: Path, kept: int = 0) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "tests.integration.embedded_worker", str(folder), str(RUNS), str(kept)]
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
 
 
@@ -32,9 +32,9 @@ def acts(folder: Path) -> int:
     return sum(file.read_bytes().count(b"\n") for file in files if file.exists())
 
 
-def run_until_killed(folder: Path, after_acts: int) -> tuple[set[str], bool]:
+def run_until_killed(folder: Path, after_acts: int, kept: int) -> tuple[set[str], bool]:
     """Kill the worker once so many acts are done; the starts it confirmed, and whether it was killed."""
-    process = worker(folder)
+    process = worker(folder, kept)
     while process.poll() is None and acts(folder) < after_acts:
         time.sleep(0.0005)
     process.kill()
@@ -43,24 +43,29 @@ def run_until_killed(folder: Path, after_acts: int) -> tuple[set[str], bool]:
     return {line.split()[1] for line in said if line.startswith("started")}, process.wait() == -9
 
 
-def run_to_the_end(folder: Path) -> str:
-    process = worker(folder)
+def run_to_the_end(folder: Path, kept: int) -> str:
+    process = worker(folder, kept)
     said, _ = process.communicate(timeout=60)
     return said
 
 
-@pytest.mark.parametrize("seed", range(3))
-async def test_nothing_is_lost_and_nothing_doubled_by_killing_the_process(tmp_path: Path, seed: int) -> None:
-    """Every confirmed start ends, and every act that can be looked up happened exactly once, whenever death came."""
+@pytest.mark.parametrize(("seed", "kept"), [(0, 0), (1, 0), (2, 6)], ids=["0", "1", "folding"])
+async def test_nothing_is_lost_and_nothing_doubled_by_killing_the_process(
+    tmp_path: Path, seed: int, kept: int
+) -> None:
+    """Every confirmed start ends, and every act that can be looked up happened exactly once, whenever death came.
+
+    Also where the process folds the histories of its runs all the while.
+    """
     draw = random.Random(seed)
     confirmed: set[str] = set()
     kills = 0
     for after_acts in sorted(draw.randrange(ACTS) for _ in range(KILLS)):
-        said, killed = await asyncio.to_thread(run_until_killed, tmp_path, after_acts)
+        said, killed = await asyncio.to_thread(run_until_killed, tmp_path, after_acts, kept)
         confirmed |= said
         kills += killed
     assert kills > KILLS // 2, "too few were killed: the test shows little"
-    assert (await asyncio.to_thread(run_to_the_end, tmp_path)).endswith("done\n")
+    assert (await asyncio.to_thread(run_to_the_end, tmp_path, kept)).endswith("done\n")
 
     store = Store.open(tmp_path / "data")
     ended = {r.id: r for r in (await store.runs(RunFilter(name="work"), limit=1000)).items}
