@@ -231,7 +231,7 @@ async def open_service(
             audit=audit,
             keys=Keys(store, ring),
             subjects=Subjects(store, ring),
-            retention=Retention(rules, settings, store, host),
+            retention=Retention(rules, settings, definitions, store, host),
             backups=Backups(store),
             accounts=accounts,
             permissions=Permissions(store, accounts),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 from segue.core import Plan
 from segue.dsl import Document, Finding, parse_duration_ms
@@ -52,6 +52,7 @@ def complaints(document: Document) -> Iterator[Finding]:
     if days is not None and said_days(document.data) is None:
         message = f"`retention_days` is {days!r}; it must be a number of days, above 0 and up to {DAYS_MAX}"
         yield _finding(document, "retention_days", message, "Write a number, or leave it to the setting.")
+    yield from _class_complaints(document, said)
     if said.get("history_max_events") is not None and said_history(document.data) is None:
         message = (
             f"`history_max_events` is {said['history_max_events']!r}; it must be 0, or a number from {HISTORY_MIN} on"
@@ -87,9 +88,43 @@ def complaints(document: Document) -> Iterator[Finding]:
 def said_days(definition: Any) -> float | None:
     """How many days its closed runs are kept; None where it says nothing that can be understood."""
     days = _said(definition).get("retention_days")
-    if isinstance(days, bool) or not isinstance(days, int | float) or not 0 < days <= DAYS_MAX:
-        return None
-    return float(days)
+    return float(days) if _are_days(days) else None
+
+
+def said_classes(definition: Any) -> list[str]:
+    """The data classes that its runs hold, as it says."""
+    found = _said(definition).get("data_classes")
+    return [name for name in found if isinstance(name, str)] if isinstance(found, list) else []
+
+
+def said_class_days(definition: Any) -> dict[str, float]:
+    """How many days its closed runs are kept for each data class, as far as that can be understood."""
+    found = _said(definition).get("retention")
+    items = found.items() if isinstance(found, Mapping) else ()
+    return {name: float(days) for name, days in items if isinstance(name, str) and _are_days(days)}
+
+
+def _are_days(days: Any) -> TypeGuard[float]:
+    return not isinstance(days, bool) and isinstance(days, int | float) and 0 < days <= DAYS_MAX
+
+
+def _class_complaints(document: Document, said: Mapping[str, Any]) -> Iterator[Finding]:
+    classes, rules = said.get("data_classes"), said.get("retention")
+    if classes is not None and (not isinstance(classes, list) or len(said_classes(document.data)) != len(classes)):
+        remedy = "Write a list such as [personal, internal]."
+        yield _finding(document, "data_classes", f"`data_classes` is {classes!r}; it must be a list of names", remedy)
+    if rules is None:
+        return
+    days = said_class_days(document.data)
+    if not isinstance(rules, Mapping) or len(days) != len(rules):
+        message = (
+            f"`retention` is {rules!r}; it must say a number of days, above 0 and up to {DAYS_MAX}, for each class"
+        )
+        yield _finding(document, "retention", message, "Write {personal: 30}, or `retention_days` for all classes.")
+    unknown = sorted(set(days) - set(said_classes(document.data)))
+    if unknown:
+        message = f"`retention` speaks of {', '.join(unknown)}, which `data_classes` does not name"
+        yield _finding(document, "retention", message, "Name the class in `data_classes`, or leave it out here.")
 
 
 def said_history(definition: Any) -> int | None:

@@ -1,21 +1,26 @@
 """Use case: how long closed runs and events are kept, and removing now what is due.
 
-The setting `retention_days` holds for every workflow that says nothing itself. What the latest version says in
-`document.metadata.segue.retention_days` holds for runs of all versions of its workflow. A rule by data class will
-stand in `rules_of` too.
+Who decides, the first that speaks (decision 0049):
+
+    document   `document.metadata.segue.retention_days`; else the shortest of what `retention` says of its own classes
+    setting    `retention_days`
+
+What the setting `retention_by_class` says of a class that the document names is a ceiling over both. What the latest
+version of a workflow says holds for runs of all its versions.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from segue.service.access import UseCases, governed
 from segue.service.definitions import Definitions
-from segue.service.policies import said_days
+from segue.service.policies import said_class_days, said_classes, said_days
 from segue.service.settings import Settings
 from segue.service.shapes import Shape
 from segue.store import DAY_MS, Purged, Rules, Store, count_due, purge, space, workflows
@@ -38,7 +43,8 @@ class WorkflowRetention(Shape, frozen=True, kw_only=True):
 
     Attributes:
         days: None keeps them for ever.
-        said_by: `document` or `setting`.
+        said_by: `document`, `setting`, or `class`: the setting for one of its data classes.
+        data_classes: Of the data that its runs hold, as its document says.
         due: Closed runs that are to be removed now.
     """
 
@@ -47,6 +53,7 @@ class WorkflowRetention(Shape, frozen=True, kw_only=True):
     days: float | None
     said_by: str
     due: int
+    data_classes: list[str] = msgspec.field(default_factory=list)
 
 
 class RetentionView(Shape, frozen=True, kw_only=True):
@@ -84,13 +91,39 @@ class PurgeView(Shape, frozen=True, kw_only=True):
     complete: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """How many days closed runs of a workflow are kept (None: for ever), who says so, and their data classes."""
+
+    days: float | None
+    by: str
+    data_classes: list[str]
+
+
+def decide(definition: Any, settings: Settings) -> Said:
+    """How long closed runs of this definition are kept.
+
+    Args:
+        definition: None where the workflow is not known any more.
+    """
+    classes = said_classes(definition)
+    own = said_days(definition)
+    if own is None:
+        own = min((days for name, days in said_class_days(definition).items() if name in classes), default=None)
+    days, by = (own, "document") if own is not None else (settings.retention_days or None, "setting")
+    ceiling = min((settings.retention_by_class[c] for c in classes if c in settings.retention_by_class), default=None)
+    if ceiling is not None and (days is None or ceiling < days):
+        days, by = float(ceiling), "class"
+    return Said(days, by, classes)
+
+
 def rules_of(settings: Settings, definitions: Definitions) -> Rules:
     """The rules of a data folder."""
 
     def of(namespace: str, name: str) -> int | None:
-        latest = definitions.find(namespace, name, "latest")
-        days = None if latest is None else said_days(definitions.plan(latest.digest).definition)
-        return None if days is None else _kept_ms(days)
+        said = decide(definition_of(definitions, namespace, name), settings)
+        # The setting itself is the rule for those that say nothing.
+        return None if said.by == "setting" or said.days is None else _kept_ms(said.days)
 
     events = _kept_ms(settings.event_retention_days) if settings.event_retention_days else None
     return Rules(
@@ -101,11 +134,20 @@ def rules_of(settings: Settings, definitions: Definitions) -> Rules:
     )
 
 
+def definition_of(definitions: Definitions, namespace: str, name: str) -> Any:
+    """The newest definition of this workflow as data; None without any."""
+    latest = definitions.find(namespace, name, "latest")
+    return None if latest is None else definitions.plan(latest.digest).definition
+
+
 class Retention(UseCases):
     """Retention of one data folder; `host` is None where none runs."""
 
-    def __init__(self, rules: Rules, settings: Settings, store: Store, host: EmbeddedHost | None) -> None:
+    def __init__(
+        self, rules: Rules, settings: Settings, definitions: Definitions, store: Store, host: EmbeddedHost | None
+    ) -> None:
         self._rules = rules
+        self._definitions = definitions
         self._settings = settings
         self._store = store
         self._host = host
@@ -145,14 +187,14 @@ class Retention(UseCases):
         return await self._store.read(lambda c: count_due(c, kept, self._rules.events, _now_ms()))
 
     def _of(self, namespace: str, name: str, due: int) -> WorkflowRetention:
-        said = self._rules.of(namespace, name)
-        kept_ms = self._rules.runs if said is None else said
+        said = decide(definition_of(self._definitions, namespace, name), self._settings)
         return WorkflowRetention(
             namespace=namespace,
             name=name,
-            days=None if kept_ms is None else kept_ms / DAY_MS,
-            said_by="setting" if said is None else "document",
+            days=said.days,
+            said_by=said.by,
             due=due,
+            data_classes=said.data_classes,
         )
 
 

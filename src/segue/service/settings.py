@@ -99,6 +99,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         disk_free_min_mb: While less disk space is free, in MB, new runs and events are refused; 0 never refuses.
         payload_warn_kb: Values from this size on, in KiB of JSON, are pointed out in what is told of a run; 0 never.
         retention_days: How long closed runs are kept after their end; 0 keeps them for ever.
+        retention_by_class: Closed runs whose document names this data class are kept so many days at most, whatever
+            else is said; at least 1.
         history_max_events: A run keeps about so many events; when it has more, its oldest ones are folded into a
             snapshot. A document may say otherwise. 0 keeps all of them.
         event_retention_days: How long CloudEvents are kept after their arrival; 0 keeps them for ever.
@@ -131,6 +133,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     payload_warn_kb: int = 1024
     retention_days: int = 90
     event_retention_days: int = 30
+    retention_by_class: dict[str, int] = {}
     history_max_events: int = 10_000
     concurrency: dict[str, int] = {}
     mail: dict[str, Any] = {}
@@ -238,6 +241,10 @@ def _checked(values: Mapping[str, Any], source: str) -> Settings:
     for name in ("disk_free_min_mb", "retention_days", "event_retention_days", "payload_warn_kb"):
         if getattr(settings, name) < 0:
             raise ServiceError("setting-refused", f"In {source}: `{name}` must not be negative.")
+    if any(days < 1 for days in settings.retention_by_class.values()):
+        raise ServiceError(
+            "setting-refused", f"In {source}: `retention_by_class` must say at least 1 day for a class."
+        )
     if settings.history_max_events and settings.history_max_events < HISTORY_MIN:
         raise ServiceError(
             "setting-refused",

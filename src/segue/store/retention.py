@@ -67,8 +67,7 @@ class Rules:
     Attributes:
         runs: Closed runs, counted from their end.
         events: CloudEvents, counted from their arrival.
-        of: Asked for each workflow, by namespace and name, in place of `runs`; None says nothing. This is also where
-            a rule by data class will stand, once values carry classes.
+        of: Asked for each workflow, by namespace and name, in place of `runs`; None says nothing.
     """
 
     runs: int | None = None
