@@ -203,7 +203,7 @@ BROKEN_HOSTS: list[tuple[str, Any, str, Any, str]] = [
     ("never starts by itself", Scheduler, "_due", lambda self, record: None, "has not started"),
     ("forgets a schedule's events", Scheduler, "_listen", _listens_from_now, "was not started for it"),
     ("takes a schedule's event again", Scheduler, "_listen", _listens_to_the_same_again, "started twice"),
-    ("hides failures", Incidents, "_open_held", lambda self, run, task, reason: None, "the inbox has"),
+    ("hides failures", Incidents, "_open_held", lambda self, run, task, reason, again=False: None, "the inbox has"),
     ("settles nothing", Performer, "_settle", lambda self, act, state, receipt=None: None, "ledger"),
 ]
 

@@ -21,6 +21,7 @@ FOUND = {
     "an act that was refused, and happened when the process died": 17,
     "an event that two sent at once, and that started a workflow twice": 832,
     "attempts that nobody waited for, all of which happened after a crash": 1569,
+    "a task that failed again after somebody went back inside it, and was in no inbox": 1407,
     "an act that began although it was cancelled, because the disk was slow": 328,
 }
 """Seeds under which something was found, by what it was. They are added, never taken out."""

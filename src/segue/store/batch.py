@@ -89,17 +89,22 @@ SELECT value->>0, value->>1, value->>2 FROM json_each(NEW.timers);
 INSERT OR IGNORE INTO wait (run, command, type)
 SELECT value->>0, value->>1, value->>2 FROM json_each(NEW.waits);
 
-INSERT OR IGNORE INTO incident (run, task, kind, state, at, event, namespace, name, pointer, failure, fingerprint,
-                                owner, deadline, effect, action, closed_at)
-SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, value->>7, value->>8, value->>9,
-       value->>10, value->>11, value->>12, value->>13, value->>14, value->>15
-FROM json_each(NEW.incidents) ORDER BY key;
 UPDATE incident SET state = 'closed', action = r.value->>2, by = r.value->>3, reason = r.value->>4,
                     closed_at = r.value->>5
 FROM json_each(NEW.resolutions) AS r
 WHERE incident.run = r.value->>0 AND incident.task = r.value->>1 AND incident.kind = 'held'
       AND incident.state = 'open';
+INSERT OR IGNORE INTO incident (run, task, kind, state, at, event, namespace, name, pointer, failure, fingerprint,
+                                owner, deadline, effect, action, closed_at, by, reason)
+SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, value->>7, value->>8, value->>9,
+       value->>10, value->>11, value->>12, value->>13, value->>14, value->>15, value->>16, value->>17
+FROM json_each(NEW.incidents)
+WHERE NOT (value->>18 AND EXISTS (SELECT 1 FROM incident AS i
+                                  WHERE i.run = value->>0 AND i.task = value->>1 AND i.kind = 'held'))
+ORDER BY key;
 """
+# A task that one batch takes out of the inbox and brings in again was brought in last; one that it brings in and
+# takes out comes in closed (see `take_out`).
 # A run that is parked and woken in one batch was woken last: `unparked` drops it from `parked` (see `unpark`).
 
 
@@ -146,6 +151,7 @@ class Batch:
     """
 
     __slots__ = (
+        "_brought_in",
         "audit",
         "ends",
         "events",
@@ -180,6 +186,7 @@ class Batch:
         self.waits: list[tuple[int, int, str]] = []
         self.unparked: dict[int, None] = {}
         self.incidents: list[tuple[Any, ...]] = []
+        self._brought_in: dict[tuple[int, int], int] = {}
         self.resolutions: list[tuple[Any, ...]] = []
         self.statements: list[tuple[str, Sequence[Any]]] = []
         self.large: list[tuple[str, int, bytes, tuple[Any, ...]]] = []
@@ -322,6 +329,21 @@ class Batch:
                 data=data,
             )
         )
+
+    def bring_in(self, row: tuple[Any, ...]) -> None:
+        """A failure comes into the inbox (`incidents.row_of`)."""
+        if row[2] == "held":
+            self._brought_in[row[0], row[1]] = len(self.incidents)
+        self.incidents.append(row)
+
+    def take_out(self, run: int, task: int, action: str, by: str, reason: str, at: int) -> None:
+        """A held task is held no longer."""
+        place = self._brought_in.pop((run, task), None)
+        if place is None or self.incidents[place][-1]:
+            self.resolutions.append((run, task, action, by, reason, at))
+        if place is not None:
+            row = self.incidents[place]
+            self.incidents[place] = (*row[:3], "closed", *row[4:14], action, at, by, reason, row[-1])
 
     def park(self, run: int, *, timers: dict[int, int], waits: dict[int, tuple[str, ...]]) -> None:
         """A run leaves memory: due times and awaited event types by command id."""

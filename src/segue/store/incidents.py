@@ -231,13 +231,19 @@ def row_of(
     owner: str | None = None,
     deadline: int | None = None,
     effect: str | None = None,
+    again: bool = False,
 ) -> tuple[Any, ...]:
-    """An incident for `Batch.incidents`. A fault ends its run, so there is nothing left to decide: it is closed."""
+    """An incident for `Batch.bring_in`. A fault ends its run, so there is nothing left to decide: it is closed.
+
+    Args:
+        again: Its task was held before the process started, so it is in the inbox unless an earlier release held it.
+    """
     closed = kind == "faulted"
     return (
         *(run, task, kind, "closed" if closed else "open", at, event, namespace, name, pointer),
         *(encode(failure).decode(), fingerprint, owner, deadline, effect),
         *(("faulted", at) if closed else (None, None)),
+        *(None, None, int(again)),
     )
 
 

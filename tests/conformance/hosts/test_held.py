@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from tests.conformance.hosts.building import Recorder, act, child, eventually, fork, guarded, never, soon, workflow
 from tests.conformance.hosts.factories import World
+from tests.conformance.hosts.test_attempts import retried
 
 from segue.hosts import FailurePolicy, HostError, Outcome
 from segue.store import RunFilter
@@ -84,6 +85,20 @@ async def test_a_failure_waits_in_the_inbox_until_somebody_decides(holding: Worl
     assert (outcome.status, outcome.output) == ("completed", {"n": 2})
     (closed,) = await inbox(host)
     assert (closed.state, closed.action, closed.by, closed.reason) == ("closed", "retry", "ann", "mended")
+
+
+async def test_a_task_that_fails_again_comes_into_the_inbox_again(holding: World) -> None:
+    """Somebody goes back inside a held list, and it fails as before: that must not be a silent failure."""
+    plan = workflow("inside", retried("again", act("a"), count=1))
+    host = await holding.open({"echo": Recorder(Moody())}, plan)
+    run_id = await host.start(plan.digest, "x")
+    for times in range(1, 4):
+        looking = asyncio.ensure_future(held(host, run_id))
+        while not looking.done():
+            await holding.advance(10)
+        assert len(await inbox(host)) == times
+        assert await host.control(run_id, TaskRestarted(0, looking.result().task, node=2, input="x", by="ann"))
+        assert [i.by for i in await inbox(host) if i.state == "closed"] == ["ann"] * times
 
 
 async def test_what_is_held_survives_kill_and_restart(holding: World) -> None:

@@ -115,9 +115,9 @@ async def test_a_thousand_failures_are_one_step_of_the_writer(tmp_path: Path) ->
         row = row_of(
             seq, 2, "held", at=seq, event=2, namespace="n", name="w", pointer="/do/0/a", failure=DOWN, fingerprint="f"
         )
-        batch.incidents += [row, row]
+        batch.bring_in(row)
         if seq % 2:
-            batch.resolutions.append((seq, 2, "retry", "ann", "it is up again", seq))
+            batch.take_out(seq, 2, "retry", "ann", "it is up again", seq)
     assert batch.statements == []
     await store.commit.wait_durable()
     (group,) = await store.read(lambda c: group_incidents(c, IncidentFilter(), limit=9))
@@ -154,4 +154,42 @@ async def test_a_folder_of_the_first_format_gets_its_inbox(tmp_path: Path, monke
         ("r1", "faulted", "closed", "/do/0/a"),
     ]
     assert len(await store.read(lambda c: unfinished(c, limit=9))) == 2
+    await store.close()
+
+
+async def test_a_task_is_in_the_inbox_once_for_each_time_it_was_held(tmp_path: Path) -> None:
+    """In whatever order one batch, or several, take it out and bring it in; what was there before a restart stays."""
+    store = Store.open(tmp_path)
+
+    def row(event: int, *, again: bool = False) -> tuple[Any, ...]:
+        return row_of(
+            *(1, 2, "held"),
+            at=event,
+            event=event,
+            namespace="n",
+            name="w",
+            pointer="/do/0/a",
+            failure=DOWN,
+            fingerprint="f",
+            again=again,
+        )
+
+    async def states() -> list[tuple[int, str]]:
+        await store.commit.wait_durable()
+        found = await store.read(lambda c: list_incidents(c, IncidentFilter(), limit=-1))
+        return sorted((i.event, i.state) for i in found)
+
+    identity = {"digest": "d", "namespace": "n", "name": "w", "version": "1.0.0", "started_at": 1}
+    store.commit.pending.start_run(1, "r1", **identity)
+    store.commit.pending.bring_in(row(1))
+    assert await states() == [(1, "open")]
+    store.commit.pending.bring_in(row(2, again=True))
+    assert await states() == [(1, "open")]
+    for event in (3, 4):
+        store.commit.pending.take_out(1, 2, "retry", "ann", "", event)
+        store.commit.pending.bring_in(row(event))
+    assert await states() == [(1, "closed"), (3, "closed"), (4, "open")]
+    store.commit.pending.bring_in(row(5, again=True))
+    store.commit.pending.take_out(1, 2, "skip", "ann", "", 6)
+    assert await states() == [(1, "closed"), (3, "closed"), (4, "closed")]
     await store.close()

@@ -64,7 +64,7 @@ class Incidents:
             batch = self._engine.commit.pending
             for entry in entries:
                 batch.settle(entry.run, entry.command, "unknown", now, key=entry.key)
-                batch.incidents.append(self._orphan(entry, now))
+                batch.bring_in(self._orphan(entry, now))
             await self._engine.commit.wait_durable()
 
     # -- what events do ----------------------------------------------------------------------------
@@ -93,7 +93,7 @@ class Incidents:
     def rebuild(self, run: LiveRun) -> None:
         """A run was read from disk. What it holds is in the inbox already, unless an earlier release held it."""
         for task, reason in run.state.held.items():
-            self._open_held(run, task, reason)
+            self._open_held(run, task, reason, again=True)
 
     @contextmanager
     def saying(self, run: LiveRun, action: str | None) -> Iterator[None]:
@@ -126,7 +126,7 @@ class Incidents:
             failure=why,
             fingerprint=fingerprint(record.namespace, record.name, "", why),
         )
-        self._engine.commit.pending.incidents.append(row)
+        self._engine.commit.pending.bring_in(row)
 
     # -- acts whose outcome is unknown ---------------------------------------------------------------
 
@@ -170,8 +170,8 @@ class Incidents:
 
     # -- rows --------------------------------------------------------------------------------------
 
-    def _open_held(self, run: LiveRun, task: int, reason: Failure) -> None:
-        self._open(run, task, "held", run.state.frames[task].node.pointer, reason)
+    def _open_held(self, run: LiveRun, task: int, reason: Failure, *, again: bool = False) -> None:
+        self._open(run, task, "held", run.state.frames[task].node.pointer, reason, again=again)
         if reason.outcome_unknown and reason.instance is not None:
             # Earlier attempts at the same act may have come in while the task was not held yet.
             now = self._engine.clock.now_ms()
@@ -189,8 +189,7 @@ class Incidents:
         if not isinstance(event, RunCancelled) and getattr(event, "node", None) is None and _task_of(event) != task:
             action = ENDED  # What was decided is about another task, which took this one with it.
         by, reason = getattr(event, "by", ""), getattr(event, "reason", "")
-        row = (run.seq, task, action, by, reason, run.state.last_at)
-        self._engine.commit.pending.resolutions.append(row)
+        self._engine.commit.pending.take_out(run.seq, task, action, by, reason, run.state.last_at)
 
     def _open(
         self,
@@ -201,6 +200,7 @@ class Incidents:
         reason: Failure,
         *,
         effect: str | None = None,
+        again: bool = False,
     ) -> None:
         plan = run.plan
         # Of a run in memory the newest event's time counts, so that a rebuilt incident does not look new.
@@ -217,9 +217,10 @@ class Incidents:
             failure=reason,
             fingerprint=fingerprint(plan.namespace, plan.name, pointer, reason),
             effect=effect,
+            again=again,
             **self._duty(plan, now),
         )
-        self._engine.commit.pending.incidents.append(row)
+        self._engine.commit.pending.bring_in(row)
 
     def _duty(self, plan: Plan, now: int) -> dict[str, Any]:
         policy = self._engine.policy(plan)
