@@ -72,6 +72,7 @@ def _campaign(siege: Siege, options: argparse.Namespace, seed: int) -> int:
     began_s = time.monotonic()
     end_s = began_s + options.minutes * 60 if options.minutes is not None else float("inf")
     total, jobs = Judgement(), 0
+    siege.try_second_server()
     siege.change_weather()
     while siege.record.kills < options.kills and time.monotonic() < end_s:
         siege.practice.reset()
@@ -92,8 +93,9 @@ def _campaign(siege: Siege, options: argparse.Namespace, seed: int) -> int:
 def _besiege(siege: Siege, job: str, kills: int, end_s: float) -> None:
     """Kill until every run of the job has ended; without further kills when there were enough."""
     draw, quiet_since_s, last = siege.draw, time.monotonic(), -1
+    wanted = None
     while True:
-        wanted = customers(siege.server, job)
+        wanted = customers(siege.server, job) if wanted is None else wanted
         closed = siege.closed(job)
         if wanted is not None and closed >= wanted:
             return
@@ -107,7 +109,9 @@ def _besiege(siege: Siege, job: str, kills: int, end_s: float) -> None:
             continue
         if draw.random() < 0.04:
             siege.kill_practice_alone()
-        siege.wait_for_work(job, time.monotonic() + min(draw.expovariate(1.0), 6.0))
+        siege.let_work(job)
+        if draw.random() < 0.01:
+            siege.try_second_server()
         siege.kill()
 
 
@@ -122,6 +126,7 @@ def _tell(record: Record, total: Judgement, seed: int, jobs: int, seconds: float
         ("kills of segue serve", record.kills),
         ("  before it was ready", record.early),
         ("kills of the practice company", record.practice_kills),
+        ("second servers refused", record.refused),
         ("kills per minute", round(record.kills / seconds * 60, 1)),
         ("jobs", jobs),
         ("customers in", total.total),
@@ -152,7 +157,9 @@ def _write_report(folder: Path, record: Record, total: Judgement, seed: int, sec
         "seed": seed,
         "seconds": round(seconds),
         "kills": record.kills,
+        "early": record.early,
         "practiceKills": record.practice_kills,
+        "secondServersRefused": record.refused,
         "customers": total.total,
         "outcomes": total.outcomes,
         "actions": total.actions,

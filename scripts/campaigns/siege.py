@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import http.client
+import os
 import random
+import statistics
+import subprocess
 import time
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -12,6 +15,10 @@ from scripts.demo.stage import Practice, Server, StageError
 
 READY_SECONDS_MAX = 90
 QUIET_SECONDS_MAX = 150
+_EARLY_SHARE = 0.3
+"""How many lives end at a moment drawn from the start-up and the recovery in it; the others from the work after."""
+
+_USUAL_START_S = 2.0
 _CALM: dict[str, object] = {
     "latency_ms": 0,
     "fail_rate": 0.0,
@@ -27,6 +34,7 @@ class Record:
 
     Attributes:
         kills: Of Segue. early: Of those, before it was ready. practice_kills: Of the practice company.
+        refused: Second servers on the same data folder that were turned away, as they must be.
         ready_s: From the start of the process until it answers.
         working_s: From the start of the process until the next run has ended.
     """
@@ -34,6 +42,7 @@ class Record:
     kills: int = 0
     early: int = 0
     practice_kills: int = 0
+    refused: int = 0
     ready_s: list[float] = field(default_factory=list)
     working_s: list[float] = field(default_factory=list)
 
@@ -79,6 +88,24 @@ class Siege:
         self._kill_practice()
         self._apply_weather()
 
+    def let_work(self, job: str) -> None:
+        """Let the server work on the job for a drawn while: mostly less than a second, sometimes a few."""
+        self.wait_for_work(job, time.monotonic() + min(self.draw.expovariate(1.6), 4.0))
+
+    def try_second_server(self) -> None:
+        """Start another server on the same data folder, which must be refused."""
+        command = [*self.server.program.command[:-1], "0"]  # the last word is the port
+        environment = {**os.environ, **self.server.environment}
+        try:
+            second = subprocess.run(
+                command, capture_output=True, text=True, env=environment, timeout=READY_SECONDS_MAX
+            )
+        except subprocess.TimeoutExpired:
+            raise StageError("a second server on the same data folder was not refused") from None
+        if second.returncode == 0 or "in use" not in second.stderr:
+            raise StageError(f"a second server ended with {second.returncode}: {second.stderr[-200:]}")
+        self.record.refused += 1
+
     def wait_for_work(self, job: str, until_s: float) -> None:
         """Watch the job until this moment; notes when the first run has ended since the start."""
         before = self.closed(job)
@@ -95,14 +122,18 @@ class Siege:
         return sum(counts.get(status, 0) for status in ("completed", "faulted", "cancelled"))
 
     def _start(self) -> None:
-        """Start the server; now and then it is killed again before it is ready."""
-        self._started_s = time.monotonic()
-        self.server.program.start()
-        if self.draw.random() < 0.15:
-            time.sleep(self.draw.uniform(0.2, 1.8))
+        """Start the server; it may be killed again at any moment of its start."""
+        while True:
+            self._started_s = time.monotonic()
+            self.server.program.start()
+            if self.draw.random() >= _EARLY_SHARE:
+                break
+            usual_s = statistics.median(self.record.ready_s[-20:]) if self.record.ready_s else _USUAL_START_S
+            time.sleep(self.draw.uniform(0.0, usual_s))
+            self.server.program.check()
             self.record.early += not is_ready(self.server.url)
-            self.kill()
-            return
+            self.server.program.kill()
+            self.record.kills += 1
         while not is_ready(self.server.url):
             self.server.program.check()
             if time.monotonic() - self._started_s > READY_SECONDS_MAX:

@@ -19,6 +19,9 @@ ROOT = Path(__file__).parents[2]
 TEMPLATES = ROOT / "src" / "segue" / "catalog" / "templates" / "renewal-risk"
 MODEL = ROOT / "src" / "segue" / "sandbox" / "model"
 START_SECONDS_MAX = 60
+# One client for all: a new one reads all certificate authorities, which costs more than the request. Connections are
+# not kept: who answers them may have been killed since.
+_HTTP = httpx.Client(limits=httpx.Limits(max_keepalive_connections=0))
 SYSTEMS = ("crm", "billing", "usage", "support")
 
 
@@ -126,7 +129,7 @@ class Practice:
     def _admin(self, method: str, name: str, what: str, body: Any = None) -> Any:
         admin = self.systems[name]["admin"]
         headers = {admin["header"]: admin["token"]}
-        reply = httpx.request(method, admin[what], headers=headers, json=body, timeout=30)
+        reply = _HTTP.request(method, admin[what], headers=headers, json=body, timeout=30)
         reply.raise_for_status()
         return reply.json() if reply.content else None
 
@@ -162,7 +165,7 @@ class Server:
 
     def _answers(self) -> bool:
         try:
-            return httpx.get(self.url + "/api/v1/ready", timeout=5).status_code == 200
+            return _HTTP.get(self.url + "/api/v1/ready", timeout=5).status_code == 200
         except httpx.TransportError:
             return False
 
@@ -177,7 +180,7 @@ class Server:
     def get(self, path: str, **query: Any) -> Any:
         """GET from the HTTP API."""
         headers = {"Authorization": f"Bearer {self._token()}"}
-        reply = httpx.get(self.url + "/api/v1" + path, params=query, headers=headers, timeout=60)
+        reply = _HTTP.get(self.url + "/api/v1" + path, params=query, headers=headers, timeout=60)
         reply.raise_for_status()
         return reply.json()
 

@@ -23,6 +23,7 @@ def test_kills_at_random_moments_lose_and_double_nothing(tmp_path: Path) -> None
     report = json.loads((folder / "report.json").read_text())
     assert report["kills"] >= 8
     assert report["findings"] == []
+    assert report["secondServersRefused"] >= 1
     at_risk, faulted = report["outcomes"]["at risk"], report["outcomes"].get("faulted", 0)
     assert at_risk > 0
     assert all(at_risk <= made <= at_risk + faulted for made in report["actions"].values())
