@@ -57,7 +57,7 @@ ORIGINAL = {
         (Turn, "_hold"),
         (Turn, "end_one"),
         (Turn, "pass_on"),
-        (parking, "_fold"),
+        (Parking, "_fold"),
     )
 }
 
@@ -114,8 +114,8 @@ def _loses_timers(self: Engine, run: Any, intended: Any, *, recovering: bool) ->
     run.state.open.update(timers)
 
 
-def _forgets_what_is_held(plan: Any, history: Any) -> Any:
-    state = original(parking, "_fold")(plan, history)
+def _forgets_what_is_held(self: Parking, plan: Any, history: Any, head: Any) -> Any:
+    state = original(Parking, "_fold")(self, plan, history, head)
     state.held.clear()
     return state
 
@@ -175,7 +175,7 @@ BROKEN_HOSTS: list[tuple[str, Any, str, Any, str]] = [
     ("repeats what it must ask", Performer, "_look_back", _believes_that_nothing_happened, "asked for again blindly"),
     ("looks at this attempt only", Performer, "_perform_carefully", _counts_every_attempt_as_new, "blindly"),
     ("takes doubt for failure", Performer, "_failed", _takes_doubt_for_failure, "but it happened"),
-    ("forgets outcomes in a crash", parking, "_efforts", lambda run_id, effects, history: {}, "blindly"),
+    ("forgets outcomes in a crash", parking, "_efforts", lambda run_id, effects, history, *, whole: {}, "blindly"),
     ("acts without intent", Performer, "_perform_carefully", _writes_no_intent, "without an intent"),
     (
         "begins what is cancelled",
@@ -185,7 +185,7 @@ BROKEN_HOSTS: list[tuple[str, Any, str, Any, str]] = [
         "though it is cancelled",
     ),
     ("knows no common limit", Performer, "__init__", _counts_each_handler_alone, "other acts"),
-    ("forgets what is held", parking, "_fold", _forgets_what_is_held, ""),
+    ("forgets what is held", Parking, "_fold", _forgets_what_is_held, ""),
     ("loses acts", Engine, "resume", _loses_acts, "was lost"),
     ("loses timers", Engine, "resume", _loses_timers, "was lost"),
     ("does not see the clock jump", Timekeeper, "_fire_due", _fires_without_looking, "early"),
