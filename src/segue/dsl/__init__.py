@@ -6,6 +6,7 @@ functions of catalogues. No I/O but reading the package's own catalogue; nothing
 Open `publishing.py` first, then `compiler/workflow.py`.
 """
 
+from segue.dsl.bundle import document_schema
 from segue.dsl.document import Document
 from segue.dsl.durations import parse_duration_ms
 from segue.dsl.environment import Environment, PythonFunction
@@ -13,7 +14,6 @@ from segue.dsl.findings import DefinitionError, Finding
 from segue.dsl.functions import FunctionDocument, default_function, default_functions, read_function
 from segue.dsl.publishing import check_document, compile_plan, digest_of
 from segue.dsl.reading import read_document
-from segue.dsl.schema import document_schema
 
 __all__ = [
     "DefinitionError",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from segue.core import Moment, Plan, RunState, advance
+from segue.core.machines.undo import was_undone_since
 from segue.core.plan import ExtendedNode, Node
 from segue.core.state import Frame
 from segue.service.access import UseCases, governed, of, signed
@@ -187,7 +188,8 @@ class Steering(UseCases):
         cause = {"kind": "fork", "run": run_id, "task": pointer, "event": number, "by": by, "reason": reason}
         first = msgspec.structs.replace(first, run_id=host.new_run_id(), definition=began, cause=codec.settled(cause))
         prefix = _moved([first, *history[1:number]], host.now_ms())
-        await asyncio.to_thread(_require_same_place, past.plan, history[:number], other, prefix, moment)
+        was = await asyncio.to_thread(_require_same_place, past.plan, history[:number], other, prefix, moment)
+        _require_standing(walk.state, was)
         restart = TaskRestarted(0, moment.id, input=input, by=by, reason=reason)
         return await self._runs.summary(await host.fork(digest, prefix, restart))
 
@@ -334,8 +336,8 @@ def _moved(events: list[Event], now: int) -> list[Event]:
 
 def _require_same_place(
     plan: Plan, history: Sequence[Event], other: Plan, prefix: Sequence[Event], moment: Moment
-) -> None:
-    """The copied events lead to where the original stood, and the task can start again there."""
+) -> RunState:
+    """The copied events lead to where the original stood, and the task can start again there; how it stood."""
     was = _walked(plan, history).state
     try:
         now = _walked(other, prefix).state
@@ -354,6 +356,19 @@ def _require_same_place(
             "place-refused",
             f"The task at {moment.pointer!r} took no time, so no event of the history stands before it alone.",
             remedy="Fork from the task before it, or the one after it, that called or waited for something.",
+        )
+    return was
+
+
+def _require_standing(now: RunState, then: RunState) -> None:
+    """What the copied past did outside, and can be undone, has not been undone since."""
+    gone = [undo for undo in then.undos.values() if was_undone_since(undo, now, then)]
+    if gone:
+        pointer = gone[0].node.pointer.removesuffix("/with/undo")
+        raise ServiceError(
+            "place-refused",
+            f"What the run did at {pointer!r} was undone since, so what follows would stand on nothing.",
+            remedy=f"Fork from {pointer!r}, or from a task before it.",
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from segue.core import advance, replay, snapshot
+from segue.core.machines.undo import was_undone_since
 from segue.hosts.simulated.auditor import same_state
 from segue.types import FailureReleased, RunStarted, TaskRestarted, TaskSkipped
 
@@ -311,3 +312,13 @@ def test_the_limit_of_a_run_does_not_cut_its_undoing_off() -> None:
     run = Undoing(plan(act("a", undo=undo()), wait("w", 10_000), timeout=1_000)).ok("a").fire()
     assert run.acting == ["undo a"]
     assert run.timers == {}
+
+
+def test_a_past_whose_acts_were_undone_since_is_told_from_one_that_stands() -> None:
+    """Nothing may be built on it: a copy of that past would go on from what does not exist."""
+    run = Undoing(pair()).ok("a").ok("b")
+    then = replay(run.plan, run.history)
+    run.fails("c").ok("undo b")
+    assert {name: was_undone_since(entry, run.state, then) for name, entry in then.undos.items()} == {
+        then_name: then_name == list(then.undos)[1] for then_name in then.undos
+    }

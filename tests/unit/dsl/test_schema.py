@@ -89,3 +89,19 @@ def test_the_default_catalogue_describes_itself() -> None:
             jsonschema_rs.meta.validate(dict(function.parameters))
             for key, schema in function.parameters.get("properties", {}).items():
                 assert schema.get("title"), (name, key)
+
+
+@pytest.mark.parametrize(
+    ("with_", "fits"),
+    [
+        ("{use: c, operation: a, undo: {operation: b, arguments: {id: '${ .id }'}}}", True),
+        ("{use: '${ .c }', operation: a, limit: '${ .n }'}", True),
+        ("{use: c, operation: a, undo: {operaton: b}}", False),
+        ("{use: c, operation: a, wrong: 1}", False),
+        ("{use: 5, operation: a}", False),
+    ],
+)
+def test_editors_know_the_arguments_of_catalogue_functions(with_: str, fits: bool) -> None:
+    """Their forms and their undo are completed and underlined like everything else; any may be an expression."""
+    text = document_of(f"- a: {{call: connector, with: {with_}}}\n")
+    assert VALIDATOR.is_valid(read_document(text).data) == fits

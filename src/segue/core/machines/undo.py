@@ -21,7 +21,7 @@ from segue.core.environment import evaluate
 from segue.core.machines.act import AGAIN, base_of, effect_of, name_of, node_of, split
 from segue.core.machines.base import Machine
 from segue.core.plan import ActNode, Node, UndoNode
-from segue.core.state import Closing, Frame, Undo
+from segue.core.state import Closing, Frame, RunState, Undo
 from segue.types import Perform, TaskFailure, fail
 
 if TYPE_CHECKING:
@@ -108,6 +108,12 @@ def was_undone_in(turn: Turn, scope: Frame) -> bool:
         if node is not None and node.index in below and split(name)[1].startswith(turns):
             return True
     return False
+
+
+def was_undone_since(entry: Undo, now: RunState, then: RunState) -> bool:
+    """This act stood outside then, and has been undone by now."""
+    name = entry.effect.partition(AGAIN)[0]
+    return now.undone.get(name, 0) > then.undone.get(name, 0)
 
 
 def _indices_below(top: Node) -> set[int]:
