@@ -29,6 +29,7 @@ def restart(turn: Turn, event: TaskRestarted) -> None:
     frame = turn.state.frames.get(event.id)
     if event.apart:
         turn.state.undos.clear()
+        turn.state.apart_at = turn.now
     if frame is None:
         return
     if event.node is not None:

@@ -102,6 +102,7 @@ class RunState(msgspec.Struct):
         closing: The run has failed or was cancelled, and what it did is being undone.
         definition: Digest of the definition that it is under now. migrations: How often that has changed.
         names: What names of acts begin with, by index in the plan, where a migration has made it another thing.
+        apart_at: When it left the run that its history was copied from; events from before are not its own.
         unattended: Nobody can come, so an undo that fails is left standing instead of held.
         queued: It has not begun: its workflow has as many runs under way as it may.
         value_max: The largest value that it keeps, as JSON, in bytes; 0 where it has no bounds (`bounds.py`).
@@ -128,6 +129,7 @@ class RunState(msgspec.Struct):
     undone: dict[str, int] = {}
     closing: Closing | None = None
     unattended: bool = False
+    apart_at: int = 0
     definition: str = ""
     migrations: int = 0
     names: dict[int, str] = {}

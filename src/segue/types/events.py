@@ -120,7 +120,7 @@ class TaskRestarted(msgspec.Struct, frozen=True, tag_field="e", tag="restarted",
         node: Index in the plan of the task to go back to. What is under way in that list is cancelled.
         input: Its new raw input. Left out, a task that starts again keeps its own.
         apart: What happened before belongs to another run, which the history was copied from: this one undoes
-            nothing of it.
+            nothing of it, and takes no events that came before.
     """
 
     at: int

@@ -7,9 +7,26 @@ from typing import Any
 from segue.core import advance, replay, snapshot
 from segue.core.machines.undo import was_undone_since
 from segue.hosts.simulated.auditor import same_state
-from segue.types import FailureReleased, RunStarted, TaskRestarted, TaskSkipped
+from segue.types import AwaitMessages, FailureReleased, RunStarted, TaskRestarted, TaskSkipped
 
-from .plans import Run, act, attempt, broken, do, fork, loop, plan, program, put, retry, throw, undo, wait
+from .plans import (
+    Run,
+    act,
+    attempt,
+    broken,
+    do,
+    fork,
+    listen,
+    loop,
+    one,
+    plan,
+    program,
+    put,
+    retry,
+    throw,
+    undo,
+    wait,
+)
 
 
 class Undoing(Run):
@@ -322,3 +339,12 @@ def test_a_past_whose_acts_were_undone_since_is_told_from_one_that_stands() -> N
     assert {name: was_undone_since(entry, run.state, then) for name, entry in then.undos.items()} == {
         then_name: then_name == list(then.undos)[1] for then_name in then.undos
     }
+
+
+def test_a_copied_past_brings_no_events_along() -> None:
+    """What came before the copy left was another run's to take, however long that run had taken by then."""
+    run = Undoing(plan(act("a"), listen("l", one("paid"))), now=1_000)
+    run.now = 9_000
+    run.feed(TaskRestarted(run.now, run.live("a"), apart=True)).ok("a")
+    (wait_for,) = [c for c in run.commands if isinstance(c, AwaitMessages)]
+    assert wait_for.since_ms == 9_000

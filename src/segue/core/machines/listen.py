@@ -50,7 +50,7 @@ class Listen(Machine):
         node = frame.node
         assert isinstance(node, ListenNode)
         frame.data = Listening()
-        turn.give(AwaitMessages(frame.id, node.to.types, turn.state.started_at))
+        turn.give(AwaitMessages(frame.id, node.to.types, turn.state.apart_at or turn.state.started_at))
         if turn.trace is not None:
             turn.observe("waiting", frame)
             if any(f.correlations for f in node.to.filters):

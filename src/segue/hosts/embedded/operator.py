@@ -186,8 +186,8 @@ class Operator:
         inherited = dict(run.state.open)
         if run.state.held:
             self._engine.incidents.rebuild(run)
-        # What the copied events did belongs to the run that they were copied from.
-        apart = msgspec.structs.replace(restart, apart=run.plan.undoes)
+        # What the copied events did, and events that came before, belong to the run that they were copied from.
+        apart = msgspec.structs.replace(restart, apart=True)
         self._engine.apply(run, _timed(apart, self._engine.clock.now_ms()))
         still = [] if run.gone else [c for number, c in inherited.items() if run.state.open.get(number) is c]
         for command in still:
