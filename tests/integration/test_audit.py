@@ -88,11 +88,11 @@ async def test_what_was_asked_and_done_is_recorded_with_who_and_why(tmp_path: Pa
         assert found[0] == "settings.change"
         assert [a for a in found if a != "settings.change"] == [
             *("workflow.publish", "workflow.publish"),
-            *("run.start", "effect.intend", "effect.settle", "run.end"),
-            *("run.start", "run.pause", "run.resume", "event.send", "run.cancel", "run.end"),
+            *("run.start", "effect.intend", "effect.settle"),
+            *("run.start", "run.pause", "run.resume", "event.send", "run.cancel"),
         ]
         assert await actions(service, resource=f"run:{run}") == [
-            *("run.start", "run.pause", "run.resume", "run.cancel", "run.end")
+            *("run.start", "run.pause", "run.resume", "run.cancel")
         ]
         asked = (await service.audit.page(action="run.start", verdict="allow")).items
         assert {record.principal for record in asked} == {"person:ann"}

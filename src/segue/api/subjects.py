@@ -4,12 +4,23 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 
 from segue.api.bodies import read_json
-from segue.api.common import Asked
+from segue.api.common import After, Asked, Limit
 from segue.api.describe import json_answer, json_response, operation, schema_of
-from segue.service import Erased, KeyInfo, KeysRotated, NewErasure, NewHold, Page, SubjectExport
+from segue.service import (
+    AuditView,
+    Erased,
+    KeyInfo,
+    KeysRotated,
+    NewErasure,
+    NewHold,
+    Page,
+    SubjectExport,
+    TimelineEntry,
+    Trace,
+)
 
 router = APIRouter(tags=["privacy"])
 Subject = Annotated[str, Query(description="Whom or what runs say they are about.", min_length=1, max_length=500)]
@@ -93,3 +104,46 @@ async def hold_subject(request: Request, service: Asked) -> Response:
     """Neither erasure nor retention touches it meanwhile."""
     await service.subjects.hold(await read_json(request, NewHold))
     return Response(status_code=204)
+
+
+@router.get(
+    "/timeline",
+    **operation(
+        "getTimeline",
+        "Everything about one subject, over all workflows",
+        answers={200: json_answer(Page[TimelineEntry], "Oldest first, within a page of runs.")},
+        problems=("subject-unknown",),
+    ),
+)
+async def get_timeline(service: Asked, subject: Subject, limit: Limit = 20, after: After = None) -> Response:
+    """`limit` counts runs, newest first; `next` leads to older ones."""
+    return json_response(await service.timeline.about(subject, limit=limit, after=after))
+
+
+@router.get(
+    "/effects/{effect}/trace",
+    **operation(
+        "traceEffect",
+        "From an effect back to its origin",
+        answers={200: json_answer(Trace, "Each link, and what allowed it.")},
+        problems=("effect-unknown",),
+    ),
+)
+async def trace_effect(
+    effect: Annotated[str, Path(description="Key of the act.", min_length=1, max_length=500)], service: Asked
+) -> Response:
+    """To the person, schedule or event that it goes back to."""
+    return json_response(await service.timeline.trace(effect))
+
+
+@router.get(
+    "/changes",
+    **operation(
+        "listChanges",
+        "What changed how the installation behaves",
+        answers={200: json_answer(Page[AuditView], "Newest first.")},
+    ),
+)
+async def list_changes(service: Asked, limit: Limit = 50, after: After = None) -> Response:
+    """Definitions, connections, settings, policies, people, switches and keys."""
+    return json_response(await service.timeline.changes(limit=limit, after=after))

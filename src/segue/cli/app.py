@@ -31,6 +31,8 @@ _COMMANDS: Final = {
     "login": ("segue.cli.login:login", "Sign in to a server."),
     "logout": ("segue.cli.login:logout", "End the session at a server."),
     "whoami": ("segue.cli.login:whoami", "Show who you are and what you may do."),
+    "timeline": ("segue.cli.timeline:timeline", "Show everything about one subject."),
+    "changes": ("segue.cli.timeline:changes", "List what changed how the installation behaves."),
     "backup": ("segue.cli.backup:backup", "Back up a data folder, also a busy one."),
     "restore": ("segue.cli.backup:restore", "Make a data folder from a backup."),
     "version": ("segue.cli.documents:version", "Print the version."),
@@ -106,6 +108,7 @@ _GROUPS: Final = {
         {
             "list": ("segue.cli.effects:list_", "List acts that must not simply be repeated."),
             "show": ("segue.cli.effects:show", "Show all attempts at one act."),
+            "trace": ("segue.cli.timeline:trace", "Show what led to an act."),
         },
     ),
     "events": (

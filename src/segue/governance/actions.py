@@ -90,6 +90,7 @@ ACTIONS: Final[dict[str, Action]] = {
     "subject.export": Action("Installation", ("administer",), "Export everything about a data subject"),
     "subject.erase": Action("Installation", ("administer",), "Erase a data subject"),
     "subject.hold": Action("Installation", ("administer",), "Put a legal hold on a data subject, or lift it"),
+    "subject.read": Action("Installation", ("audit",), "See everything about one subject on one timeline"),
     "act.perform": Action("Act", (), "Act on the world; asked for each act of a run"),
 }
 """By name. `act.perform` is asked by the host and not by a use case; its principal is the workflow."""

@@ -36,6 +36,7 @@ _MARKS: Final = (_TEXT, _BYTES, f'"{_TEXT}', f'"{_BYTES}')
 _ID: Final = 8
 _NONCE: Final = 12
 _NONCES_AT_ONCE: Final = 512
+_BLIND_KEPT: Final = 10_000
 _TABLES: Final = """
 CREATE TABLE key (
     id BLOB PRIMARY KEY, kind TEXT NOT NULL, subject TEXT, wrapped BLOB, made_at INTEGER NOT NULL, gone_at INTEGER,
@@ -183,6 +184,7 @@ class KeyRing:
         self._of_run: dict[int, _Key] = {}
         self._of_subject: dict[str, _Key] = {}
         self._nonces: list[bytes] = []
+        self._blind: dict[str, str] = {}
         try:
             with closing(self._connect()) as file:
                 rows = file.execute(
@@ -248,7 +250,13 @@ class KeyRing:
 
     def blind(self, text: str) -> str:
         """See `segue.types.Cipher`."""
-        return _TEXT + hmac.digest(self._index.secret, text.encode(), "sha256").hex()[:40]
+        found = self._blind.get(text)
+        if found is None:
+            found = _TEXT + hmac.digest(self._index.secret, text.encode(), "sha256").hex()[:40]
+            if len(self._blind) >= _BLIND_KEPT:
+                self._blind.clear()
+            self._blind[text] = found
+        return found
 
     def keyed(self, digest: bytes, run: int | None = None) -> bytes:
         """See `segue.types.Cipher`."""

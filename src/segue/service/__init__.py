@@ -139,6 +139,7 @@ from segue.service.shapes import (
 )
 from segue.service.steering import Steering
 from segue.service.switches import NewSwitch, SwitchView
+from segue.service.timeline import TimelineEntry, Trace, TraceStep
 from segue.service.workflows import parse_workflow
 from segue.store import HostError
 
@@ -259,9 +260,12 @@ __all__ = [
     "SwitchView",
     "TaskDetail",
     "TaskView",
+    "TimelineEntry",
     "TokenView",
     "TotpCode",
     "TotpSecret",
+    "Trace",
+    "TraceStep",
     "Validation",
     "WhoAmI",
     "WorkflowDetail",

@@ -43,6 +43,7 @@ from segue.service.steering import Steering
 from segue.service.switches import StopSwitches, load_switches
 from segue.service.tasks import Tasks
 from segue.service.telling import Telling
+from segue.service.timeline import Timeline
 from segue.service.workflows import Workflows
 from segue.store import FolderInUse, FolderNotUsable, Rules, Store
 from segue.store.folder import DATABASE_NAME, open_reader
@@ -232,6 +233,7 @@ async def open_service(
             keys=Keys(store, ring),
             subjects=Subjects(store, ring),
             retention=Retention(rules, settings, definitions, store, host),
+            timeline=Timeline(store, runs, ring),
             backups=Backups(store),
             accounts=accounts,
             permissions=Permissions(store, accounts),

@@ -28,6 +28,7 @@ from segue.service.shapes import Health
 from segue.service.steering import Steering
 from segue.service.switches import StopSwitches
 from segue.service.tasks import Tasks
+from segue.service.timeline import Timeline
 from segue.service.workflows import Workflows
 from segue.store import Store
 
@@ -58,6 +59,7 @@ class Service:
     audit: Audit
     keys: Keys
     subjects: Subjects
+    timeline: Timeline
     retention: Retention
     backups: Backups
     accounts: Accounts

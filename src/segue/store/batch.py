@@ -241,11 +241,16 @@ class Batch:
         identity = (seq, run_id, digest, namespace, name, version, "running", int(hidden), started_at)
         self.runs.append((*identity, parent, parent_command, cause, subject))
         if not hidden:
-            who, data = (
-                _starter(cause),
-                {"workflow": f"{namespace}/{name}:{version}", "digest": digest, "cause": cause},
+            self.audit.append(
+                AuditRecord(
+                    at=started_at,
+                    principal=_starter(cause),
+                    action="run.start",
+                    resource=f"run:{run_id}",
+                    verdict="done",
+                    data={"workflow": f"{namespace}/{name}:{version}", "cause": cause},
+                )
             )
-            self.note("run.start", f"run:{run_id}", at=started_at, principal=who, data=data)
 
     def end_run(
         self,
@@ -256,15 +261,8 @@ class Batch:
         output: Any = None,
         failure: Failure | None = None,
         lingers: bool = False,
-        run_id: str | None = None,
     ) -> None:
-        """A run is closed. It `lingers` while an act that nobody waits for is still under way.
-
-        Args:
-            run_id: For the audit chain; None for the host's own runs.
-        """
-        if run_id is not None:
-            self.note("run.end", f"run:{run_id}", at=ended_at, verdict=status)
+        """A run is closed. It `lingers` while an act that nobody waits for is still under way."""
         residence = "live" if lingers else "closed"
         raw = encode(output)
         reason = None if failure is None else encode(failure).decode()

@@ -402,7 +402,6 @@ class Engine:
             output=command.output,
             failure=command.failure,
             lingers=lingers,
-            run_id=None if run.hidden else run.id,
         )
         if run.snapshots:
             batch.statements.append(snapshots.drop_after(run.seq, run.base))

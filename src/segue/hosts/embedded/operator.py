@@ -141,7 +141,7 @@ class Operator:
         batch = self._store.commit.pending
         batch.history.append((record.seq, codec.encode(event)))
         self._engine.said("run.cancel", f"run:{record.id}", event.by, event.reason)
-        batch.end_run(record.seq, "cancelled", event.at, run_id=record.id)
+        batch.end_run(record.seq, "cancelled", event.at)
         batch.statements.append(incidents.close_of_run(record.seq, "cancel", event.by, event.reason, event.at))
         batch.statements += human_tasks.withdraw_of_run(record.seq, event.at)
         await self._store.commit.wait_durable()

@@ -1,0 +1,259 @@
+"""Use cases that tell a story over all workflows: everything about one subject, what led to an effect, what changed.
+
+Nothing is stored for them: runs, histories, the effect ledger, human tasks and the audit chain hold it all.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from functools import partial
+from typing import Any, Final
+
+from segue.governance import KeyRing
+from segue.service.access import UseCases, governed, of
+from segue.service.audit import AuditView, audit_view
+from segue.service.errors import ServiceError
+from segue.service.observe import iso
+from segue.service.runs import Runs, place_of, summary_of
+from segue.service.shapes import Page, RunSummary, Shape
+from segue.store import Store
+from segue.store.chain import AuditFilter, list_audit
+from segue.store.effects import EffectEntry, EffectFilter, effects_by_key, list_effects
+from segue.store.human_tasks import HumanTaskFilter, changes_of, list_human_tasks
+from segue.store.runs import RunRecord, find_runs
+
+RUNS_MAX: Final = 50
+_DEPTH_MAX: Final = 64
+CHANGES: Final = (
+    *("workflow.publish", "schedule.stop", "connection.add", "connection.remove", "settings.change"),
+    *("policy.change", "identity.change", "profile.put", "switch.stop", "switch.release"),
+    *("key.rotate", "subject.erase", "subject.hold", "audit.prune", "run.migrate"),
+)
+"""Actions that change how the installation behaves."""
+
+
+class TimelineEntry(Shape, frozen=True, kw_only=True):
+    """Something that happened about a subject.
+
+    Attributes:
+        kind: `run` (began, ended), `decision` (what a switch chose, and what it saw), `effect`, `person` (a human
+            task), `control` (somebody took hold of the run).
+        by: Who, as `kind:id`, where it is known.
+        record: Its place in the audit chain, where it has one.
+    """
+
+    at: str
+    kind: str
+    what: str
+    run: str
+    workflow: str
+    place: str | None = None
+    by: str | None = None
+    reason: str | None = None
+    detail: Any = None
+    record: int | None = None
+
+
+class TraceStep(Shape, frozen=True, kw_only=True):
+    """A link between an effect and whoever is responsible for it. `record`: Its place in the audit chain."""
+
+    at: str
+    what: str
+    by: str | None = None
+    detail: Any = None
+    record: int | None = None
+
+
+class Trace(Shape, frozen=True, kw_only=True):
+    """From an effect back to its origin.
+
+    Attributes:
+        steps: From the effect backwards: the act, decisions of people before it, its run, the runs that started it.
+        origin: Who or what it goes back to, as `kind:id`.
+        allowed_by: Verdicts that let it happen, and who published the workflows.
+    """
+
+    effect: str
+    origin: str
+    steps: list[TraceStep]
+    allowed_by: list[TraceStep]
+
+
+class Timeline(UseCases):
+    """Stories of one data folder. `ring` is None where it is not encrypted."""
+
+    def __init__(self, store: Store, runs: Runs, ring: KeyRing | None) -> None:
+        self._store = store
+        self._runs = runs
+        self._ring = ring
+
+    @governed("subject.read")
+    async def about(self, subject: str, *, limit: int = 20, after: str | None = None) -> Page[TimelineEntry]:
+        """Everything about one subject over all workflows, oldest first within a page of runs.
+
+        Args:
+            limit: Runs of a page, newest first; 1 to `RUNS_MAX`.
+            after: `next` of the page before.
+
+        Raises:
+            ServiceError: `subject-unknown`, or `request-malformed` where `after` is no `next`.
+        """
+        key = subject if self._ring is None else self._ring.blind(subject)
+        limit, before = min(limit, RUNS_MAX), place_of(after)
+        found = await self._store.read(lambda c: _runs_about(c, key, limit + 1, before))
+        if not found and before is None:
+            raise ServiceError("subject-unknown", "No run is about this data subject.")
+        entries: list[TimelineEntry] = []
+        for record in found[:limit]:
+            entries += await self._of_run(record)
+        entries.sort(key=lambda entry: entry.at)
+        return Page(items=entries, next=str(found[limit - 1].seq) if len(found) > limit else None)
+
+    @governed("effect.read", on=of("Effect"))
+    async def trace(self, key: str) -> Trace:
+        """From an effect back to the person, schedule or event that it goes back to, and to what allowed it.
+
+        Raises:
+            ServiceError: `effect-unknown`.
+        """
+        attempts = await self._store.read(lambda c: effects_by_key(c, key))
+        if not attempts:
+            raise ServiceError("effect-unknown", f"The ledger holds no act {key!r}.")
+        steps = [_attempt(entry) for entry in reversed(attempts)]
+        steps += await self._audited(f"effect:{key}")
+        (record,) = await self._store.read(lambda c: find_runs(c, [attempts[0].run]))
+        steps += await self._people(record, before=attempts[-1].intended_at)
+        allowed: list[TraceStep] = []
+        origin = "system"
+        for _ in range(_DEPTH_MAX):
+            summary = summary_of(record)
+            started = await self._started(record)
+            origin = started.principal if started is not None else str(summary.cause.get("by", "system"))
+            steps.append(
+                TraceStep(
+                    at=summary.started_at,
+                    what=f"run {record.id} of {_workflow(record)} began",
+                    by=origin,
+                    detail=summary.cause,
+                    record=None if started is None else started.seq,
+                )
+            )
+            allowed += await self._allowed(record, None if started is None else started.seq)
+            above = await self._above(summary, record)
+            if above is None:
+                break
+            record = above
+        return Trace(effect=key, origin=origin, steps=steps, allowed_by=allowed)
+
+    @governed("audit.read")
+    async def changes(self, *, limit: int = 50, after: str | None = None) -> Page[AuditView]:
+        """What changed how the installation behaves, newest first: definitions, connections, policies, people, keys.
+
+        Raises:
+            ServiceError: `request-malformed` where `after` is no `next`.
+        """
+        before = place_of(after)
+        wanted = AuditFilter(actions=CHANGES, without_verdict="allow")
+        found = await self._store.read(lambda c: list_audit(c, wanted, limit=limit + 1, before=before))
+        items = [audit_view(row, self._store.commit.cipher) for row in found[:limit]]
+        return Page(items=items, next=str(items[-1].seq) if len(found) > limit else None)
+
+    # -- helpers -----------------------------------------------------------------------------------
+
+    async def _of_run(self, record: RunRecord) -> list[TimelineEntry]:
+        tell = partial(_entry, record)
+        entries: list[TimelineEntry] = []
+        for told in await self._records(AuditFilter(resource=f"run:{record.id}", without_verdict="allow")):
+            kind = "run" if told.action == "run.start" else "control"
+            entry = tell(told.at, kind, told.action, by=told.principal, reason=told.reason or None, record=told.seq)
+            entries.append(entry)
+        if record.ended_at is not None:
+            entries.append(tell(iso(record.ended_at), "run", f"run.end: {record.status}"))
+        for effect in await self._store.read(lambda c: list_effects(c, EffectFilter(run=record.seq), limit=500)):
+            through = effect.connection or effect.handler
+            what = f"{through}: {effect.state}"
+            at = iso(effect.intended_at)
+            told_of = {"key": effect.key, "attempt": effect.attempt}
+            entries.append(tell(at, "effect", what, place=effect.pointer, detail=told_of))
+        for step in await self._people(record, before=None):
+            entries.append(tell(step.at, "person", step.what, by=step.by, detail=step.detail))
+        detail = await self._runs.get(record.id)
+        for decision in detail.decisions:
+            saw = {"case": decision.case, "saw": decision.saw}
+            what = f"{decision.name}: {decision.case or 'no case'}"
+            entries.append(tell(decision.at, "decision", what, place=decision.pointer, detail=saw))
+        return entries
+
+    async def _people(self, record: RunRecord, *, before: int | None) -> list[TraceStep]:
+        """What people did about the human tasks of a run, newest first."""
+
+        def query(c: sqlite3.Connection) -> list[tuple[str, str, Any]]:
+            tasks = list_human_tasks(c, HumanTaskFilter(run=record.seq), limit=-1)
+            return [(task.title, task.pointer, change) for task in tasks for change in changes_of(c, task.id)]
+
+        found = [item for item in await self._store.read(query) if before is None or item[2].at <= before]
+        found.sort(key=lambda item: item[2].at, reverse=True)
+        return [
+            TraceStep(
+                at=iso(change.at), what=f"{title}: {change.change}", by=change.by or None, detail={"task": pointer}
+            )
+            for title, pointer, change in found
+        ]
+
+    async def _records(self, wanted: AuditFilter, *, before: int | None = None, limit: int = 200) -> list[AuditView]:
+        found = await self._store.read(lambda c: list_audit(c, wanted, limit=limit, before=before))
+        return [audit_view(row, self._store.commit.cipher) for row in found]
+
+    async def _audited(self, resource: str) -> list[TraceStep]:
+        found = await self._records(AuditFilter(resource=resource))
+        return [
+            TraceStep(at=r.at, what=f"{r.action}: {r.verdict}", by=r.principal, detail=r.data, record=r.seq)
+            for r in found
+        ]
+
+    async def _started(self, record: RunRecord) -> AuditView | None:
+        found = await self._records(AuditFilter(resource=f"run:{record.id}", action="run.start"), limit=1)
+        return found[0] if found else None
+
+    async def _allowed(self, record: RunRecord, started: int | None) -> list[TraceStep]:
+        """The verdict on the start, and who published what ran."""
+        named = f"workflow:{record.namespace}/{record.name}"
+        verdicts = AuditFilter(resource=named, action="run.start", verdict="allow")
+        published = AuditFilter(resource=f"{named}:{record.version}", action="workflow.publish")
+        found = [
+            *(await self._records(verdicts, before=started, limit=1)),
+            *(await self._records(published, limit=1)),
+        ]
+        return [
+            TraceStep(
+                at=r.at, what=f"{r.action} {r.resource}: {r.verdict}", by=r.principal, detail=r.reason, record=r.seq
+            )
+            for r in found
+        ]
+
+    async def _above(self, summary: RunSummary, record: RunRecord) -> RunRecord | None:
+        if record.parent is not None:
+            found = await self._store.read(lambda c: find_runs(c, [record.parent or 0]))
+            return found[0] if found else None
+        above = summary.cause.get("run")
+        return await self._store.run(above) if isinstance(above, str) else None
+
+
+def _runs_about(connection: sqlite3.Connection, key: str, limit: int, before: int | None) -> list[RunRecord]:
+    sql = "SELECT seq FROM run WHERE subject = ? AND seq < ? ORDER BY seq DESC LIMIT ?"
+    seqs = [seq for (seq,) in connection.execute(sql, (key, 2**62 if before is None else before, limit))]
+    return sorted(find_runs(connection, seqs), key=lambda record: -record.seq)
+
+
+def _attempt(entry: EffectEntry) -> TraceStep:
+    what = f"attempt {entry.attempt} through {entry.connection or entry.handler} at {entry.pointer}: {entry.state}"
+    workflow = f"workflow:{entry.namespace}/{entry.name}:{entry.version}"
+    return TraceStep(at=iso(entry.intended_at), what=what, by=workflow)
+
+
+def _entry(of_run: RunRecord, at: str, kind: str, what: str, **more: Any) -> TimelineEntry:
+    return TimelineEntry(at=at, kind=kind, what=what, run=of_run.id, workflow=_workflow(of_run), **more)
+
+
+def _workflow(record: RunRecord) -> str:
+    return f"{record.namespace}/{record.name}:{record.version}"
