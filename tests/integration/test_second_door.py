@@ -12,7 +12,8 @@ import pytest
 from tests.integration.service_support import document
 
 from segue import RunFaulted, Segue
-from segue.service import NewPolicy, NewSwitch, ServiceError
+from segue.governance import ActLimit
+from segue.service import NewPolicy, NewSwitch, ServiceError, Settings
 from segue.types import AttemptFailed, AttemptSucceeded, Identity, acting_as
 
 FLOW = document("- act: {call: touch, with: {}}")
@@ -155,3 +156,23 @@ async def test_only_who_administers_lets_it_go_on(tmp_path: Path) -> None:
         assert refused.value.kind == "permission-denied"
         (stopped,) = (await segue.service.switches.page()).items
         assert (stopped.by, stopped.reason) == ("person:ola", "drift")
+
+
+async def test_what_exceeds_a_limit_is_for_a_person_also_after_a_restart(tmp_path: Path) -> None:
+    """Automatic action stops where the business said; a restart is no fresh hour for acts of the ledger."""
+    settings = Settings(limits=(ActLimit(name="few", workflow="demo/flow", per_hour=2),))
+    touched: list[int] = []
+
+    async def tried(segue: Segue) -> str:
+        try:
+            return str(await (await segue.start("demo/flow")).result())
+        except RunFaulted as error:
+            return error.failure.detail or ""
+
+    for expected in (["1", "1", "few"], ["few"]):
+        async with Segue.open(tmp_path, settings=settings) as segue:
+            segue.function(name="touch", recovery="ask")(touching(touched))
+            await segue.publish(FLOW)
+            answers = [await tried(segue) for _ in expected]
+            assert ["few" if "limit 'few'" in answer else answer for answer in answers] == expected
+    assert len(touched) == 2

@@ -12,7 +12,7 @@ from segue.governance.analysis import PolicyFinding, findings
 from segue.governance.checkpoints import AuditKey, Checkpoint, PublicKey, append_checkpoint, read_checkpoints
 from segue.governance.door import ActDoor
 from segue.governance.export import export_records
-from segue.governance.guard import Guard, PolicyDenied
+from segue.governance.guard import SWITCH_RULE, Guard, PolicyDenied, in_scope
 from segue.governance.keyring import (
     ERASED,
     KEYS_NAME,
@@ -23,6 +23,7 @@ from segue.governance.keyring import (
     find_key,
     new_key_file,
 )
+from segue.governance.limits import HOUR_MS, ActLimit, ActLimits
 from segue.governance.policy import Policies, PolicyRefused, Resource, Rule, Verdict, shipped
 from segue.governance.secrets import (
     MASK,
@@ -40,12 +41,16 @@ __all__ = [
     "ACTIONS",
     "ERASED",
     "GROUPS",
+    "HOUR_MS",
     "KEYS_NAME",
     "MASK",
     "PRINCIPALS",
     "ROLES",
     "SWITCH_KINDS",
+    "SWITCH_RULE",
     "ActDoor",
+    "ActLimit",
+    "ActLimits",
     "AuditKey",
     "ChainCheck",
     "ChainedSecrets",
@@ -76,6 +81,7 @@ __all__ = [
     "find_key",
     "findings",
     "groups_as_markdown",
+    "in_scope",
     "mentions_secret",
     "new_key_file",
     "read_checkpoints",

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from segue.governance.guard import Guard
+from segue.governance.limits import ActLimits
 from segue.governance.policy import Policies, Resource, Verdict, applies
 from segue.governance.switches import Switches, named_by
 from segue.types import Failure, Identity, Perform, failure
@@ -23,16 +24,20 @@ class ActDoor:
 
     Args:
         facts: What a definition (`namespace/name:version`) says of itself for policies: `risk`, `classes`.
+        limits: How much may be done without a person.
     """
 
-    def __init__(self, guard: Guard, switches: Switches, facts: Facts = lambda workflow: {}) -> None:
+    def __init__(
+        self, guard: Guard, switches: Switches, facts: Facts = lambda workflow: {}, limits: ActLimits | None = None
+    ) -> None:
+        self._limits = limits or ActLimits()
         self._guard = guard
         self._switches = switches
         self._facts = facts
         self._seen: Policies | None = None
         self._ruled = False
 
-    def ask(self, workflow: str, command: Perform) -> Failure | str:
+    def ask(self, workflow: str, command: Perform, *, begun: bool = False) -> Failure | str:
         """The failure of the task, or what is recorded of the permission.
 
         Returns:
@@ -41,19 +46,25 @@ class ActDoor:
         policies = self._guard.policies
         if policies is not self._seen:
             self._seen, self._ruled = policies, _are_ruled(policies)
-        if not self._ruled and not self._switches.any:
+        if not self._ruled and not self._switches.any and not self._limits.any:
             return ""
         name = workflow.rpartition(":")[0]
         thrown = self._switches.stops(name, command)
         if thrown is not None:
             return _stopped(command, f"{thrown.kind} {thrown.name!r} is stopped by {thrown.by}: {thrown.reason}")
-        if not self._ruled:
-            return ""
-        verdict = self._verdict(workflow, name, command)
-        if not verdict.allowed:
-            self._guard.note(self._process(name), ACTION, _resource(name, command), verdict)
-            return _stopped(command, f"{verdict.reason} (policy {verdict.policy})")
-        return f"{','.join(verdict.rules)}@{verdict.policy}"
+        allowed = ""
+        if self._ruled:
+            verdict = self._verdict(workflow, name, command)
+            if not verdict.allowed:
+                return self._refused(name, command, verdict)
+            allowed = f"{','.join(verdict.rules)}@{verdict.policy}"
+        if self._limits.any and (reason := self._limits.exceeded(name, command, begun=begun)):
+            return self._refused(name, command, Verdict("deny", ("limit",), policies.version, reason))
+        return allowed
+
+    def _refused(self, name: str, command: Perform, verdict: Verdict) -> Failure:
+        self._guard.note(self._process(name), ACTION, _resource(name, command), verdict)
+        return _stopped(command, f"{verdict.reason} (policy {verdict.policy})")
 
     def _verdict(self, workflow: str, name: str, command: Perform) -> Verdict:
         reads = self._guard.policies.reads(ACTION)

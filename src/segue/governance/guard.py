@@ -16,6 +16,8 @@ from segue.governance.switches import Switches
 from segue.types import DEFAULT_WORKSPACE, AuditSink, Identity, acting
 
 _KEPT_MAX: Final = 10_000
+SWITCH_RULE: Final = "switch"
+"""What a verdict names as its rule where a switch decided."""
 
 
 class PolicyDenied(Exception):
@@ -84,7 +86,7 @@ class Guard:
         if identity is None:
             verdict = Verdict("deny", (), self._policies.version, "nobody is signed in")
         elif stopped := self._stopped(action, resource):
-            verdict = Verdict("deny", ("switch",), self._policies.version, stopped)
+            verdict = Verdict("deny", (SWITCH_RULE,), self._policies.version, stopped)
         else:
             verdict = self.verdict(identity, action, resource, context)
         self.note(identity, action, resource, verdict)
@@ -113,7 +115,7 @@ class Guard:
         return found
 
     def _ask(self, identity: Identity, action: str, resource: Resource, context: Mapping[str, Any]) -> Verdict:
-        if not _in_scope(identity, action):
+        if not in_scope(identity, action):
             reason = f"the token of {identity.name} is not meant for {action}"
             return Verdict("deny", (), self._policies.version, reason)
         verdict = self._policies.decide(identity, action, resource, workspace=self.workspace, context=context)
@@ -155,7 +157,8 @@ class Guard:
         )
 
 
-def _in_scope(identity: Identity, action: str) -> bool:
+def in_scope(identity: Identity, action: str) -> bool:
+    """The credential in use is meant for this action."""
     if identity.scopes is None:
         return True
     known = ACTIONS.get(action)

@@ -60,11 +60,12 @@ class InlineHandler(Protocol):
 class Door(Protocol):
     """Asked before each act, on the event loop, for every act there is: it must answer in microseconds."""
 
-    def ask(self, workflow: str, command: Perform) -> Failure | str:
+    def ask(self, workflow: str, command: Perform, *, begun: bool = False) -> Failure | str:
         """May this be done?
 
         Args:
             workflow: `namespace/name:version` of the run's definition.
+            begun: It is under way, and is asked about once more.
 
         Returns:
             The failure of the task where it may not; otherwise what is recorded of the permission, or empty text.
@@ -75,7 +76,7 @@ class Door(Protocol):
 class OpenDoor:
     """Nobody is asked: a host without governance."""
 
-    def ask(self, workflow: str, command: Perform) -> Failure | str:
+    def ask(self, workflow: str, command: Perform, *, begun: bool = False) -> Failure | str:
         """It may."""
         return ""
 

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any, Final, ParamSpec, TypeVar, cast
 
-from segue.governance import ACTIONS, Guard, PolicyDenied, Resource, roles_for
+from segue.governance import ACTIONS, SWITCH_RULE, Guard, PolicyDenied, Resource, in_scope, roles_for
 from segue.service.errors import ServiceError
 from segue.store import ErasedData
 from segue.types import acting, acting_as
@@ -120,6 +120,12 @@ def refusal_of(denied: PolicyDenied, guard: Guard) -> ServiceError:
     said = f"{denied.identity.name} may not {about} ({denied.action}): {denied.verdict.reason}."
     if denied.verdict.verdict == "needs-approval":
         return ServiceError("approval-needed", said)
+    if denied.verdict.rules == (SWITCH_RULE,):
+        return ServiceError("permission-denied", said, remedy="Whoever administers can `segue release` it.")
+    if not in_scope(denied.identity, denied.action):
+        return ServiceError(
+            "permission-denied", said, remedy="Use a token whose scopes name the action or its group."
+        )
     roles = [role for role in roles_for(guard.policies, denied.action) if role != "owner"]
     whom = f"Roles that may: {', '.join(roles)}. " if roles else "Only the owner of the data folder may. "
     return ServiceError("permission-denied", said, remedy=whom + "Whoever administers identities can grant one.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, closing
 from pathlib import Path
@@ -11,7 +12,16 @@ import msgspec
 
 from segue.ai import ModelRegistry
 from segue.connectors import MemoryConnections, OutboundPolicy, connection_from_json
-from segue.governance import ActDoor, ChainedSecrets, EnvironmentSecrets, FileSecrets, Guard, KeyRing
+from segue.governance import (
+    HOUR_MS,
+    ActDoor,
+    ActLimits,
+    ChainedSecrets,
+    EnvironmentSecrets,
+    FileSecrets,
+    Guard,
+    KeyRing,
+)
 from segue.handlers import FunctionRegistry, HandlerSet, build_handlers
 from segue.service.accounts import Accounts
 from segue.service.audit import Audit
@@ -46,6 +56,7 @@ from segue.service.telling import Telling
 from segue.service.timeline import Timeline
 from segue.service.workflows import Workflows
 from segue.store import FolderInUse, FolderNotUsable, Rules, Store
+from segue.store.effects import acts_since
 from segue.store.folder import DATABASE_NAME, open_reader
 from segue.store.permission import list_policy_changes, list_switches
 from segue.store.records import list_connections
@@ -175,6 +186,7 @@ async def open_service(
                 known_facts[workflow] = facts_of(None if found is None else definitions.plan(found.digest).definition)
             return known_facts[workflow]
 
+        act_limits = ActLimits(settings.limits)
         known_facts: dict[str, dict[str, Any]] = {}
 
         def load(store: Store) -> Definitions:
@@ -183,6 +195,8 @@ async def open_service(
                 definitions.load(store, reader)
                 # Before the host goes on: what is forbidden or stopped must not go out once more.
                 put_in_force(guard, list_policy_changes(reader))
+                if act_limits.any:
+                    act_limits.prime(acts_since(reader, time.time_ns() // 1_000_000 - HOUR_MS))
                 load_switches(guard, list_switches(reader, thrown=True))
                 for data in list_connections(reader).values():
                     loaded.put(connection_from_json(data))
@@ -190,7 +204,7 @@ async def open_service(
 
         try:
             if drive:
-                door = ActDoor(guard, guard.switches, facts)
+                door = ActDoor(guard, guard.switches, facts, act_limits)
                 opened = _host(folder, settings, handlers, load, source, rules, attended, alone, door, ring)
                 host = await stack.enter_async_context(opened)
                 store = host.store

@@ -20,7 +20,7 @@ from segue.governance import (
     roles_for,
     shipped,
 )
-from segue.service.access import UseCases, governed
+from segue.service.access import UseCases, governed, of
 from segue.service.accounts import Accounts
 from segue.service.errors import ServiceError
 from segue.service.observe import iso
@@ -181,7 +181,7 @@ class Permissions(UseCases):
         ]
         return Page(items=items, next=str(items[-1].number) if len(found) > limit else None)
 
-    @governed("policy.change")
+    @governed("policy.change", on=of("Policy"))
     async def change(self, name: str, wanted: NewPolicy) -> PolicyList:
         """Set a policy file. It counts for every request from the moment this returns.
 

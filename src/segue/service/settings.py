@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from segue.governance.limits import ActLimit
 from segue.service.errors import ServiceError
 
 _log = logging.getLogger("segue.settings")
@@ -96,6 +97,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             ends the run. `segue serve` holds unless told otherwise.
         publishing: What becomes of a document that lacks its owner, purpose, class of risk, data classes, error
             route, fallback or tests: `off` publishes it, `warn` says so, `block` refuses it.
+        limits: How much workflows may do without a person; see `segue.governance.ActLimit`.
         disk_free_min_mb: While less disk space is free, in MB, new runs and events are refused; 0 never refuses.
         payload_warn_kb: Values from this size on, in KiB of JSON, are pointed out in what is told of a run; 0 never.
         retention_days: How long closed runs are kept after their end; 0 keeps them for ever.
@@ -128,6 +130,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     early_events_ms: int = 3_600_000
     failures: Literal["hold", "fault"] = "fault"
     publishing: Literal["off", "warn", "block"] = "off"
+    limits: tuple[ActLimit, ...] = ()
     disk_free_min_mb: int = 256
     payload_max_kb: int = 16 * 1024
     payload_warn_kb: int = 1024
@@ -209,7 +212,7 @@ def _place_of(variable: str) -> tuple[str | None, str, Any]:
         if name.startswith(candidate + "_"):
             table, name, owner = candidate, name.removeprefix(candidate + "_"), struct
     kinds = {field.name: field.type for field in msgspec.structs.fields(owner)}
-    return table, name, None if name in ("mail", "concurrency", *TABLES) else kinds.get(name)
+    return table, name, None if name in ("mail", "limits", "concurrency", *TABLES) else kinds.get(name)
 
 
 def _value_of(variable: str, text: str, kind: Any) -> Any:
@@ -238,6 +241,13 @@ def _checked(values: Mapping[str, Any], source: str) -> Settings:
         raise ServiceError("setting-refused", f"In {source}: {error}.") from None
     if not 0 <= settings.port <= 65535:
         raise ServiceError("setting-refused", f"In {source}: `port` must lie in 0 to 65535, got {settings.port}.")
+    names = [limit.name for limit in settings.limits]
+    if len(set(names)) < len(names):
+        raise ServiceError("setting-refused", f"In {source}: each of the `limits` needs a name of its own.")
+    if any(limit.amount_max is not None and not limit.amount for limit in settings.limits):
+        raise ServiceError(
+            "setting-refused", f"In {source}: a limit with `amount_max` must say where the `amount` is."
+        )
     for name in ("disk_free_min_mb", "retention_days", "event_retention_days", "payload_warn_kb"):
         if getattr(settings, name) < 0:
             raise ServiceError("setting-refused", f"In {source}: `{name}` must not be negative.")

@@ -122,7 +122,7 @@ class Performer:
         """Stop what is under way and may not be any more; what waits is asked when its turn comes."""
         refused = 0
         for act in list(self._under_way):
-            answer = self._door.ask(act.run.workflow, act.command)
+            answer = self._door.ask(act.run.workflow, act.command, begun=True)
             if isinstance(answer, Failure) and act.task is not None and not act.cancelled:
                 act.refused = answer
                 act.task.cancel()
