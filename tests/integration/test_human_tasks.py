@@ -345,3 +345,46 @@ async def test_the_routes_answer_and_refuse(service: Service) -> None:
         done = await client.post(place, json={"outcome": "reject", "seen": seen})
         assert json.loads(done.content)["outcome"] == "reject"
         problem(await client.post(place, json={"outcome": "approve", "seen": seen}), 409, "human-task-closed")
+
+
+# -- what operators do ------------------------------------------------------------------------------
+
+
+async def test_a_task_that_starts_again_is_offered_anew(service: Service) -> None:
+    """Whoever steers a run takes back what is before people, with everything that hangs on it."""
+    task = await ask_for(service)
+    run = (await show(service, task)).run
+    with acting_as(OWNER):
+        await service.steering.retry(run, "/do/0/ask", reason="wrong amount", input={"amount": 60, "by": "rita"})
+        page = await service.tasks.page(run=run, state=None)
+    assert [(t.state, t.title) for t in page.items] == [("offered", "Pay 60?"), ("withdrawn", "Pay 50?")]
+    await refused("human-task-closed", decide(service, task, ANN, seen="x"))
+    assert (await decide(service, page.items[0].id, ANN)).state == "decided"
+
+
+async def test_a_fork_asks_people_itself(service: Service) -> None:
+    """A copy of a run waits for its own decision; the original keeps its own."""
+    task = await ask_for(service)
+    run = (await show(service, task)).run
+    with acting_as(OWNER):
+        fork = await service.steering.fork(run, "/do/0/ask", reason="what if")
+        page = await service.tasks.page(run=fork.id)
+    (other,) = page.items
+    await decide(service, other.id, ANN, "reject")
+    assert (await show(service, task)).state == "offered"
+
+
+async def test_decisions_stand_in_the_audit_chain(service: Service) -> None:
+    """Who, what, seen what, under which rules: written with the event, and nobody can alter it unseen."""
+    task = await ask_for(service)
+    with acting_as(ANN):
+        await service.tasks.claim(task)
+    page = await show(service, task)
+    await decide(service, task, ANN, comment="fine")
+    with acting_as(OWNER):
+        found = (await service.audit.page(limit=100)).items
+        assert (await service.audit.verify()).sound
+    decided, assigned = [r for r in found if r.action in ("task.decided", "task.assigned")]
+    assert (decided.principal, decided.verdict, decided.reason) == ("person:ann", "approve", "fine")
+    assert decided.data["seen"] == page.seen
+    assert (assigned.principal, assigned.verdict) == ("person:ann", "claim")

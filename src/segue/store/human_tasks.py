@@ -169,9 +169,10 @@ def _where(wanted: HumanTaskFilter, before: int | None) -> tuple[str, list[Any]]
     if wanted.overdue_at is not None:
         conditions.append("h.due_at < ?")
         parameters.append(wanted.overdue_at)
+    # Asked of each open task and not of the audience, which also has those of all closed ones.
     offered = (
-        "h.id IN (SELECT task FROM human_task_audience WHERE (kind, name) IN"
-        " (SELECT value->>0, value->>1 FROM json_each(?)))"
+        "EXISTS (SELECT 1 FROM json_each(?) AS w JOIN human_task_audience AS a"
+        " ON a.kind = w.value->>0 AND a.name = w.value->>1 AND a.task = h.id)"
     )
     if wanted.audience is not None:
         conditions.append(offered)
