@@ -291,3 +291,30 @@ async def test_retention_leaves_whom_a_legal_hold_is_on(tmp_path: Path) -> None:
             await service.runs.get(ben)
         with pytest.raises(ServiceError, match="not encrypted"):
             await service.subjects.erase(NewErasure(subject="anna", reason="x", dry_run=False))
+
+
+async def test_secrets_of_the_folder_are_used_and_never_shown(tmp_path: Path) -> None:
+    """A third place beside environment and files; sealed, and only where that protects them."""
+    from segue.governance import EnvironmentSecrets
+    from segue.service import NewSecret
+    from segue.service.vault import VaultSecrets
+    from segue.types import TaskFailure
+
+    data, key = tmp_path / "data", tmp_path / "kek"
+    init_keys(data, key)
+    async with opened(data, key) as service:
+        await service.secrets.set(NewSecret(name="crm", value=CANARY))
+        vault = VaultSecrets(EnvironmentSecrets(environment={}))
+        vault.store = service.store
+        assert await vault.read("crm") == CANARY
+        assert CANARY not in repr(await service.secrets.list())
+        assert CANARY not in repr(await service.audit.page(limit=500))
+        assert showing(data) == []
+        await service.secrets.remove("crm")
+        with pytest.raises(TaskFailure, match="no secret"):
+            await vault.read("crm")
+        with pytest.raises(ServiceError, match="no secret"):
+            await service.secrets.remove("crm")
+    async with opened(tmp_path / "plain", key) as service:
+        with pytest.raises(ServiceError, match="encrypted data folders only"):
+            await service.secrets.set(NewSecret(name="crm", value="x"))

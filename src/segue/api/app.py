@@ -29,6 +29,7 @@ from segue.api import (
     subjects,
     switches,
     tasks,
+    vault,
     workflows,
 )
 from segue.api.guard import Asgi, Guard
@@ -54,6 +55,7 @@ ROOMS: Final = (
     publications,
     switches,
     subjects,
+    vault,
     health,
 )
 """Modules whose routes make the API, in the order in which they are tried."""

@@ -192,6 +192,14 @@ _GROUPS: Final = {
             "rotate": ("segue.cli.keys:rotate", "Rotate keys; what is there stays readable."),
         },
     ),
+    "secrets": (
+        "Secrets kept in an encrypted data folder.",
+        {
+            "set": ("segue.cli.vault:set_", "Keep a secret; its value comes from standard input."),
+            "list": ("segue.cli.vault:list_", "List secrets, never their values."),
+            "remove": ("segue.cli.vault:remove", "Forget a secret."),
+        },
+    ),
     "subjects": (
         "Whom runs are about.",
         {

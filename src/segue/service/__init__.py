@@ -140,6 +140,7 @@ from segue.service.shapes import (
 from segue.service.steering import Steering
 from segue.service.switches import NewSwitch, SwitchView
 from segue.service.timeline import TimelineEntry, Trace, TraceStep
+from segue.service.vault import NewSecret, SecretView
 from segue.service.workflows import parse_workflow
 from segue.store import HostError
 
@@ -215,6 +216,7 @@ __all__ = [
     "NewIdentity",
     "NewPolicy",
     "NewPurge",
+    "NewSecret",
     "NewSwitch",
     "NewToken",
     "NoticeView",
@@ -248,6 +250,7 @@ __all__ = [
     "RunStatusName",
     "RunSummary",
     "RunWasCancelled",
+    "SecretView",
     "Sent",
     "SentEvents",
     "Service",

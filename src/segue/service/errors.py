@@ -206,6 +206,12 @@ PROBLEMS: Final[dict[str, ProblemKind]] = {
         "The run has had more events than it keeps, and what was asked for needs older ones.",
         "Ask for what is kept, as `segue runs show` says. To keep more, see the setting `history_max_events`.",
     ),
+    "secret-unknown": ProblemKind(
+        404,
+        "There is no such secret",
+        "The data folder keeps no secret of this name; those of the environment and of files are not listed.",
+        "List them with `segue secrets list`.",
+    ),
     "subject-unknown": ProblemKind(
         404,
         "Nothing is about this data subject",
@@ -385,6 +391,12 @@ PROBLEMS: Final[dict[str, ProblemKind]] = {
         "The records cannot be exported there",
         "The target is no path and no address of a known kind, or the receiver does not take the records.",
         "Use a path, syslog+udp://HOST:PORT, syslog+tcp://HOST:PORT or otlp+http://HOST:PORT/v1/logs.",
+    ),
+    "secret-refused": ProblemKind(
+        422,
+        "The secret cannot be kept",
+        "Its name or its value is not acceptable.",
+        "Name it with letters, digits and ._- and give a value that is not empty.",
     ),
     "keys-refused": ProblemKind(
         422,

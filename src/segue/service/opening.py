@@ -54,6 +54,7 @@ from segue.service.switches import StopSwitches, load_switches
 from segue.service.tasks import Tasks
 from segue.service.telling import Telling
 from segue.service.timeline import Timeline
+from segue.service.vault import Secrets, VaultSecrets
 from segue.service.workflows import Workflows
 from segue.store import FolderInUse, FolderNotUsable, Rules, Store
 from segue.store.effects import acts_since
@@ -159,7 +160,7 @@ async def open_service(
     known_models = models if models is not None else ModelRegistry()
     load_models(folder, settings, known_models)
     loaded = MemoryConnections()
-    source = secrets if secrets is not None else secrets_of(settings)
+    source = VaultSecrets(secrets if secrets is not None else secrets_of(settings))
     async with AsyncExitStack() as stack:
         handlers = Handlers(registry, known_models, lambda: _make(settings, registry, known_models, loaded))
         stack.push_async_callback(handlers.aclose)
@@ -191,6 +192,7 @@ async def open_service(
 
         def load(store: Store) -> Definitions:
             # What the host needs before it goes on with the first run.
+            source.store = store
             with closing(open_reader(store.folder / DATABASE_NAME, ring)) as reader:
                 definitions.load(store, reader)
                 # Before the host goes on: what is forbidden or stopped must not go out once more.
@@ -246,6 +248,7 @@ async def open_service(
             audit=audit,
             keys=Keys(store, ring),
             subjects=Subjects(store, ring),
+            secrets=Secrets(store),
             retention=Retention(rules, settings, definitions, store, host),
             timeline=Timeline(store, runs, ring),
             backups=Backups(store),

@@ -29,6 +29,7 @@ from segue.service.steering import Steering
 from segue.service.switches import StopSwitches
 from segue.service.tasks import Tasks
 from segue.service.timeline import Timeline
+from segue.service.vault import Secrets
 from segue.service.workflows import Workflows
 from segue.store import Store
 
@@ -59,6 +60,7 @@ class Service:
     audit: Audit
     keys: Keys
     subjects: Subjects
+    secrets: Secrets
     timeline: Timeline
     retention: Retention
     backups: Backups

@@ -31,6 +31,7 @@ SEALED: Final[dict[str, tuple[str, ...]]] = {
     "human_task": ("title",),
     "label": ("input", "proposed", "decided"),
     "profile": ("data",),
+    "secret": ("data",),
 }
 """Sealed columns by table; a value that was stored before encryption was on is read as it is."""
 

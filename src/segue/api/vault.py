@@ -1,0 +1,52 @@
+"""Routes of secrets that are kept in the data folder."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Request, Response
+
+from segue.api.bodies import read_json
+from segue.api.common import Asked
+from segue.api.describe import json_answer, json_response, operation, schema_of
+from segue.service import NewSecret, Page, SecretView
+
+router = APIRouter(tags=["secrets"])
+
+
+@router.get(
+    "/secrets",
+    **operation("listSecrets", "List secrets", answers={200: json_answer(Page[SecretView], "Names; never values.")}),
+)
+async def list_secrets(service: Asked) -> Response:
+    """Those that are kept in the data folder."""
+    return json_response(await service.secrets.list())
+
+
+@router.post(
+    "/secrets",
+    **operation(
+        "setSecret",
+        "Keep a secret",
+        answers={200: json_answer(SecretView, "It is kept.")},
+        problems=("keys-refused", "secret-refused", "media-type-refused", "body-too-large"),
+        body={"application/json": {"schema": schema_of(NewSecret)}},
+    ),
+)
+async def set_secret(request: Request, service: Asked) -> Response:
+    """Over an older one of the same name."""
+    return json_response(await service.secrets.set(await read_json(request, NewSecret)))
+
+
+@router.delete(
+    "/secrets/{secret}",
+    **operation(
+        "removeSecret", "Forget a secret", answers={204: {"description": "Gone."}}, problems=("secret-unknown",)
+    ),
+)
+async def remove_secret(
+    secret: Annotated[str, Path(description="Its name.", min_length=1, max_length=128)], service: Asked
+) -> Response:
+    """Acts that need it fail from now on."""
+    await service.secrets.remove(secret)
+    return Response(status_code=204)
