@@ -44,12 +44,15 @@ class Program:
         reads: Names of the variables it needs, without `$`.
         text: The source, for messages and displays.
         constant: True when it reads neither data nor variables.
+        shape: What the value is made of, for those who follow data through a plan (`segue.dsl.flows`); the
+            core never looks at it. None: nothing is known of it.
     """
 
     run: Evaluate
     reads: tuple[str, ...] = ()
     text: str = ""
     constant: bool = False
+    shape: Any = None
 
 
 class Node:

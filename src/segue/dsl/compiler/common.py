@@ -25,6 +25,7 @@ from segue.dsl.compiler.checks import SchemaRefused, schema_check
 from segue.dsl.compiler.programs import NOTHING, combine, constant, expression, mapped, template, transform
 from segue.dsl.durations import UNIT_MS, duration_ms
 from segue.dsl.expressions import is_wrapped
+from segue.dsl.expressions.tree import Constant, Identity, Index, Node
 from segue.dsl.reading import read_document
 from segue.types import fail
 
@@ -224,7 +225,12 @@ def _uri_template(build: Build, value: str, pointer: str) -> Program:
             made[place] = _expanded(held.get(made[place]), made[place], where)
         return "".join(made)
 
-    return Program(run, (), value)
+    return Program(run, (), value, shape=[_member(name) for name in pieces[1::2]])
+
+
+def _member(name: str) -> Node:
+    """`.name`, as an expression would read it."""
+    return Index(1, 1, Identity(1, 1), Constant(1, 1, name))
 
 
 def _expanded(value: Any, name: str, where: str) -> str:

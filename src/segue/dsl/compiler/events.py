@@ -13,6 +13,7 @@ import jsonschema_rs
 from segue.core.plan import Correlation, EventFilter, Matcher, Program, Strategy
 from segue.dsl.compiler.build import DEFINITION, Build, Place, Scope, as_list, as_object, below
 from segue.dsl.compiler.programs import NOTHING, expression, template
+from segue.dsl.compiler.shapes import Derived
 from segue.dsl.expressions import is_wrapped
 
 _SIGNS: Final = frozenset(r"\^$*+?{}[]|()")
@@ -79,7 +80,7 @@ def _equals(program: Program, attribute: str) -> Program:
             return value
         return isinstance(event, dict) and event.get(attribute) == value
 
-    return Program(run, program.reads, program.text)
+    return Program(run, program.reads, program.text, shape=Derived(program.shape))
 
 
 def _pattern(build: Build, text: str, pointer: str) -> Callable[[str], Any] | None:

@@ -13,6 +13,7 @@ from typing import Any
 from segue.core.plan import Evaluate, FunctionNode, Node, Program, SetNode
 from segue.dsl.compiler.build import DEFINITION, Build, Scope, below
 from segue.dsl.compiler.programs import NOTHING, combine, constant, expression, template
+from segue.dsl.compiler.shapes import ForEach
 
 
 def map_node(build: Build, written: dict[str, Any], pointer: str, scope: Scope, common: dict[str, Any]) -> Node:
@@ -22,7 +23,7 @@ def map_node(build: Build, written: dict[str, Any], pointer: str, scope: Scope, 
     value = template(build, written.get("value", "${ . }"), below(at, "value"), scope, DEFINITION)
     fields = _fields(build, written.get("fields"), below(at, "fields"), scope)
     body = SetNode(
-        value=Program(_for_each(fields.run), fields.reads, "map"),
+        value=Program(_for_each(fields.run), fields.reads, "map", shape=ForEach(fields.shape)),
         name=common["name"],
         pointer=build.prefix + below(pointer, "call"),
         section="body",
@@ -41,7 +42,8 @@ def _fields(build: Build, value: Any, pointer: str, scope: Scope) -> Program:
     if isinstance(value, list):
         items = [_fields(build, held, below(pointer, place), scope) for place, held in enumerate(value)]
         listed = combine({str(place): item for place, item in enumerate(items)})
-        return Program(_values(listed.run), listed.reads)
+        shape = list(listed.shape.values()) if isinstance(listed.shape, dict) else listed.shape
+        return Program(_values(listed.run), listed.reads, shape=shape)
     return constant(value)
 
 

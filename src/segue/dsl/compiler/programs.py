@@ -15,12 +15,13 @@ from typing import Any, Final
 
 from segue.core.plan import Evaluate, Program
 from segue.dsl.compiler.build import LANGUAGE, Build, Place, Scope, TaskList, below, listed
+from segue.dsl.compiler.shapes import CONSTANT, Derived, Shape
 from segue.dsl.expressions import Expression, ExpressionError, compile_expression, is_wrapped, unwrap
 from segue.dsl.expressions.errors import RaisedError
 from segue.types import TaskFailure, fail
 
-Part = tuple[Any, Evaluate | None, frozenset[str]]
-"""A piece of a template: its constant value, or its function with the variables it reads."""
+Part = tuple[Any, Evaluate | None, frozenset[str], Shape]
+"""A piece of a template: its constant value, or its function with the variables it reads and what it is made of."""
 
 _NO_READS: Final[frozenset[str]] = frozenset()
 _VALUE: Final = re.compile(r' \(".*"\)| \((?:-?[0-9][^() ]*|true|false)\)| ".*"', re.DOTALL)
@@ -33,7 +34,7 @@ def constant(value: Any, text: str = "") -> Program:
     def run(data: Any, variables: Mapping[str, Any], now_ms: int) -> Any:
         return value
 
-    return Program(run, (), text or (value if isinstance(value, str) else ""), constant=True)
+    return Program(run, (), text or (value if isinstance(value, str) else ""), constant=True, shape=CONSTANT)
 
 
 NOTHING: Final = constant(None)
@@ -48,7 +49,7 @@ def expression(build: Build, text: Any, pointer: str, scope: Scope, place: Place
     if compiled is None:
         return NOTHING
     run, reads = _run_of(build, compiled, pointer)
-    return Program(run, tuple(sorted(reads)), text)
+    return Program(run, tuple(sorted(reads)), text, shape=compiled.tree)
 
 
 def template(build: Build, value: Any, pointer: str, scope: Scope, place: Place) -> Program:
@@ -81,11 +82,11 @@ def combine(parts: Mapping[str, Program | Any]) -> Program:
     pieces: dict[str, Part] = {}
     for key, part in parts.items():
         if not isinstance(part, Program):
-            pieces[key] = (part, None, _NO_READS)
+            pieces[key] = _fixed(part)
         elif part.constant:
-            pieces[key] = (part.run(None, {}, 0), None, _NO_READS)
+            pieces[key] = _fixed(part.run(None, {}, 0))
         else:
-            pieces[key] = (None, part.run, frozenset(part.reads))
+            pieces[key] = (None, part.run, frozenset(part.reads), part.shape)
     return _program(_object(pieces), None)
 
 
@@ -100,7 +101,7 @@ def mapped(program: Program, function: Callable[[Any], Any]) -> Program:
     def run(data: Any, variables: Mapping[str, Any], now_ms: int) -> Any:
         return function(inner(data, variables, now_ms))
 
-    return Program(run, program.reads, program.text)
+    return Program(run, program.reads, program.text, shape=Derived(program.shape))
 
 
 def constant_value(program: Program | None) -> Any:
@@ -112,9 +113,13 @@ def constant_value(program: Program | None) -> Any:
 
 
 def _program(part: Part, source: Any) -> Program:
-    value, run, reads = part
+    value, run, reads, shape = part
     text = source if isinstance(source, str) else ""
-    return constant(value, text) if run is None else Program(run, tuple(sorted(reads)), text)
+    return constant(value, text) if run is None else Program(run, tuple(sorted(reads)), text, shape=shape)
+
+
+def _fixed(value: Any) -> Part:
+    return value, None, _NO_READS, CONSTANT
 
 
 def _part(build: Build, value: Any, pointer: str, scope: Scope, place: Place) -> Part:
@@ -124,20 +129,20 @@ def _part(build: Build, value: Any, pointer: str, scope: Scope, place: Place) ->
         return _object({k: _part(build, v, below(pointer, k), scope, place) for k, v in value.items()})
     if isinstance(value, list):
         return _array([_part(build, v, below(pointer, i), scope, place) for i, v in enumerate(value)])
-    return value, None, _NO_READS
+    return _fixed(value)
 
 
 def _text(build: Build, text: str, pointer: str, scope: Scope, place: Place) -> Part:
     if is_wrapped(text):
         compiled = _compile(build, text, pointer, scope, place)
         if compiled is None:
-            return None, None, _NO_READS
+            return _fixed(None)
         run, reads = _run_of(build, compiled, pointer)
-        return None, _or_text(run, text) if build.is_loose else run, reads
+        return None, _or_text(run, text) if build.is_loose else run, reads, compiled.tree
     if build.is_loose:
         return _tried(build, text, pointer, scope, place)
     literal_text(build, text, pointer)
-    return text, None, _NO_READS
+    return _fixed(text)
 
 
 def _tried(build: Build, text: str, pointer: str, scope: Scope, place: Place) -> Part:
@@ -146,11 +151,11 @@ def _tried(build: Build, text: str, pointer: str, scope: Scope, place: Place) ->
     try:
         compiled = compile_expression(text, variables=names)
     except ExpressionError:
-        return text, None, _NO_READS
+        return _fixed(text)
     if "steps" in compiled.variables and not _steps_are_known(build, compiled, pointer, scope, quiet=True):
-        return text, None, _NO_READS
+        return _fixed(text)
     run, reads = _run_of(build, compiled, pointer)
-    return None, _or_text(run, text), reads
+    return None, _or_text(run, text), reads, compiled.tree
 
 
 def _or_text(run: Evaluate, text: str) -> Evaluate:
@@ -167,7 +172,7 @@ def _object(pieces: Mapping[str, Part]) -> Part:
     base = {key: part[0] for key, part in pieces.items()}
     moving = [(key, part[1]) for key, part in pieces.items() if part[1] is not None]
     if not moving:
-        return base, None, _NO_READS
+        return _fixed(base)
 
     def run(data: Any, variables: Mapping[str, Any], now_ms: int) -> dict[str, Any]:
         made = base.copy()
@@ -175,14 +180,14 @@ def _object(pieces: Mapping[str, Part]) -> Part:
             made[key] = inner(data, variables, now_ms)
         return made
 
-    return None, run, _reads(pieces.values())
+    return None, run, _reads(pieces.values()), {key: part[3] for key, part in pieces.items()}
 
 
 def _array(pieces: list[Part]) -> Part:
     base = [part[0] for part in pieces]
     moving = [(place, part[1]) for place, part in enumerate(pieces) if part[1] is not None]
     if not moving:
-        return base, None, _NO_READS
+        return _fixed(base)
 
     def run(data: Any, variables: Mapping[str, Any], now_ms: int) -> list[Any]:
         made = base.copy()
@@ -190,7 +195,7 @@ def _array(pieces: list[Part]) -> Part:
             made[place] = inner(data, variables, now_ms)
         return made
 
-    return None, run, _reads(pieces)
+    return None, run, _reads(pieces), [part[3] for part in pieces]
 
 
 def _reads(pieces: Iterable[Part]) -> frozenset[str]:

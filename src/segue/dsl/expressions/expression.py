@@ -62,6 +62,7 @@ class Expression:
         paths: What it reads: `(".", "a", "b")` for `.a.b`, `("$context", "x")` for `$context.x`. A path ends
             where the rest is computed, or where the whole value is used.
         secrets: The secrets it mentions, as paths: `("crm", "token")`.
+        tree: The parsed text, for those who follow data through it.
     """
 
     __slots__ = (
@@ -69,10 +70,10 @@ class Expression:
         "_is_metered",
         "_names",
         "_run",
-        "_tree",
         "paths",
         "secrets",
         "text",
+        "tree",
         "variables",
     )
 
@@ -82,7 +83,7 @@ class Expression:
         self.variables: frozenset[str] = reads.variables
         self.paths: frozenset[tuple[str | int, ...]] = reads.paths
         self.secrets: frozenset[tuple[str, ...]] = reads.secrets
-        self._tree = tree
+        self.tree = tree
         self._card = code.card
         self._run = code.run
         self._names = names

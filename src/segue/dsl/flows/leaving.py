@@ -1,0 +1,117 @@
+"""What leaves a run by each of its acts, and what is known of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from segue.core.plan import ActNode, Node, Plan
+from segue.dsl.flows.labels import NO_LABELS, Labels, declared_labels, labels_at
+from segue.dsl.flows.tasks import Walk
+from segue.dsl.flows.traced import Origin, Path
+
+OperationSchema = Callable[[str, str], Any]
+"""`(connection, operation) -> the JSON Schema of its result`, or None; its labels hold for what the system gives."""
+
+_COMPUTED_BY_OTHERS: Final = frozenset({"connector", "http", "openapi", "notify"})
+"""Handlers whose answer is a system's own data, so that a schema with labels says all about it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """What an act sends out.
+
+    Attributes:
+        pointer: The task.
+        handler: Who performs it; `emit` for an event.
+        connection, operation: As the document names them; None where it does not, or computes the name.
+        labels: Of everything it is given.
+        arguments: For each argument (by its path) that comes from labelled data: where that comes from.
+    """
+
+    pointer: str
+    handler: str
+    connection: str | None
+    operation: str | None
+    labels: Labels
+    arguments: Mapping[Path, Mapping[Origin, Labels]]
+
+
+def leaving(plan: Plan, operation_schema: OperationSchema | None = None) -> dict[str, Leaving]:
+    """For each act of the plan, by pointer, what it sends out.
+
+    Source: design section 7 (labels); decision 0090.
+    """
+    sources = _Sources(plan, operation_schema or (lambda connection, operation: None))
+    walk = Walk(plan, sources.carries).run()
+    found = {}
+    for index, given in walk.given.items():
+        node = plan.nodes[index]
+        arguments: dict[Path, dict[Origin, Labels]] = {}
+        total = NO_LABELS
+        for path, origins in given.leaves():
+            for origin in sorted(origins):
+                labels = sources.labels(origin)
+                total |= labels
+                if labels:
+                    arguments.setdefault(path, {})[origin] = labels
+        use, operation = _target(node)
+        handler = node.handler if isinstance(node, ActNode) else "emit"
+        found[node.pointer] = Leaving(node.pointer, handler, use, operation, total, arguments)
+    return found
+
+
+class _Sources:
+    """The labels of everything that data enters a run by."""
+
+    def __init__(self, plan: Plan, operation_schema: OperationSchema) -> None:
+        document = plan.definition if isinstance(plan.definition, dict) else {}
+        self._declared: dict[str, dict[Path, Labels]] = {"input": declared_labels(_schema(document.get("input")))}
+        self._names: dict[str, str] = {"input": "input"}
+        for node in plan.nodes:
+            self._add(node, operation_schema)
+
+    def _add(self, node: Node, operation_schema: OperationSchema) -> None:
+        definition = node.definition if isinstance(node.definition, dict) else {}
+        # A check of the result speaks of the raw result only where no transform stands between.
+        declared = declared_labels(_schema(definition.get("output"))) if node.output_as is None else {}
+        use, operation = _target(node)
+        if use is not None:
+            self._names[node.pointer] = use
+            if operation is not None:
+                declared = _merged(declared, declared_labels(operation_schema(use, operation)))
+        if declared:
+            self._declared[node.pointer] = declared
+
+    def labels(self, origin: Origin) -> Labels:
+        known = labels_at(self._declared.get(origin.source, {}), origin.path)
+        name = self._names.get(origin.source)
+        return known if name is None else known | Labels(sources=frozenset({name}))
+
+    def carries(self, node: ActNode) -> bool:
+        """What an act is given may come back in its result, unless a system's schema says what comes back."""
+        return node.handler not in _COMPUTED_BY_OTHERS or node.pointer not in self._declared
+
+
+def _merged(one: dict[Path, Labels], other: dict[Path, Labels]) -> dict[Path, Labels]:
+    return {path: one.get(path, NO_LABELS) | other.get(path, NO_LABELS) for path in {**one, **other}}
+
+
+def _schema(holder: Any) -> Any:
+    schema = holder.get("schema") if isinstance(holder, dict) else None
+    return schema.get("document") if isinstance(schema, dict) else None
+
+
+def _target(node: Node) -> tuple[str | None, str | None]:
+    """The connection and the operation that a task names, where the document says them in plain."""
+    if not isinstance(node, ActNode) or not isinstance(node.definition, dict):
+        return None, None
+    given = node.definition.get("with")
+    given = given if isinstance(given, dict) else {}
+    use, operation = given.get("use"), given.get("operation")
+    return _plain(use), _plain(operation)
+
+
+def _plain(value: Any) -> str | None:
+    return value if isinstance(value, str) and "${" not in value else None

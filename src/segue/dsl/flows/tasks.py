@@ -1,0 +1,271 @@
+"""Following data through the tasks of a plan.
+
+A list is walked in order, again where a directive jumps back; what tasks export and what `$steps` holds only
+grows, so the walk ends. Branches that cannot both run count as if both did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+from segue.core.plan import (
+    ActNode,
+    DoNode,
+    EmitNode,
+    ExtendedNode,
+    Flow,
+    ForkNode,
+    ForNode,
+    FunctionNode,
+    ListenNode,
+    Node,
+    Plan,
+    Program,
+    SetNode,
+    SwitchNode,
+    TryNode,
+)
+from segue.dsl.flows.expressions import trace_shape
+from segue.dsl.flows.traced import ITEM, NOTHING, Origin, Traced, join, made_of
+
+Carries = Callable[[ActNode], bool]
+"""Whether what an act gives back may hold what it was given."""
+
+_ROUNDS_MAX = 12
+"""How often a list or a loop is walked before it is given up to understand its parts one by one.
+
+Two or three are the rule; each further one is a value that a loop nests into itself.
+"""
+
+INPUT = Traced(frozenset({Origin("input")}))
+
+
+@dataclass(frozen=True, slots=True)
+class _Around:
+    """What a task sees of the tasks around it."""
+
+    bound: Mapping[str, Traced] = field(default_factory=dict)
+    steps: Mapping[str, Traced] = field(default_factory=dict)
+
+
+class Walk:
+    """One plan. `given` holds, by the index of an acting node, what its arguments may come from."""
+
+    def __init__(self, plan: Plan, carries: Carries) -> None:
+        self.plan = plan
+        self.carries = carries
+        self.given: dict[int, Traced] = {}
+        self._context = NOTHING
+        self.output = NOTHING
+
+    def run(self) -> Walk:
+        """Walk until nothing new is found."""
+        root = self.plan.root
+        turns = 0
+        while True:
+            before = self._context
+            started = self._value(root.input_from, INPUT, _Around(), INPUT)
+            # The context begins as the workflow's input.
+            self._context = join(self._context, started)
+            done = self._list(root.tasks, started, _Around())
+            self.output = self._value(root.output_as, done, _Around(), INPUT)
+            turns += 1
+            self._context = _settled(self._context, turns)
+            if self._context == before:
+                return self
+
+    # -- programs ----------------------------------------------------------------------------------
+
+    def _value(self, program: Program | None, data: Traced, around: _Around, raw: Traced, **more: Traced) -> Traced:
+        if program is None:
+            return data
+        if program.constant:
+            return NOTHING
+        variables = {
+            "context": self._context,
+            "steps": made_of(around.steps),
+            "workflow": made_of({"input": INPUT}),
+            "task": made_of({"input": raw, "output": more.get("output", NOTHING)}),
+            **more,
+            **around.bound,
+        }
+        return trace_shape(program.shape, data, variables)
+
+    # -- tasks -------------------------------------------------------------------------------------
+
+    def _task(self, node: Node, raw: Traced, around: _Around) -> Traced:
+        data = self._value(node.input_from, raw, around, raw)
+        done = self._kinds.get(type(node), Walk._passes)(self, node, data, around)
+        output = self._value(node.output_as, done, around, raw, input=data, output=done)
+        if node.export_as is not None:
+            exported = self._value(node.export_as, output, around, raw, input=data, output=output)
+            self._context = join(self._context, exported)
+        return join(output, raw) if node.condition is not None else output
+
+    def _passes(self, node: Node, data: Traced, around: _Around) -> Traced:
+        return data
+
+    def _set(self, node: Node, data: Traced, around: _Around) -> Traced:
+        assert isinstance(node, SetNode)
+        return self._value(node.value, data, around, data, input=data)
+
+    def _act(self, node: Node, data: Traced, around: _Around) -> Traced:
+        assert isinstance(node, ActNode)
+        given = self._note(node, self._value(node.arguments, data, around, data, input=data))
+        if not node.wait:
+            return data
+        result = Traced(frozenset({Origin(node.pointer)}))
+        return join(result, given.derived()) if self.carries(node) else result
+
+    def _emit(self, node: Node, data: Traced, around: _Around) -> Traced:
+        assert isinstance(node, EmitNode)
+        return join(data, self._note(node, self._value(node.event, data, around, data, input=data)))
+
+    def _note(self, node: Node, given: Traced) -> Traced:
+        self.given[node.index] = join(self.given.get(node.index, NOTHING), given)
+        return given
+
+    def _do(self, node: Node, data: Traced, around: _Around) -> Traced:
+        assert isinstance(node, DoNode)
+        return self._list(node.tasks, data, around)
+
+    def _for(self, node: Node, data: Traced, around: _Around) -> Traced:
+        assert isinstance(node, ForNode)
+        items = self._value(node.items, data, around, data, input=data)
+        inner = replace(around, bound={**around.bound, node.each: items.any(), node.at: NOTHING})
+        return self._again(lambda before: self._list(node.tasks, before, inner), data)
+
+    def _listen(self, node: Node, data: Traced, around: _Around) -> Traced:
+        assert isinstance(node, ListenNode)
+        event = Traced(frozenset({Origin(node.pointer)}))
+        if node.foreach is None:
+            return made_of({ITEM: event})
+        inner = replace(around, bound={**around.bound, node.foreach.item: event, node.foreach.at: NOTHING})
+        done = self._list(node.foreach.tasks, data, inner) if node.foreach.tasks else event
+        output = self._value(node.foreach.output_as, done, inner, data, input=data, output=done)
+        if node.foreach.export_as is not None:
+            exported = self._value(node.foreach.export_as, output, inner, data, input=data, output=output)
+            self._context = join(self._context, exported)
+        return made_of({ITEM: output})
+
+    def _fork(self, node: Node, data: Traced, around: _Around) -> Traced:
+        assert isinstance(node, ForkNode)
+        outputs: dict[str, Traced] = {}
+        for _ in node.branches if node.needs else (None,):
+            before = dict(outputs)
+            for place, branch in enumerate(node.branches):
+                needs = node.needs[place] if node.needs else ()
+                needed = {node.branches[i].name: outputs.get(node.branches[i].name, NOTHING) for i in needs}
+                around_branch = replace(around, steps={**around.steps, **outputs}) if needs else around
+                outputs[branch.name] = self._task(branch, made_of(needed) if needs else data, around_branch)
+            if outputs == before:
+                break
+        done = join(*outputs.values())
+        return done if node.compete else made_of({ITEM: done})
+
+    def _try(self, node: Node, data: Traced, around: _Around) -> Traced:
+        assert isinstance(node, TryNode)
+        done = self._list(node.tasks, data, around)
+        caught = replace(around, bound={**around.bound, node.catch_as: self._failure(node.tasks)})
+        if node.catch_tasks is None:
+            return join(done, data)
+        return join(done, self._list(node.catch_tasks, data, caught))
+
+    def _failure(self, tasks: tuple[Node, ...]) -> Traced:
+        """A failure may quote what an act was given and what it was answered."""
+        told = NOTHING
+        pending = list(tasks)
+        while pending:
+            node = pending.pop()
+            pending.extend(child for listed in node.children() for child in listed)
+            if isinstance(node, ActNode):
+                told = join(told, Traced(frozenset({Origin(node.pointer)})), self.given.get(node.index, NOTHING))
+        return told.derived()
+
+    def _function(self, node: Node, data: Traced, around: _Around) -> Traced:
+        assert isinstance(node, FunctionNode)
+        given = NOTHING if node.arguments is None else self._value(node.arguments, data, around, data, input=data)
+        return self._task(node.body, given, around)
+
+    def _extended(self, node: Node, data: Traced, around: _Around) -> Traced:
+        assert isinstance(node, ExtendedNode)
+        before = self._list(node.before, data, around) if node.before else data
+        inner = self._task(node.inner, join(before, data) if node.when is not None else before, around)
+        after = self._list(node.after, inner, around) if node.after else inner
+        return join(after, inner, before) if node.before or node.when is not None else after
+
+    _kinds: Mapping[type[Node], Callable[[Walk, Node, Traced, _Around], Traced]] = {
+        SetNode: _set,
+        ActNode: _act,
+        EmitNode: _emit,
+        DoNode: _do,
+        ForNode: _for,
+        ListenNode: _listen,
+        ForkNode: _fork,
+        TryNode: _try,
+        FunctionNode: _function,
+        ExtendedNode: _extended,
+    }
+
+    # -- lists -------------------------------------------------------------------------------------
+
+    def _list(self, tasks: tuple[Node, ...], raw: Traced, around: _Around) -> Traced:
+        """What a list gives: the output of any task that may end it."""
+        if not tasks:
+            return raw
+        into: list[Traced | None] = [raw, *[None] * (len(tasks) - 1)]
+        steps: dict[str, Traced] = {}
+        ends = NOTHING
+        turns = 0
+        while True:
+            was = [*into, *steps.values()]
+            for place, node in enumerate(tasks):
+                given = into[place]
+                if given is None:
+                    continue
+                output = self._task(node, given, replace(around, steps={**around.steps, **steps}))
+                steps[node.name] = join(steps.get(node.name, NOTHING), output)
+                for target in _targets(node):
+                    goal = place + 1 if target == Flow.CONTINUE else int(target)
+                    if 0 <= goal < len(tasks):
+                        into[goal] = _settled(join(into[goal] or NOTHING, output), turns)
+                    else:
+                        ends = join(ends, output)
+            turns += 1
+            if not _jumps_back(tasks) or was == [*into, *steps.values()]:
+                return ends
+
+    def _again(self, body: Callable[[Traced], Traced], data: Traced) -> Traced:
+        """A loop whose iterations feed each other."""
+        reached, turns = data, 0
+        while True:
+            turns += 1
+            following = _settled(join(reached, body(reached)), turns)
+            if following == reached:
+                return reached
+            reached = following
+
+
+def _settled(value: Traced, turns: int) -> Traced:
+    """The value, or, when it went round too often, the little that is certain of it: all that it is made of."""
+    return value if turns < _ROUNDS_MAX else value.derived()
+
+
+def _targets(node: Node) -> set[int]:
+    """Where the list may go on after this task."""
+    found = {int(node.then)}
+    inner = node.inner if isinstance(node, ExtendedNode) else node
+    found.add(int(inner.then))
+    if isinstance(inner, SwitchNode):
+        found.update(int(case.then) for case in inner.cases)
+        found.add(int(Flow.CONTINUE))
+    if isinstance(inner, TryNode) and inner.catch_then is not None:
+        found.add(int(inner.catch_then))
+    if node.condition is not None or inner.condition is not None:
+        found.add(int(Flow.CONTINUE))
+    return found
+
+
+def _jumps_back(tasks: tuple[Node, ...]) -> bool:
+    return any(0 <= target <= node.position for node in tasks for target in _targets(node))

@@ -1,0 +1,115 @@
+"""The abstract value: of every part of a value, which data it may be a copy of, and what it may be computed from.
+
+Only ever too much, never too little: what is not understood counts as computed from all that it could see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+Path = tuple[str, ...]
+
+ITEM: Final = "[]"
+"""The step of a path that stands for any element of an array, or any value of an object."""
+
+DEPTH_MAX: Final = 8
+"""Paths and templates deeper than this are taken as one value: more origins, never fewer."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Origin:
+    """A place that data enters a run by.
+
+    Attributes:
+        source: `input`, or the pointer of the task whose result it is.
+        path: Where in that data; `ITEM` for any element. Everything below belongs to it.
+    """
+
+    source: str
+    path: Path = ()
+
+    def below(self, key: str) -> Origin:
+        """The part at `key`; itself where paths get too long."""
+        return self if len(self.path) >= DEPTH_MAX else Origin(self.source, (*self.path, key))
+
+    def __str__(self) -> str:
+        return self.source + "".join(f".{key}" if key != ITEM else key for key in self.path)
+
+
+_NO_ORIGINS: Final[frozenset[Origin]] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """What is known of a value.
+
+    Attributes:
+        copies: It may be a copy of one of these, so its part at `k` is theirs at `k`.
+        mixes: It and each of its parts may be computed from these.
+        parts: What is known of single parts; under `ITEM`, of any.
+    """
+
+    copies: frozenset[Origin] = _NO_ORIGINS
+    mixes: frozenset[Origin] = _NO_ORIGINS
+    parts: Mapping[str, Traced] = field(default_factory=dict)
+
+    def at(self, key: str) -> Traced:
+        """The part at a known key."""
+        found = [part for name in (key, ITEM) if (part := self.parts.get(name)) is not None]
+        return join(Traced(frozenset(origin.below(key) for origin in self.copies), self.mixes), *found)
+
+    def any(self) -> Traced:
+        """A part at a key that is not known."""
+        own = Traced(frozenset(origin.below(ITEM) for origin in self.copies), self.mixes)
+        return join(own, *self.parts.values())
+
+    def origins(self) -> frozenset[Origin]:
+        """All that it and its parts are made of."""
+        if not self.parts:
+            return self.copies | self.mixes
+        return self.copies.union(self.mixes, *(part.origins() for part in self.parts.values()))
+
+    def derived(self) -> Traced:
+        """Something computed from it, in a way that is not followed."""
+        return Traced(mixes=self.origins())
+
+    def leaves(self, path: Path = ()) -> Iterable[tuple[Path, frozenset[Origin]]]:
+        """Each known part that holds something, with its path."""
+        own = self.copies | self.mixes
+        if own:
+            yield path, own
+        for key, part in self.parts.items():
+            yield from part.leaves((*path, key))
+
+
+NOTHING: Final = Traced()
+"""A value of the document itself."""
+
+
+def join(*values: Traced) -> Traced:
+    """A value that may be any of these."""
+    held = [value for value in values if value is not NOTHING]
+    if len(held) < 2:
+        return held[0] if held else NOTHING
+    parts: dict[str, Traced] = {}
+    for value in held:
+        for key, part in value.parts.items():
+            parts[key] = join(parts[key], part) if key in parts else part
+    copies = _NO_ORIGINS.union(*(value.copies for value in held))
+    return Traced(copies, _NO_ORIGINS.union(*(value.mixes for value in held)), parts)
+
+
+def made_of(parts: Mapping[str, Traced]) -> Traced:
+    """An object or, under `ITEM`, an array with these parts."""
+    held = {key: _shallow(part, DEPTH_MAX - 1) for key, part in parts.items() if part != NOTHING}
+    return Traced(parts=held) if held else NOTHING
+
+
+def _shallow(value: Traced, depth: int) -> Traced:
+    if not value.parts:
+        return value
+    if depth == 0:
+        return value.derived()
+    return Traced(value.copies, value.mixes, {key: _shallow(part, depth - 1) for key, part in value.parts.items()})

@@ -1,0 +1,109 @@
+"""What leaves a run, and what is known of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from segue.dsl import Environment, PythonFunction, compile_plan, read_document
+from segue.dsl.flows import ITEM, Labels, Leaving, Origin, declared_labels, leaving
+
+HEADER = "document: {dsl: '1.0.3', namespace: n, name: d, version: 1.0.0}\n"
+CUSTOMER = """
+input:
+  schema:
+    document:
+      type: object
+      properties:
+        id: {type: string}
+        email: {type: string, x-data-class: personal}
+        note: {type: string, x-untrusted: true}
+"""
+
+
+def acts_of(text: str, operations: dict[tuple[str, str], Any] | None = None) -> dict[str, Leaving]:
+    plan = compile_plan(read_document(HEADER + text), Environment(functions={"f": PythonFunction("f")}))
+    return leaving(plan, lambda use, operation: (operations or {}).get((use, operation)))
+
+
+def test_an_act_carries_the_class_of_the_field_it_is_given() -> None:
+    """The guard decides by what leaves, not by what the run knows."""
+    acts = acts_of(
+        CUSTOMER + 'do:\n- one: {call: f, with: {to: "${ .email }"}}\n- two: {call: f, with: {key: "${ .id }"}}'
+    )
+    assert acts["/do/0/one"].labels.classes == {"personal"}
+    path = ("arguments", "to")
+    assert set(acts["/do/0/one"].arguments[path]) == {Origin("input", ("email",))}
+
+
+def test_a_field_without_labels_costs_nothing() -> None:
+    """Labels that stick to everything are switched off by everybody."""
+    acts = acts_of(CUSTOMER + 'do:\n- one: {call: f, with: {key: "${ .id }", more: [1, "${ .id | ascii_upcase }"]}}')
+    assert not acts["/do/0/one"].labels
+    assert acts["/do/0/one"].arguments == {}
+
+
+def test_the_whole_object_carries_what_its_fields_carry() -> None:
+    """Sending the customer sends the customer's mail."""
+    labels = acts_of(CUSTOMER + 'do:\n- one: {call: f, with: {customer: "${ . }"}}')["/do/0/one"].labels
+    assert labels == Labels(frozenset({"personal"}), untrusted=True, sources=frozenset({"input"}))
+
+
+def test_a_computed_value_carries_what_it_was_computed_from() -> None:
+    """A greeting is as personal as the name in it."""
+    acts = acts_of(CUSTOMER + "do:\n- one: {call: f, with: {text: '${ \"Dear \\(.email | ascii_upcase)\" }'}}")
+    assert acts["/do/0/one"].labels.classes == {"personal"}
+
+
+def test_labels_come_through_functions() -> None:
+    """What a model reads labels everything that it says afterwards."""
+    text = 'do:\n- one: {call: f, with: {note: "${ .note }"}}\n- two: {call: f, with: {said: "${ .answer }"}}'
+    assert acts_of(CUSTOMER + text)["/do/1/two"].labels.untrusted
+
+
+def test_a_system_that_declares_its_result_is_believed() -> None:
+    """A look-up by a personal key gives what the system says it gives."""
+    get = {"type": "object", "properties": {"owner": {"x-data-class": "internal"}, "total": {"type": "number"}}}
+    text = """do:
+- look: {call: connector, with: {use: crm, operation: get, arguments: {email: "${ .email }"}}}
+- owner: {call: f, with: {who: "${ $steps.look.owner }"}}
+- total: {call: f, with: {sum: "${ $steps.look.total }"}}
+"""
+    acts = acts_of(CUSTOMER + text, {("crm", "get"): get})
+    assert (acts["/do/0/look"].connection, acts["/do/0/look"].operation) == ("crm", "get")
+    assert acts["/do/1/owner"].labels.classes == {"internal"}
+    assert acts["/do/1/owner"].labels.sources == {"crm"}
+    assert not acts["/do/2/total"].labels
+
+
+def test_a_system_that_says_nothing_gives_back_what_it_was_given() -> None:
+    """Silence is no promise: an echo must not launder a label."""
+    text = """do:
+- look: {call: connector, with: {use: crm, operation: get, arguments: {email: "${ .email }"}}}
+- next: {call: f, with: {who: "${ .owner }"}}
+"""
+    assert acts_of(CUSTOMER + text)["/do/1/next"].labels.classes == {"personal"}
+
+
+def test_labels_come_through_loops_branches_and_the_context() -> None:
+    """The way through a document must not wash them off."""
+    text = """do:
+- keep: {set: {mail: "${ .email }"}, export: {as: "${ $context + {kept: .mail} }"}}
+- each:
+    for: {each: entry, in: "${ [1, 2] }"}
+    do: [{inner: {set: "${ {value: $context.kept} }"}}]
+- both: {fork: {branches: [{left: {set: "${ .value }"}}, {right: {set: {x: 1}}}]}}
+- send: {call: f, with: {all: "${ . }"}}
+"""
+    assert acts_of(CUSTOMER + text)["/do/3/send"].labels.classes == {"personal"}
+
+
+def test_declared_labels_follow_references_and_end() -> None:
+    """A schema may refer to itself."""
+    schema = {
+        "$defs": {
+            "person": {"properties": {"name": {"x-data-class": ["personal"]}, "boss": {"$ref": "#/$defs/person"}}}
+        },
+        "properties": {"people": {"items": {"$ref": "#/$defs/person"}}},
+    }
+    found = declared_labels(schema)
+    assert found[("people", ITEM, "name")].classes == {"personal"}
