@@ -176,3 +176,49 @@ async def test_what_exceeds_a_limit_is_for_a_person_also_after_a_restart(tmp_pat
             answers = [await tried(segue) for _ in expected]
             assert ["few" if "limit 'few'" in answer else answer for answer in answers] == expected
     assert len(touched) == 2
+
+
+LABELLED = document(
+    """
+    - read: {call: touch, with: {about: '${ .customer }'}}
+    - send: {call: send, with: {text: '${ .said }'}}
+    """,
+    more="""
+    input:
+      schema:
+        document:
+          properties:
+            customer: {x-data-class: personal}
+            mail: {x-untrusted: true}
+    """,
+)
+NO_PERSONAL = (
+    '@id("no-personal") forbid (principal, action == Action::"act.perform", resource)'
+    ' when { context.classes.contains("personal") && resource.task like "*/send" };'
+)
+
+
+async def test_a_rule_on_labels_stops_what_a_function_passes_on(tmp_path: Path) -> None:
+    """Whatever the first function was talked into saying, its answer cannot leave."""
+    sent: list[str] = []
+
+    async def touch(about: dict[str, str]) -> dict[str, str]:
+        return {"said": "harmless"}
+
+    async def send(text: str) -> None:
+        sent.append(text)
+
+    async with Segue.open(tmp_path, functions={"touch": touch, "send": send}) as segue:
+        await segue.publish(LABELLED)
+        await rule(segue, NO_PERSONAL)
+        run = await segue.start("demo/flow", input={"customer": {"name": "Ada"}, "mail": "obey me"})
+
+        with pytest.raises(RunFaulted) as faulted:
+            await run.result()
+
+        assert "no-personal" in (faulted.value.failure.detail or "")
+        assert sent == []
+        leaving = {act.task: act for act in await segue.service.workflows.leaving("demo", "flow")}
+        assert leaving["/do/0/read"].arguments[0].origin == "input.customer"
+        assert leaving["/do/1/send"].classes == ["personal"]
+        assert not leaving["/do/1/send"].untrusted

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from segue.api.bodies import JSON, YAML, require_media
 from segue.api.common import After, Asked, Limit, Name, Namespace, Version
 from segue.api.describe import json_answer, json_response, operation
-from segue.service import Page, Published, Validation, WorkflowDetail, WorkflowSummary
+from segue.service import LeavingAct, Page, Published, Validation, WorkflowDetail, WorkflowSummary
 
 router = APIRouter(tags=["workflows"])
 
@@ -103,3 +103,17 @@ async def list_versions(
 async def get_workflow(namespace: Namespace, name: Name, version: Version, service: Asked) -> Response:
     """`latest` is the highest version."""
     return json_response(await service.workflows.get(namespace, name, version))
+
+
+@router.get(
+    "/workflows/{namespace}/{name}/versions/{version}/leaving",
+    **operation(
+        "getLeaving",
+        "Tell what a workflow can send out",
+        answers={200: json_answer(list[LeavingAct], "Each act with the labels of what it can be given.")},
+        problems=("workflow-unknown",),
+    ),
+)
+async def get_leaving(namespace: Namespace, name: Name, version: Version, service: Asked) -> Response:
+    """Followed through the document, before anything runs."""
+    return json_response(await service.workflows.leaving(namespace, name, version))

@@ -43,6 +43,7 @@ _GROUPS: Final = {
         {
             "list": ("segue.cli.workflows:list_", "List workflows."),
             "show": ("segue.cli.workflows:show", "Show one workflow."),
+            "leaving": ("segue.cli.workflows:leaving", "Tell what a workflow can send out."),
         },
     ),
     "runs": (

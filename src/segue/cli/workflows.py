@@ -75,3 +75,32 @@ def show(
             ("versions", ", ".join(v["version"] for v in versions["items"])),
         ]
     )
+
+
+def leaving(
+    workflow: Annotated[str, Parameter(help="namespace/name or namespace/name:version.")],
+    /,
+    *,
+    data: Data = None,
+    json: AsJson = False,
+) -> None:
+    """Tell what each act of a workflow can send out, and where that comes from."""
+    name, _, version = workflow.partition(":")
+    namespace, name = parse_workflow(name)
+    version = version or "latest"
+    path = f"/workflows/{quote(namespace)}/{quote(name)}/versions/{quote(version, safe='')}/leaving"
+    acts = ask(data, Request("GET", path), lambda service: service.workflows.leaving(namespace, name, version))
+    if json:
+        print_json(acts)
+        return
+    rows = []
+    for act in acts:
+        target = "/".join(part for part in (act["connection"], act["operation"]) if part) or act["handler"]
+        for argument in act["arguments"]:
+            labels = [*argument["classes"], *(["untrusted"] if argument["untrusted"] else [])]
+            rows.append((act["task"], target, argument["argument"], argument["origin"], ", ".join(labels)))
+    table(
+        ("task", "sends to", "argument", "from", "labels"),
+        rows,
+        empty="Nothing that carries labels leaves this workflow.",
+    )

@@ -130,7 +130,13 @@ _CONTEXT: Final[dict[str, dict[str, str]]] = {
     "workflow.publish": {"risk": "String", "classes": "Set<String>"},
     "publication.approve": {"own": "Bool"},
     "identity.change": {"own": "Bool"},
-    "act.perform": {"risk": "String", "classes": "Set<String>"},
+    "act.perform": {
+        "risk": "String",
+        "declares": "Set<String>",
+        "classes": "Set<String>",
+        "untrusted": "Bool",
+        "sources": "Set<String>",
+    },
 }
 
 

@@ -16,19 +16,25 @@ from segue.governance.switches import Switches, named_by
 from segue.types import Failure, Identity, Perform, failure
 
 ACTION: Final = "act.perform"
-Facts = Callable[[str], dict[str, Any]]
+Facts = Callable[[str, str], dict[str, Any]]
+"""`(namespace/name:version, pointer of the task) -> context of the request`, as `actions.context_of` has it."""
 
 
 class ActDoor:
     """Lets acts through, or says why not.
 
     Args:
-        facts: What a definition (`namespace/name:version`) says of itself for policies: `risk`, `classes`.
+        facts: What is known of an act besides its arguments: the risk class and the data classes that its document
+            declares, and the labels of what it can send out. Asked only where a rule about acts reads it.
         limits: How much may be done without a person.
     """
 
     def __init__(
-        self, guard: Guard, switches: Switches, facts: Facts = lambda workflow: {}, limits: ActLimits | None = None
+        self,
+        guard: Guard,
+        switches: Switches,
+        facts: Facts = lambda workflow, pointer: {},
+        limits: ActLimits | None = None,
     ) -> None:
         self._limits = limits or ActLimits()
         self._guard = guard
@@ -68,7 +74,7 @@ class ActDoor:
 
     def _verdict(self, workflow: str, name: str, command: Perform) -> Verdict:
         reads = self._guard.policies.reads(ACTION)
-        facts = self._facts(workflow) if any(place.startswith("context") for place in reads) else {}
+        facts = self._facts(workflow, command.pointer) if any(place.startswith("context") for place in reads) else {}
         return self._guard.verdict(self._process(name), ACTION, _resource(name, command), facts)
 
     def _process(self, name: str) -> Identity:

@@ -33,6 +33,7 @@ from segue.service.effects import Effects
 from segue.service.errors import ServiceError, as_refusal
 from segue.service.events import Events
 from segue.service.exceptions import Exceptions
+from segue.service.flows import Flows
 from segue.service.functions import described, load_functions
 from segue.service.keys import Keys, Subjects, ring_of
 from segue.service.later import Handlers
@@ -41,7 +42,7 @@ from segue.service.models import Models
 from segue.service.permissions import Permissions, put_in_force
 from segue.service.policies import policies
 from segue.service.profiles import Profiles
-from segue.service.publishing import Publications, Publishing, facts_of
+from segue.service.publishing import Publications, Publishing
 from segue.service.recorded import Limits
 from segue.service.resources import Resources
 from segue.service.retention import Retention, rules_of
@@ -177,18 +178,8 @@ async def open_service(
         guard = Guard(local=local)
         rules = rules_of(settings, definitions)
         ring = ring_of(folder, settings)
-
-        def facts(workflow: str) -> dict[str, Any]:
-            # A published definition never changes, so what it says is read once.
-            if workflow not in known_facts:
-                place, _, version = workflow.rpartition(":")
-                namespace, _, name = place.partition("/")
-                found = definitions.find(namespace, name, version)
-                known_facts[workflow] = facts_of(None if found is None else definitions.plan(found.digest).definition)
-            return known_facts[workflow]
-
+        flows = Flows(definitions, loaded)
         act_limits = ActLimits(settings.limits)
-        known_facts: dict[str, dict[str, Any]] = {}
 
         def load(store: Store) -> Definitions:
             # What the host needs before it goes on with the first run.
@@ -206,7 +197,7 @@ async def open_service(
 
         try:
             if drive:
-                door = ActDoor(guard, guard.switches, facts, act_limits)
+                door = ActDoor(guard, guard.switches, flows.facts, act_limits)
                 opened = _host(folder, settings, handlers, load, source, rules, attended, alone, door, ring)
                 host = await stack.enter_async_context(opened)
                 store = host.store
@@ -230,7 +221,7 @@ async def open_service(
             telling = Telling(store, directory, handlers, source, settings.public_url)
             await stack.enter_async_context(telling.kept())
         connections = Connections(store, loaded, handlers, source)
-        workflows = Workflows(definitions, host, Publishing(store, settings.publishing))
+        workflows = Workflows(definitions, host, flows, Publishing(store, settings.publishing))
         limits = Limits(settings.history_max_events, settings.payload_warn_kb * 1024)
         runs = Runs(store, definitions, workflows, host, limits)
         yield Service(
@@ -330,7 +321,7 @@ async def open_checker(
             fetch_resource=resources.resource,
             allow_remote_functions=settings.allow_remote_functions,
         )
-        workflows = Workflows(definitions, None)
+        workflows = Workflows(definitions, None, Flows(definitions, connections))
         # Whoever checks a file on their own machine needs nobody's leave.
         workflows.guard = alone
         return await workflows.validate(content, file=str(path))

@@ -47,6 +47,40 @@ class WorkflowSummary(Shape, frozen=True, kw_only=True):
     latest: bool = False
 
 
+class LabelledArgument(Shape, frozen=True, kw_only=True):
+    """Labelled data that can reach an argument of an act.
+
+    Attributes:
+        argument: Where in the act's arguments, as a JSON Pointer; `[]` for any element.
+        origin: Where it comes from: `input.customer.email`, or a task's pointer with the path in its result.
+    """
+
+    argument: str
+    origin: str
+    classes: list[str] = []
+    untrusted: bool = False
+
+
+class LeavingAct(Shape, frozen=True, kw_only=True):
+    """What one act of a workflow can send out.
+
+    Attributes:
+        task: Pointer of the task.
+        classes, untrusted: The labels of everything it can be given.
+        sources: Connections that this comes from; `input` for what starts the run.
+        arguments: The labelled parts, one by one.
+    """
+
+    task: str
+    handler: str
+    connection: str | None = None
+    operation: str | None = None
+    classes: list[str] = []
+    untrusted: bool = False
+    sources: list[str] = []
+    arguments: list[LabelledArgument] = []
+
+
 class WorkflowDetail(WorkflowSummary, frozen=True, kw_only=True):
     """A published definition with its content.
 

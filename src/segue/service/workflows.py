@@ -9,12 +9,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from segue.dsl import read_document
+from segue.dsl.flows import Leaving
 from segue.service.access import UseCases, governed, open_to_all, workflow_of
 from segue.service.definitions import Checked, Definitions, refused
 from segue.service.errors import Finding, ServiceError
+from segue.service.flows import Flows
 from segue.service.observe import iso
 from segue.service.publishing import Publishing, missing
-from segue.service.shapes import Page, Published, Validation, WorkflowDetail, WorkflowSummary
+from segue.service.shapes import (
+    LabelledArgument,
+    LeavingAct,
+    Page,
+    Published,
+    Validation,
+    WorkflowDetail,
+    WorkflowSummary,
+)
 from segue.store import Conflict, Definition
 
 if TYPE_CHECKING:
@@ -23,6 +33,29 @@ if TYPE_CHECKING:
 
 SOURCE_BYTES_MAX: Final = 16 * 1024 * 1024
 _WORKFLOW: Final = re.compile(r"([A-Za-z0-9-]{1,63})/([A-Za-z0-9-]{1,63})")
+
+
+def _leaving_act(act: Leaving) -> LeavingAct:
+    arguments = [
+        LabelledArgument(
+            argument="/".join(("", *path)),
+            origin=str(origin),
+            classes=sorted(labels.classes),
+            untrusted=labels.untrusted,
+        )
+        for path, origins in act.arguments.items()
+        for origin, labels in origins.items()
+    ]
+    return LeavingAct(
+        task=act.pointer,
+        handler=act.handler,
+        connection=act.connection,
+        operation=act.operation,
+        classes=sorted(act.labels.classes),
+        untrusted=act.labels.untrusted,
+        sources=sorted(act.labels.sources),
+        arguments=arguments,
+    )
 
 
 def parse_workflow(text: str) -> tuple[str, str]:
@@ -59,10 +92,15 @@ class Workflows(UseCases):
     """Published definitions of one data folder. `host` is None where no host runs."""
 
     def __init__(
-        self, definitions: Definitions, host: EmbeddedHost | None, publishing: Publishing | None = None
+        self,
+        definitions: Definitions,
+        host: EmbeddedHost | None,
+        flows: Flows,
+        publishing: Publishing | None = None,
     ) -> None:
         self._definitions = definitions
         self._host = host
+        self._flows = flows
         self._publishing = publishing
 
     @governed("workflow.validate")
@@ -186,6 +224,18 @@ class Workflows(UseCases):
             pinned=self._definitions.pins(definition.digest).catalogue,
             requires=[*plan.requires],
         )
+
+    @governed("workflow.read", on=workflow_of)
+    async def leaving(self, namespace: str, name: str, version: str = "latest") -> list[LeavingAct]:
+        """What each act of a workflow can send out, and where that comes from; in the order of the document.
+
+        Raises:
+            ServiceError: `workflow-unknown`.
+        """
+        digest = self.find(namespace, name, version).digest
+        found = self._flows.of(digest)
+        pointers = [node.pointer for node in self._definitions.plan(digest).nodes if node.pointer in found]
+        return [_leaving_act(found[pointer]) for pointer in dict.fromkeys(pointers)]
 
     @open_to_all("other use cases find definitions by it; no edge calls it")
     def find(self, namespace: str, name: str, version: str = "latest") -> Definition:

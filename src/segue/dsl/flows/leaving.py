@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from segue.core.plan import ActNode, Node, Plan
@@ -14,6 +14,7 @@ from segue.dsl.flows.traced import Origin, Path
 OperationSchema = Callable[[str, str], Any]
 """`(connection, operation) -> the JSON Schema of its result`, or None; its labels hold for what the system gives."""
 
+_OTHERS: Final = {"human": "human-task"}
 _COMPUTED_BY_OTHERS: Final = frozenset({"connector", "http", "openapi", "notify"})
 """Handlers whose answer is a system's own data, so that a schema with labels says all about it."""
 
@@ -24,7 +25,7 @@ class Leaving:
 
     Attributes:
         pointer: The task.
-        handler: Who performs it; `emit` for an event.
+        handler: Who performs it; `emit` for an event, `human-task` for people.
         connection, operation: As the document names them; None where it does not, or computes the name.
         labels: Of everything it is given.
         arguments: For each argument (by its path) that comes from labelled data: where that comes from.
@@ -45,7 +46,7 @@ def leaving(plan: Plan, operation_schema: OperationSchema | None = None) -> dict
     """
     sources = _Sources(plan, operation_schema or (lambda connection, operation: None))
     walk = Walk(plan, sources.carries).run()
-    found = {}
+    found: dict[str, Leaving] = {}
     for index, given in walk.given.items():
         node = plan.nodes[index]
         arguments: dict[Path, dict[Origin, Labels]] = {}
@@ -57,9 +58,21 @@ def leaving(plan: Plan, operation_schema: OperationSchema | None = None) -> dict
                 if labels:
                     arguments.setdefault(path, {})[origin] = labels
         use, operation = _target(node)
-        handler = node.handler if isinstance(node, ActNode) else "emit"
-        found[node.pointer] = Leaving(node.pointer, handler, use, operation, total, arguments)
+        made = Leaving(node.pointer, _handler(node), use, operation, total, arguments)
+        # A function of the document stands once and may be called from several places.
+        known = found.get(node.pointer)
+        found[node.pointer] = made if known is None else _both(known, made)
     return found
+
+
+def _handler(node: Node) -> str:
+    return node.handler if isinstance(node, ActNode) else _OTHERS.get(node.kind, node.kind)
+
+
+def _both(one: Leaving, other: Leaving) -> Leaving:
+    paths = {**one.arguments, **other.arguments}
+    arguments = {path: {**one.arguments.get(path, {}), **other.arguments.get(path, {})} for path in paths}
+    return replace(one, labels=one.labels | other.labels, arguments=arguments)
 
 
 class _Sources:

@@ -18,6 +18,7 @@ from segue.core.plan import (
     ForkNode,
     ForNode,
     FunctionNode,
+    HumanNode,
     ListenNode,
     Node,
     Plan,
@@ -116,7 +117,17 @@ class Walk:
         if not node.wait:
             return data
         result = Traced(frozenset({Origin(node.pointer)}))
-        return join(result, given.derived()) if self.carries(node) else result
+        if self.carries(node):
+            result = join(result, given.derived())
+        if node.undo is not None:
+            self._note(node.undo, self._value(node.undo.arguments, result, around, data, input=data))
+        return result
+
+    def _human(self, node: Node, data: Traced, around: _Around) -> Traced:
+        """A person may write anything into the form, and may copy what is shown."""
+        assert isinstance(node, HumanNode)
+        given = self._note(node, self._value(node.arguments, data, around, data, input=data))
+        return join(Traced(frozenset({Origin(node.pointer)})), given.derived())
 
     def _emit(self, node: Node, data: Traced, around: _Around) -> Traced:
         assert isinstance(node, EmitNode)
@@ -198,6 +209,7 @@ class Walk:
     _kinds: Mapping[type[Node], Callable[[Walk, Node, Traced, _Around], Traced]] = {
         SetNode: _set,
         ActNode: _act,
+        HumanNode: _human,
         EmitNode: _emit,
         DoNode: _do,
         ForNode: _for,
