@@ -318,3 +318,43 @@ async def test_secrets_of_the_folder_are_used_and_never_shown(tmp_path: Path) ->
     async with opened(tmp_path / "plain", key) as service:
         with pytest.raises(ServiceError, match="encrypted data folders only"):
             await service.secrets.set(NewSecret(name="crm", value="x"))
+
+
+LOOP = document(
+    """
+    - turn: {call: charge, with: {who: '${ $workflow.input.name }', text: '${ $workflow.input.text }'}}
+    - more: {set: {n: '${ ($context.n // 0) + 1 }'}, export: {as: '${ . }'}}
+    - again: {switch: [{on: {when: '.n < 150', then: turn}}]}
+    """,
+    name="loop",
+    more="input: {from: '${ . }'}",
+).replace(
+    "version: '1.0.0'}",
+    "version: '1.0.0', metadata: {segue: {subject: '${ .name }', history_max_events: 100}}}",
+)
+
+
+async def test_what_was_folded_is_as_secret_and_is_erased_too(tmp_path: Path) -> None:
+    """A snapshot holds what the folded events said."""
+    data, key = tmp_path / "data", tmp_path / "kek"
+    init_keys(data, key)
+    async with opened(data, key) as service:
+        await service.workflows.publish(LOOP)
+        run, _ = await service.runs.start("demo/loop", input={"name": "anna", "text": LONG})
+        await service.runs.wait(run.id)
+        for _ in range(500):
+            detail = await service.runs.get(run.id)
+            if detail.history.folded:
+                break
+            await asyncio.sleep(0.01)
+        assert detail.history.folded
+        assert detail.input["text"] == LONG
+        assert showing(data) == []
+        assert {
+            e.receipt["text"] for e in (await service.effects.page(run=run.id, limit=500)).items if e.receipt
+        } <= {LONG}
+        await service.subjects.erase(NewErasure(subject="anna", reason="asked", dry_run=False))
+        assert (await service.runs.get(run.id)).input == "erased"
+        with pytest.raises(ServiceError) as refused:
+            await service.runs.history(run.id)
+        assert refused.value.kind == "data-erased"

@@ -243,6 +243,9 @@ def read_kept(connection: sqlite3.Connection, run: int, *, after: int = 0) -> Ke
     Args:
         after: Only events behind this one, as far as they are there; the snapshot is then left out, unless the
             events just behind it are gone.
+
+    Raises:
+        ErasedData: It is about a data subject whose key was destroyed.
     """
     folded = read_folded(connection, run)
     if folded <= after:
@@ -250,6 +253,8 @@ def read_kept(connection: sqlite3.Connection, run: int, *, after: int = 0) -> Ke
     sql = "SELECT event FROM snapshot WHERE run = ? AND event >= ? ORDER BY event LIMIT 1"
     row = connection.execute(sql, (run, folded)).fetchone()
     if row is None:
+        # Erasing a person takes the snapshots of their runs away; then the events say so.
+        _events(connection, run, 0)
         raise ValueError(f"run {run} has {folded} folded events and no snapshot: the file is damaged")
     return Kept(row[0], _load(connection, run, row[0]), _events(connection, run, row[0] - folded))
 

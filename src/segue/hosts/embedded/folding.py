@@ -84,8 +84,8 @@ class Folding:
             batch.held.append((partial(self._fold, run.seq, run.base), None))
         run.snapshots = [place for place in places if place >= run.base]
         every = self._every(run)
-        written = len(content) + sum(map(len, large.values()))
-        run.snapshot_due = run.events + min(max(every, written // _BYTES_PER_EVENT), every * _INTERVAL_MAX)
+        # Large values are not counted: they are on disk already, as a rule, with the events that brought them.
+        run.snapshot_due = run.events + min(max(every, len(content) // _BYTES_PER_EVENT), every * _INTERVAL_MAX)
 
     def _keeps(self, run: LiveRun) -> int:
         said = self._engine.policy(run.plan).history_max
