@@ -352,10 +352,11 @@ class Engine:
         control = _CONTROLS.get(type(event))
         if control is not None and not run.hidden:
             self.said(control, f"run:{run.id}", event.by, event.reason, data=_task_of(event))  # type: ignore[union-attr]
-        if run.parked:
+        if run.parked or run.parking:
+            # Also where the batch that parks it is on its way: what that writes must not outlive this event.
             run.parked = False
+            run.parking = None
             batch.unpark(run.seq)
-        run.parking = False
         if type(event) is RunMigrated:
             run.become(run.plan.at(event.definition))
             batch.statements.append(records.migrate_run(run.seq, run.digest, run.plan.version))

@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from segue.core import Plan, RunState
-from segue.store import RunRecord
+from segue.store import Batch, RunRecord
 from segue.types import RunStatus
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class LiveRun:
         hidden: It is the host's own, waiting for the events of a schedule. Such a run takes only events that came
             `after` this one and that are not in `skip`; `taken` are those it took.
         parked: The store holds timers and waits for it, from before it was woken.
-        parking: A batch that parks it is on its way; any event before that calls it off.
+        parking: The batch that parks it, while it is on its way; any event before that calls it off.
         efforts: How the last attempt at each act that must not simply be repeated ended, by the act's name.
             All without an outcome, and the newest of the others; `forgets_efforts`: the ledger holds more.
         snapshots: After which events it has snapshots, oldest first; None for none. snapshot_due: When the next one
@@ -130,7 +130,7 @@ class LiveRun:
         self.skip: frozenset[int] = frozenset(cause.get("skip", ())) if hidden else frozenset()
         self.taken: list[int] = []
         self.parked = False
-        self.parking = False
+        self.parking: Batch | None = None
         self.woken_at = 0
         self.gone = False
 

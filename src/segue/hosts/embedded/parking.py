@@ -21,7 +21,7 @@ from segue.hosts.embedded.engine import WORKFLOW, Engine
 from segue.hosts.embedded.folding import restored
 from segue.hosts.embedded.live import EFFORTS_MAX, Effort, LiveRun
 from segue.hosts.embedded.plans import Plans
-from segue.store import HostError, RunRecord, Store, effects, records, runs, snapshots
+from segue.store import Batch, HostError, RunRecord, Store, effects, records, runs, snapshots
 from segue.types import AttemptSucceeded, AwaitMessages, Event, MessageConsumed, Perform, RunStarted, StartTimer
 
 _log = logging.getLogger("segue.hosts")
@@ -136,14 +136,15 @@ class Parking:
             elif isinstance(command, AwaitMessages):
                 waits[command.id] = command.types
                 self._engine.postman.expect(command.types or ("",))
-        run.parking = True
-        batch = self._engine.commit.pending
+        batch = run.parking = self._engine.commit.pending
         batch.park(run.seq, timers=timers, waits=waits)
-        batch.held.append((partial(self._parked, run), None))
+        batch.held.append((partial(self._parked, run, batch), None))
 
-    def _parked(self, run: LiveRun) -> None:
-        if run.parking and not run.gone:
-            run.parking = False
+    def _parked(self, run: LiveRun, batch: Batch) -> None:
+        # An event may have called this parking off, and a later batch may park the run again: that one counts, and
+        # what the run waits for is not on disk before it.
+        if run.parking is batch and not run.gone:
+            run.parking = None
             run.parked = True
             self._leave(run)
 
