@@ -187,7 +187,7 @@ VALUES: list[Row] = [
     ("not-yet-supported", "/do/0/a/call", "- a: {call: a2a, with: {method: tasks/get, server: 'https://x'}} #<\n", ""),
     ("not-yet-supported", "/do/0/a/run/container", "- a: {run: {container: {image: x}}} #<\n", ""),
     *(("not-yet-supported", "/do/0/a/call", f"- a: {{call: {name}}} #<\n", "")
-      for name in ("agent", "decision", "gate", "knowledge", "hold", "release", "bot", "rules")),
+      for name in ("agent", "gate", "knowledge", "hold", "release", "bot", "rules")),
 ]  # fmt: skip
 
 ROOT: list[Row] = [

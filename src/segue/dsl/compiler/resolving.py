@@ -11,7 +11,7 @@ from segue.dsl.compiler.build import Build, as_object, listed
 from segue.dsl.environment import PythonFunction
 from segue.dsl.functions import FunctionDocument
 
-_UNBUILT_FUNCTIONS: Final = frozenset({"agent", "decision", "gate", "knowledge", "hold", "release", "bot", "rules"})
+_UNBUILT_FUNCTIONS: Final = frozenset({"agent", "gate", "knowledge", "hold", "release", "bot", "rules"})
 
 
 def find_function(build: Build, called: str, pointer: str) -> FunctionDocument | PythonFunction | None:
