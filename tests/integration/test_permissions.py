@@ -39,6 +39,7 @@ ASKED_INSIDE = {
     "accounts.change": "identity.change",
     "accounts.make_token": "identity.change",
     "accounts.revoke_token": "identity.change",
+    "publications.decide": "publication.approve",
 }
 DOCUMENT = openapi_document()
 OPERATIONS = {
@@ -154,7 +155,10 @@ async def send(client: httpx.AsyncClient, operation: str, headers: dict[str, str
         return await client.request(method, path, content=document(), headers={**headers, **YAML})
     if operation == "sendEvents":
         headers = {**headers, "content-type": "application/cloudevents+json"}
-    return await client.request(method, path, json=body_of(operation), headers=headers)
+    described = DOCUMENT["paths"][OPERATIONS[operation][1]][method.lower()]
+    asked = [given for given in described.get("parameters", ()) if given["in"] == "query" and given.get("required")]
+    query = {given["name"]: smallest(given["schema"]) for given in asked}
+    return await client.request(method, path, params=query, json=body_of(operation), headers=headers)
 
 
 @pytest.mark.parametrize("role", [role for role in ROLES if role != "owner"])
@@ -363,3 +367,33 @@ async def test_rules_are_tried_by_a_table_before_they_are_set(owner: httpx.Async
 
     assert [case["passed"] for case in tried["cases"]] == [True, True, False]
     assert (await owner.get(f"{V1}/policies")).json()["version"].startswith("0-")
+
+
+async def test_every_route_is_closed_to_another_workspace(tmp_path: Path) -> None:
+    """Neither its owner's token nor an administrator's is anything on the other side of the border."""
+    north, south = Settings(workspace="north"), Settings(workspace="south")
+    async with (
+        open_service(tmp_path / "north", north, local=None) as one,
+        open_service(tmp_path / "south", south, local=None) as other,
+        client_of(one, north) as here,
+        client_of(other, south) as there,
+    ):
+        headers = await account(here, "ada", "admin", "publisher", "operator", "approver")
+        assert (await here.get(f"{V1}/whoami", headers=headers)).json()["workspace"] == "north"
+        await here.post(f"{V1}/workflows", content=document(), headers={**headers, **YAML})
+
+        for operation in sorted(set(OPERATIONS) - OPEN):
+            problem(await send(there, operation, headers), 401, "token-refused")
+        for path in ("workflows", "identities", "runs", "connections", "switches"):
+            assert (await there.get(f"{V1}/{path}")).json()["items"] == []
+
+
+async def test_whoever_was_added_under_another_workspace_has_no_rights(tmp_path: Path) -> None:
+    """A folder that is copied and renamed takes its people along, and they must not get in by that."""
+    async with open_service(tmp_path, Settings()) as service, client_of(service) as owner:
+        headers = await account(owner, "vic", "viewer")
+    moved = Settings(workspace="moved")
+    async with open_service(tmp_path, moved) as service, client_of(service, moved) as owner:
+        told = problem(await owner.get(f"{V1}/runs", headers=headers), 403, "permission-denied")
+        assert "workspace-border" in told["detail"]
+        assert (await owner.get(f"{V1}/runs")).status_code == 200

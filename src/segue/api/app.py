@@ -34,6 +34,7 @@ from segue.api import (
 )
 from segue.api.guard import Asgi, Guard
 from segue.service import Service, Settings
+from segue.types import owner_of
 
 PREFIX: Final = "/api/v1"
 ROOMS: Final = (
@@ -77,6 +78,7 @@ def create_app(service: Service, *, token: str, settings: Settings) -> tuple[Asg
     guard = Guard(
         app,
         token=token,
+        owner=owner_of(service.guard.workspace),
         bearer_of=service.accounts.bearer_of,
         names=(*settings.allowed_hosts, *_own_name(settings)),
         max_body_bytes=settings.max_body_bytes,

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from segue.api.problems import problem_response
 from segue.service import Bearer, ServiceError
-from segue.types import LOCAL_OWNER, Identity, acting_as
+from segue.types import Identity, acting_as
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -32,6 +32,7 @@ class Guard:
 
     Args:
         token: The bootstrap token of the data folder; its bearer is the folder's owner.
+        owner: Who the holder of that token is.
         bearer_of: Says who holds any other token or session.
         names: Names, besides the loopback ones, by which the server may be addressed. A page in a browser that
             rebinds its own name to the loopback address sends that name, and is refused.
@@ -43,12 +44,14 @@ class Guard:
         app: Asgi,
         *,
         token: str,
+        owner: Identity,
         bearer_of: Callable[[str], Bearer | None],
         names: Iterable[str] = (),
         max_body_bytes: int,
     ) -> None:
         self._app = app
         self._bearer_of = bearer_of
+        self._owner = owner
         self._token = token.encode()
         self._names = LOOPBACK_NAMES | {name.lower() for name in names}
         self._limit = max_body_bytes
@@ -88,7 +91,7 @@ class Guard:
             token = given.strip() if scheme.lower() == b"bearer" else b""
             # Compared in constant time, so that the time to refuse tells nothing about the token.
             if hmac.compare_digest(token, self._token):
-                return LOCAL_OWNER
+                return self._owner
             bearer = self._bearer_of(token.decode("latin-1"))
         else:
             bearer = self._bearer_of(session_of(headers))

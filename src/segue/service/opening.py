@@ -62,7 +62,7 @@ from segue.store.effects import acts_since
 from segue.store.folder import DATABASE_NAME, open_reader
 from segue.store.permission import list_policy_changes, list_switches
 from segue.store.records import list_connections
-from segue.types import LOCAL_OWNER, Identity, SecretSource, TaskFailure
+from segue.types import LOCAL_OWNER, Identity, SecretSource, TaskFailure, owner_of
 
 if TYPE_CHECKING:
     from segue.hosts import EmbeddedHost
@@ -175,7 +175,8 @@ async def open_service(
             allow_remote_functions=settings.allow_remote_functions,
         )
         host: EmbeddedHost | None = None
-        guard = Guard(local=local)
+        mine = owner_of(settings.workspace) if local is LOCAL_OWNER else local
+        guard = Guard(local=mine, workspace=settings.workspace)
         rules = rules_of(settings, definitions)
         ring = ring_of(folder, settings)
         flows = Flows(definitions, loaded)

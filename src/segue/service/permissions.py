@@ -27,7 +27,7 @@ from segue.service.observe import iso
 from segue.service.shapes import Page, Shape
 from segue.store import Store
 from segue.store.permission import PolicyChange, add_policy_change, list_policy_changes
-from segue.types import DEFAULT_WORKSPACE, LOCAL_OWNER, Identity
+from segue.types import DEFAULT_WORKSPACE, LOCAL_OWNER, Identity, owner_of
 
 _NAME: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 TEXT_MAX: Final = 200_000
@@ -272,7 +272,7 @@ class Permissions(UseCases):
         if kind == "role":
             return Identity(kind="person", id="somebody", roles=frozenset({name}), workspace=guard.workspace)
         if who == LOCAL_OWNER.name:
-            return LOCAL_OWNER
+            return owner_of(guard.workspace)
         if kind in ("person", "service"):
             return self._accounts.identity(kind, name)
         if kind in PRINCIPALS:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -76,6 +77,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything an administrator decides about one data folder.
 
     Attributes:
+        workspace: Name of the workspace that the data folder is; identities that were added under another name have
+            no rights in it.
         host: Address that `segue serve` binds to.
         port: Port that `segue serve` binds to; 0 lets the system choose.
         allowed_hosts: Further names by which the server may be addressed, besides the loopback ones.
@@ -113,6 +116,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         processes: Bounds of programs that documents start.
     """
 
+    workspace: str = "default"
     host: str = "127.0.0.1"
     port: int = 8420
     allowed_hosts: tuple[str, ...] = ()
@@ -241,6 +245,8 @@ def _checked(values: Mapping[str, Any], source: str) -> Settings:
         raise ServiceError("setting-refused", f"In {source}: {error}.") from None
     if not 0 <= settings.port <= 65535:
         raise ServiceError("setting-refused", f"In {source}: `port` must lie in 0 to 65535, got {settings.port}.")
+    if re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", settings.workspace) is None:
+        raise ServiceError("setting-refused", f"In {source}: `workspace` must be a short name in lower case.")
     names = [limit.name for limit in settings.limits]
     if len(set(names)) < len(names):
         raise ServiceError("setting-refused", f"In {source}: each of the `limits` needs a name of its own.")

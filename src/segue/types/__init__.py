@@ -57,6 +57,7 @@ from segue.types.identities import (
     IdentityKind,
     acting,
     acting_as,
+    owner_of,
 )
 from segue.types.secrets import SecretText
 
@@ -115,4 +116,5 @@ __all__ = [
     "canonical_type",
     "fail",
     "failure",
+    "owner_of",
 ]

@@ -53,6 +53,12 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
 LOCAL_OWNER: Final = Identity(kind="person", id="owner", display="Owner", roles=frozenset({"owner"}))
 """Whoever holds the data folder itself: the bootstrap token, the command line on the folder, an embedding program."""
 
+
+def owner_of(workspace: str) -> Identity:
+    """The owner of a data folder, in its workspace."""
+    return msgspec.structs.replace(LOCAL_OWNER, workspace=workspace)
+
+
 SYSTEM: Final = Identity(kind="system", id="segue", display="Segue", roles=frozenset({"system"}))
 """Segue itself: what it does by the clock and not because somebody asked."""
 
