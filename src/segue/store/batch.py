@@ -29,7 +29,7 @@ from segue.store.blobs import put_event, put_value
 from segue.store.chain import Head, link
 from segue.store.codec import PACK_FROM_BYTES, encode
 from segue.store.sealing import equip
-from segue.types import DEFAULT_WORKSPACE, SYSTEM, AuditRecord, Cipher, Failure
+from segue.types import DEFAULT_WORKSPACE, SYSTEM, AuditRecord, Cipher, Failure, acting
 
 _EVERYDAY: Final = ("runs", "history", "status", "ends", "audit")
 _COLUMNS: Final = (
@@ -448,8 +448,9 @@ class Batch:
             if cipher is None:
                 history = (b"{" + b",".join([b'"%d":%b' % pair for pair in self.history]) + b"}").decode()
             else:
-                seal = cipher.seal
-                history = "{" + ",".join([f'"{seq}":"{seal(raw, seq)}"' for seq, raw in self.history]) + "}"
+                sealed = cipher.seal_rows(self.history)
+                pairs = zip(self.history, sealed, strict=True)
+                history = "{" + ",".join([f'"{seq}":"{text}"' for (seq, _), text in pairs]) + "}"
         if cipher is not None:
             return self._sealed_texts(audit, cipher, history)
         return (
@@ -500,6 +501,8 @@ def _starter(cause: Any) -> str:
     """Who started a run, as `kind:id`, as far as its cause says."""
     said = cause if isinstance(cause, dict) else {}
     kind = str(said.get("kind", "system"))
+    if kind in ("api", "person") and (asking := acting()) is not None:
+        return asking.name
     who = said.get("by")
     if isinstance(who, str) and who:
         return who if ":" in who else f"{kind}:{who}"

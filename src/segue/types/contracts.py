@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 import msgspec
@@ -26,6 +26,10 @@ class Cipher(Protocol):
         Args:
             run: Sequence number of the run that it belongs to, whose data subject may have a key of its own.
         """
+        ...
+
+    def seal_rows(self, rows: Sequence[tuple[int, bytes]]) -> list[str]:
+        """Sealed texts of many runs at once: the number of each run, and the text."""
         ...
 
     def unseal(self, stored: Any) -> Any:
