@@ -14,7 +14,7 @@ from tests.integration.service_support import document
 from segue import RunFaulted, Segue
 from segue.governance import ActLimit
 from segue.service import NewPolicy, NewSwitch, ServiceError, Settings
-from segue.types import AttemptFailed, AttemptSucceeded, Identity, acting_as
+from segue.types import AttemptFailed, AttemptSucceeded, Identity, acting, acting_as
 
 FLOW = document("- act: {call: touch, with: {}}")
 CATCHES = document(
@@ -222,3 +222,21 @@ async def test_a_rule_on_labels_stops_what_a_function_passes_on(tmp_path: Path) 
         assert leaving["/do/0/read"].arguments[0].origin == "input.customer"
         assert leaving["/do/1/send"].classes == ["personal"]
         assert not leaving["/do/1/send"].untrusted
+
+
+async def test_an_act_does_not_borrow_the_rights_of_whoever_started_the_run(tmp_path: Path) -> None:
+    """A viewer's workflow that an administrator starts must not act as the administrator."""
+    seen: list[Identity | None] = []
+    admin = Identity(kind="person", id="ada", roles=frozenset({"operator", "admin"}))
+
+    async def touch() -> int:
+        await asyncio.sleep(0)
+        seen.append(acting())
+        return 1
+
+    async with Segue.open(tmp_path, functions={"touch": touch}) as segue:
+        await segue.publish(FLOW)
+        with acting_as(admin):
+            run = await segue.start("demo/flow")
+        await run.result()
+    assert seen == [None]
