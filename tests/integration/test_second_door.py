@@ -225,7 +225,7 @@ async def test_a_rule_on_labels_stops_what_a_function_passes_on(tmp_path: Path) 
 
 
 async def test_an_act_does_not_borrow_the_rights_of_whoever_started_the_run(tmp_path: Path) -> None:
-    """A viewer's workflow that an administrator starts must not act as the administrator."""
+    """Acts are launched by the host's own loop, which nobody's request started: so they act as nobody."""
     seen: list[Identity | None] = []
     admin = Identity(kind="person", id="ada", roles=frozenset({"operator", "admin"}))
 

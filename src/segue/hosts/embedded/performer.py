@@ -8,7 +8,6 @@ when its intent is on disk, and its outcome is written together with the event t
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import logging
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -81,9 +80,6 @@ class Performer:
         door: Door,
     ) -> None:
         self._door = door
-        # Acts run as whoever opened the host and not as whoever's request happened to set them off: a function that
-        # asks the service for something must not borrow the rights of a stranger.
-        self._context_of_acts = contextvars.copy_context()
         self._engine = engine
         self._handlers = handlers
         self._secrets = secrets
@@ -210,7 +206,7 @@ class Performer:
 
     def _launch(self, act: Act) -> None:
         self._under_way.add(act)
-        act.task = asyncio.get_running_loop().create_task(self._perform(act), context=self._context_of_acts.copy())
+        act.task = asyncio.get_running_loop().create_task(self._perform(act))
         act.task.add_done_callback(lambda task: self._finished(act))
 
     def _finished(self, act: Act) -> None:
