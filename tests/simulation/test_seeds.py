@@ -23,6 +23,7 @@ FOUND = {
     "attempts that nobody waited for, all of which happened after a crash": 1569,
     "a task that failed again after somebody went back inside it, and was in no inbox": 1407,
     "an act that began although it was cancelled, because the disk was slow": 328,
+    "an early event that a run missed, because it was parked while its wait was on its way to the disk": 100487,
 }
 """Seeds under which something was found, by what it was. They are added, never taken out."""
 

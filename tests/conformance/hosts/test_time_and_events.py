@@ -241,6 +241,18 @@ async def test_early_events_are_offered_only_within_their_time(world: World) -> 
     assert (await soon(host.wait_closed(run_id))).output == [{"n": 2}]
 
 
+async def test_an_early_event_reaches_a_wait_that_a_slow_disk_holds_up(world: World) -> None:
+    """A wait looks for what came before it once it is on disk; the run must not have been parked by then."""
+    world.settings = PARKS
+    plan = workflow("late", wait("w", 3_000), listen("hear", "paid"))
+    host = await world.open({}, plan)
+    run_id = await host.start(plan.digest)
+    await host.publish(event("paid", 1))
+    world.fail_writes(1, 2)
+    await world.advance(20_000)
+    assert (await soon(host.wait_closed(run_id))).output == [{"n": 1}]
+
+
 @pytest.mark.parametrize("how", ["crash", "close"])
 async def test_waits_survive_a_restart(world: World, how: str) -> None:
     """With what they have taken already."""

@@ -119,6 +119,10 @@ class Parking:
             if isinstance(command, StartTimer):
                 if command.due_ms < soonest:
                     return False
+            elif isinstance(command, AwaitMessages):
+                # One that is still on its way to the disk has yet to look for events that came before it.
+                if not self._engine.postman.has_open(run, command.id):
+                    return False
             elif isinstance(command, Perform) and command.handler != WORKFLOW:
                 return False
         return True

@@ -185,6 +185,10 @@ class Postman:
             self._searches.add(task)
             task.add_done_callback(self._searches.discard)
 
+    def has_open(self, run: LiveRun, command_id: int) -> bool:
+        """This wait was opened here: it is on disk, and what came before it is looked for or was offered."""
+        return command_id in self._open.get(run, _NO_WAITS)
+
     def close_wait(self, run: LiveRun, command_id: int) -> None:
         """The run no longer waits there."""
         types = self._open.get(run, {}).pop(command_id, ())
@@ -312,6 +316,7 @@ class Postman:
 
 
 _NONE: Final[frozenset[int]] = frozenset()
+_NO_WAITS: Final[Mapping[int, tuple[str, ...]]] = {}
 
 
 def _seq(run: LiveRun) -> int:
