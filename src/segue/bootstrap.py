@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
 import os
 import secrets
 import signal
 import socket
+import ssl
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -22,11 +24,17 @@ _DRAIN_SECONDS: Final = 10
 
 
 class ServerFile(msgspec.Struct, frozen=True):
-    """Where a running server answers. It lies in the data folder, readable by its owner only."""
+    """Where a running server answers. It lies in the data folder, readable by its owner only.
+
+    Attributes:
+        certificate: File with the server's own certificate, which is trusted whatever name it is for: the folder's
+            owner wrote down here which one it is.
+    """
 
     url: str
     token: str
     pid: int
+    certificate: str | None = None
 
 
 def read_server_file(folder: Path) -> ServerFile | None:
@@ -60,13 +68,16 @@ async def serve(
         started: Called once the server answers, with its address and whether its token was made just now.
 
     Raises:
-        ServiceError: `folder-busy`, `folder-unusable`, or `setting-refused` where the address cannot be bound.
+        ServiceError: `folder-busy`, `folder-unusable`, or `setting-refused` where the address cannot be bound, the
+            certificate cannot be used, or others could listen to what is said.
     """
     # FastAPI and uvicorn take most of a second to import: only serving pays for it.
     import uvicorn
 
     from segue.api import create_app
+    from segue.api.patience import PatientProtocol
 
+    _require_secrecy(settings)
     signals = _Signals()
     with signals, contextlib.closing(_bind(settings)) as listener:
         async with open_service(folder, settings, alone=True, local=None) as service:
@@ -78,6 +89,12 @@ async def serve(
                 access_log=False,
                 lifespan="off",
                 server_header=False,
+                http=PatientProtocol,
+                ssl_certfile=settings.tls_cert_file,
+                ssl_keyfile=settings.tls_key_file,
+                # From anybody else, a header could claim another address, and TLS where there is none.
+                proxy_headers=bool(settings.behind_proxy),
+                forwarded_allow_ips=list(settings.behind_proxy),
                 timeout_graceful_shutdown=_DRAIN_SECONDS,
             )
             server = uvicorn.Server(config)
@@ -93,7 +110,9 @@ async def serve(
 
             signals.then(stop)
             _listen(listener, settings)
-            place = ServerFile(url=_url(settings, listener), token=token, pid=os.getpid())
+            place = ServerFile(
+                url=_url(settings, listener), token=token, pid=os.getpid(), certificate=settings.tls_cert_file
+            )
             write_private(folder / SERVER_FILE, msgspec.json.encode(place))
             try:
                 started(place, fresh)
@@ -129,6 +148,33 @@ class _Signals:
             self._act()
 
 
+def _require_secrecy(settings: Settings) -> None:
+    """Passwords and tokens never go over a network in plain text because somebody forgot a setting."""
+    if settings.tls_cert_file is not None:
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(settings.tls_cert_file, settings.tls_key_file)
+        except OSError as error:
+            why = error.strerror or type(error).__name__
+            raise ServiceError(
+                "setting-refused",
+                f"The certificate {settings.tls_cert_file} cannot be used: {why}.",
+                remedy="Name PEM files that belong together: `tls_cert_file`, and `tls_key_file` without a password.",
+            ) from None
+    elif not settings.behind_proxy and not _is_loopback(settings.host):
+        raise ServiceError(
+            "setting-refused",
+            f"Everybody on the way could read what is said to {settings.host} in plain text.",
+            remedy="Set `tls_cert_file`; or name the proxy that ends TLS with --behind-proxy; or bind to 127.0.0.1.",
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 def _bind(settings: Settings) -> socket.socket:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
@@ -161,7 +207,8 @@ def _not_bound(settings: Settings, error: OSError) -> ServiceError:
 def _url(settings: Settings, listener: socket.socket) -> str:
     port = listener.getsockname()[1]
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104 - not bound here
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    scheme = "http" if settings.tls_cert_file is None else "https"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 def _token(folder: Path) -> tuple[str, bool]:

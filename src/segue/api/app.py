@@ -33,6 +33,7 @@ from segue.api import (
     workflows,
 )
 from segue.api.guard import Asgi, Guard
+from segue.api.pace import Pace
 from segue.service import Service, Settings
 from segue.types import owner_of
 
@@ -67,7 +68,7 @@ def create_app(service: Service, *, token: str, settings: Settings) -> tuple[Asg
 
     Args:
         token: What every request must carry, except those for health.
-        settings: Names the server may be addressed by, and the largest body.
+        settings: Names the server may be addressed by, the largest body, and the pace.
 
     Returns:
         The ASGI application, and an event to set before shutdown: open streams end when it is set.
@@ -82,6 +83,8 @@ def create_app(service: Service, *, token: str, settings: Settings) -> tuple[Asg
         bearer_of=service.accounts.bearer_of,
         names=(*settings.allowed_hosts, *_own_name(settings)),
         max_body_bytes=settings.max_body_bytes,
+        requests=Pace(settings.requests_per_minute),
+        guesses=Pace(settings.guesses_per_minute),
     )
     return guard, stopping
 

@@ -17,6 +17,7 @@ _shapes: list[Any] = []
 _EVERYWHERE: Final = (
     "request-malformed",
     *("token-refused", "not-signed-in", "host-refused", "permission-denied", "approval-needed", "not-ready"),
+    "too-many-requests",
 )
 _TIMES: Final = (
     *("publishedAt", "startedAt", "endedAt", "at", "dueAt"),
@@ -75,7 +76,8 @@ def operation(
     """
     responses: dict[int | str, Any] = {status: answer for status, answer in answers.items()}  # noqa: C416 - widens the key
     by_status: dict[int, list[str]] = {}
-    for kind in dict.fromkeys((*_EVERYWHERE, *problems, "internal")):
+    slow = ("body-too-slow",) if body else ()
+    for kind in dict.fromkeys((*_EVERYWHERE, *problems, *slow, "internal")):
         by_status.setdefault(PROBLEMS[kind].status, []).append(kind)
     for status, kinds in by_status.items():
         responses[status] = {

@@ -1,16 +1,19 @@
-"""Who may speak to the server, and who is speaking: the `Host` header, the token or session, the size of the body.
+"""Who may speak to the server, who is speaking and how much: `Host`, token or session, pace, and the body.
 
 Plain ASGI, in front of everything else, so that nothing of a refused request is read or parsed.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hmac
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from http.cookies import CookieError, SimpleCookie
 from typing import Any, Final
 
+from segue.api.headers import protecting
+from segue.api.pace import Pace
 from segue.api.problems import problem_response
 from segue.service import Bearer, ServiceError
 from segue.types import Identity, acting_as
@@ -23,7 +26,12 @@ Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 LOOPBACK_NAMES: Final = frozenset({"127.0.0.1", "localhost", "[::1]"})
 OPEN_PATHS: Final = frozenset({"/api/v1/health", "/api/v1/ready", "/api/v1/login", "/api/v1/task-code"})
+GUESSED_PATHS: Final = frozenset({"/api/v1/login", "/api/v1/task-code"})
+"""Where a stranger could try passwords and codes."""
 COOKIE: Final = "segue_session"
+BODY_SECONDS: Final = 60.0
+"""Longest time that a body may take to arrive; the largest one comes in it over any line that people work with."""
+_ONCE: Final = (b"host", b"authorization", b"content-length")
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -37,6 +45,9 @@ class Guard:
         names: Names, besides the loopback ones, by which the server may be addressed. A page in a browser that
             rebinds its own name to the loopback address sends that name, and is refused.
         max_body_bytes: Largest body that is read.
+        requests: How fast each identity may ask; the holder of the folder as fast as they like.
+        guesses: How fast one address may try passwords and one-time codes.
+        body_seconds: Longest time that a body may take.
     """
 
     def __init__(
@@ -48,6 +59,9 @@ class Guard:
         bearer_of: Callable[[str], Bearer | None],
         names: Iterable[str] = (),
         max_body_bytes: int,
+        requests: Pace | None = None,
+        guesses: Pace | None = None,
+        body_seconds: float = BODY_SECONDS,
     ) -> None:
         self._app = app
         self._bearer_of = bearer_of
@@ -55,6 +69,9 @@ class Guard:
         self._token = token.encode()
         self._names = LOOPBACK_NAMES | {name.lower() for name in names}
         self._limit = max_body_bytes
+        self._requests = requests or Pace(0)
+        self._guesses = guesses or Pace(0)
+        self._body_seconds = body_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -62,11 +79,14 @@ class Guard:
             if scope["type"] == "lifespan":
                 await self._app(scope, receive, send)
             return
+        send = protecting(send, over_tls=scope.get("scheme") == "https")
         headers: dict[bytes, bytes] = dict(scope["headers"])
         try:
+            _require_once(scope["headers"])
             self._require_own_name(headers)
             # An open path is asked by whoever is nobody yet.
             identity = None if scope["path"] in OPEN_PATHS else self._who(scope["method"], headers)
+            self._require_pace(scope, identity)
             self._require_size(headers)
         except ServiceError as refusal:
             await problem_response(refusal, scope["path"])(scope, receive, send)
@@ -78,6 +98,17 @@ class Guard:
         host = headers.get(b"host", b"").decode("latin-1").lower()
         if _without_port(host) not in self._names:
             raise ServiceError("host-refused", f"The server is not called {host!r}.")
+
+    def _require_pace(self, scope: Scope, identity: Identity | None) -> None:
+        wait = 0
+        if identity is not None and identity != self._owner:
+            wait = self._requests.wait_s(identity.name)
+        elif scope["path"] in GUESSED_PATHS:
+            wait = self._guesses.wait_s((scope.get("client") or ("",))[0])
+        if wait:
+            raise ServiceError(
+                "too-many-requests", f"More requests came than are answered in a minute; wait {wait} s.", wait_s=wait
+            )
 
     def _require_size(self, headers: Mapping[bytes, bytes]) -> None:
         length = headers.get(b"content-length", b"")
@@ -105,18 +136,35 @@ class Guard:
         return ServiceError("body-too-large", f"The server reads at most {self._limit} bytes of a body.")
 
     def _counted(self, receive: Receive) -> Receive:
-        """The body as it comes, refused when it grows too large: one that is sent in chunks announces no length."""
-        size = 0
+        """The body as it comes, refused when it grows too large or too slow; one in chunks announces no length."""
+        size, complete = 0, False
+        late = asyncio.get_running_loop().time() + self._body_seconds
 
         async def counted() -> Message:
-            nonlocal size
-            message = await receive()
+            nonlocal size, complete
+            if complete:
+                # What comes now is the news that the client has left, and may take as long as it likes.
+                return await receive()
+            try:
+                async with asyncio.timeout_at(late):
+                    message = await receive()
+            except TimeoutError:
+                detail = f"The body did not arrive within {self._body_seconds:g} s."
+                raise ServiceError("body-too-slow", detail) from None
+            complete = not message.get("more_body", False)
             size += len(message.get("body", b""))
             if size > self._limit:
                 raise self._too_large()
             return message
 
         return counted
+
+
+def _require_once(headers: Iterable[tuple[bytes, bytes]]) -> None:
+    """Of two such headers we would read one and a proxy in front the other."""
+    names = [name for name, _ in headers if name in _ONCE]
+    if len(set(names)) < len(names):
+        raise ServiceError("request-malformed", "A header that must come once comes twice.")
 
 
 def _without_port(host: str) -> str:

@@ -23,6 +23,8 @@ def problem_response(error: ServiceError, path: str, headers: dict[str, str] | N
     extra = dict(headers or {})
     if error.kind == "token-refused":
         extra["WWW-Authenticate"] = 'Bearer realm="segue"'
+    if error.wait_s:
+        extra["Retry-After"] = str(error.wait_s)
     content = msgspec.json.encode(error.as_problem(path))
     return Response(content, status_code=error.entry.status, media_type=MEDIA_TYPE, headers=extra)
 

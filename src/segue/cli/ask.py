@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import http.client
 import os
+import ssl
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -169,8 +170,11 @@ def _open(
     place = urlsplit(server.url)
     if place.scheme not in ("http", "https") or not place.hostname:
         raise ServiceError("setting-refused", f"{server.url!r} is no address.", remedy="Correct SEGUE_URL.")
-    kind = http.client.HTTPSConnection if place.scheme == "https" else http.client.HTTPConnection
-    connection = kind(place.hostname, place.port, timeout=timeout)
+    connection = (
+        http.client.HTTPSConnection(place.hostname, place.port, timeout=timeout, context=_trusting(server))
+        if place.scheme == "https"
+        else http.client.HTTPConnection(place.hostname, place.port, timeout=timeout)
+    )
     query = urlencode({name: value for name, value in request.query.items() if value is not None})
     target = f"{place.path.rstrip('/')}/api/v1{request.path}" + (f"?{query}" if query else "")
     # Nobody has a token yet who signs in.
@@ -188,6 +192,21 @@ def _open(
         if isinstance(error, ConnectionRefusedError):
             raise _NotThere("server-unreachable", f"{server.url} does not answer.") from None
         raise _unreachable(server, error) from None
+
+
+def _trusting(server: ServerFile) -> ssl.SSLContext:
+    """Whom to believe: the certificate that the folder names and no other; else what the machine trusts."""
+    if server.certificate is None:
+        return ssl.create_default_context()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    # It need not be for the loopback address: being exactly this one proves more than a name does.
+    context.check_hostname = False
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    try:
+        context.load_verify_locations(server.certificate)
+    except OSError as error:
+        raise ServiceError("file-unreadable", f"{server.certificate} cannot be read ({error}).") from None
+    return context
 
 
 class _NotThere(ServiceError):

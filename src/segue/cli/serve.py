@@ -25,6 +25,11 @@ def serve(
     data: Data = None,
     host: Annotated[str | None, Parameter(help="Address to bind to; loopback where it is left out.")] = None,
     port: Annotated[int | None, Parameter(help="Port to bind to; 0 takes a free one.")] = None,
+    tls_cert: Annotated[str | None, Parameter(help="Certificate with its chain, as PEM: speak TLS only.")] = None,
+    tls_key: Annotated[str | None, Parameter(help="Private key of the certificate, as PEM.")] = None,
+    behind_proxy: Annotated[
+        list[str] | None, Parameter(help="Address or network of a proxy that ends TLS in front of the server.")
+    ] = None,
     allow_processes: Annotated[
         bool, Parameter(negative="", help="Let documents start processes (run.script, run.shell).")
     ] = False,
@@ -42,6 +47,9 @@ def serve(
     flags = {
         "host": host,
         "port": port,
+        "tls_cert_file": tls_cert,
+        "tls_key_file": tls_key,
+        "behind_proxy": behind_proxy,
         "allow_processes": allow_processes or None,
         "functions": function,
         "outbound": {"allow_loopback": True} if allow_loopback else None,

@@ -230,6 +230,12 @@ PROBLEMS: Final[dict[str, ProblemKind]] = {
         "The path is a route of the API, but not with this method.",
         "Read /api/v1/openapi.json for the methods of this route.",
     ),
+    "body-too-slow": ProblemKind(
+        408,
+        "The body did not arrive in time",
+        "The body of the request took longer than a minute to arrive.",
+        "Send it again over a better line, or send less.",
+    ),
     "version-taken": ProblemKind(
         409,
         "This version is published with other content",
@@ -416,6 +422,12 @@ PROBLEMS: Final[dict[str, ProblemKind]] = {
         "One process at a time may work with a data folder.",
         "Let that process do it, or stop it first.",
     ),
+    "too-many-requests": ProblemKind(
+        429,
+        "Too many requests",
+        "Whoever asks has spent what they may ask in a minute, or an address has tried too many passwords and codes.",
+        "Wait as long as `Retry-After` says. `requests_per_minute` and `guesses_per_minute` are settings.",
+    ),
     "login-barred": ProblemKind(
         429,
         "Too many wrong passwords",
@@ -490,10 +502,17 @@ class ServiceError(Exception):
         detail: What happened this time and where; never a secret.
         remedy: What to do next; the kind's own remedy where this is None.
         findings: All findings, where a document is refused.
+        wait_s: Seconds after which to try again, where time is all that is lacking; 0 where it is not.
     """
 
     def __init__(
-        self, kind: str, detail: str, *, remedy: str | None = None, findings: Sequence[Finding] = ()
+        self,
+        kind: str,
+        detail: str,
+        *,
+        remedy: str | None = None,
+        findings: Sequence[Finding] = (),
+        wait_s: int = 0,
     ) -> None:
         super().__init__(detail)
         self.kind = kind
@@ -501,6 +520,7 @@ class ServiceError(Exception):
         self.detail = detail
         self.remedy = remedy or self.entry.remedy
         self.findings = tuple(findings)
+        self.wait_s = wait_s
 
     @property
     def exit_code(self) -> int:

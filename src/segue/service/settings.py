@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 import os
 import re
@@ -84,6 +85,12 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         allowed_hosts: Further names by which the server may be addressed, besides the loopback ones.
         public_url: Where people reach the server, such as `https://segue.example.com`; mails then bring links.
         max_body_bytes: Largest request body that the server reads.
+        tls_cert_file: Certificate, with its chain, as PEM: the server then speaks TLS 1.2 or later and nothing else.
+        tls_key_file: Private key of the certificate; in the same file where it is left out.
+        behind_proxy: Addresses or networks of proxies that end TLS in front of the server. What they say of the
+            client's address is believed; with one named, the server may listen beyond loopback without TLS.
+        requests_per_minute: Requests by each identity; 0 for any number. The holder of the folder is not bounded.
+        guesses_per_minute: Passwords and one-time codes tried from one address; 0 for any number.
         allow_processes: Let documents start processes (`run.script`, `run.shell`).
         allow_remote_functions: Let documents call functions by an absolute address; they are read at publish.
         functions: Python functions to register at the start, each as `module:name` or `NAME=module:name`.
@@ -122,6 +129,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     allowed_hosts: tuple[str, ...] = ()
     public_url: str | None = None
     max_body_bytes: int = 4 * 1024 * 1024
+    tls_cert_file: str | None = None
+    tls_key_file: str | None = None
+    behind_proxy: tuple[str, ...] = ()
+    requests_per_minute: int = 6000
+    guesses_per_minute: int = 60
     allow_processes: bool = False
     allow_remote_functions: bool = False
     functions: tuple[str, ...] = ()
@@ -254,9 +266,16 @@ def _checked(values: Mapping[str, Any], source: str) -> Settings:
         raise ServiceError(
             "setting-refused", f"In {source}: a limit with `amount_max` must say where the `amount` is."
         )
-    for name in ("disk_free_min_mb", "retention_days", "event_retention_days", "payload_warn_kb"):
+    not_negative = ("disk_free_min_mb", "retention_days", "event_retention_days", "payload_warn_kb")
+    for name in (*not_negative, "requests_per_minute", "guesses_per_minute"):
         if getattr(settings, name) < 0:
             raise ServiceError("setting-refused", f"In {source}: `{name}` must not be negative.")
+    if settings.tls_key_file is not None and settings.tls_cert_file is None:
+        raise ServiceError("setting-refused", f"In {source}: `tls_key_file` needs `tls_cert_file`.")
+    for proxy in settings.behind_proxy:
+        if not _is_network(proxy):
+            detail = f"In {source}: `behind_proxy` names addresses or networks, not {proxy!r}."
+            raise ServiceError("setting-refused", detail)
     if any(days < 1 for days in settings.retention_by_class.values()):
         raise ServiceError(
             "setting-refused", f"In {source}: `retention_by_class` must say at least 1 day for a class."
@@ -274,3 +293,11 @@ def _checked(values: Mapping[str, Any], source: str) -> Settings:
         if getattr(settings, name) < 1:
             raise ServiceError("setting-refused", f"In {source}: `{name}` must be at least 1.")
     return settings
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        return False
+    return True
