@@ -25,7 +25,7 @@ from tests.conformance.hosts.building import (
 from tests.conformance.hosts.factories import World
 
 from segue.core.plan import Schedule
-from segue.hosts import HostSettings
+from segue.hosts import HostError, HostSettings
 from segue.types import RunCancelled, RunPaused, RunResumed, fail
 
 MINUTE = 60_000
@@ -251,6 +251,34 @@ async def test_an_early_event_reaches_a_wait_that_a_slow_disk_holds_up(world: Wo
     world.fail_writes(1, 2)
     await world.advance(20_000)
     assert (await soon(host.wait_closed(run_id))).output == [{"n": 1}]
+
+
+async def test_an_early_event_reaches_a_wait_although_the_file_could_not_be_read_at_first(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a failed read would have found is looked for again."""
+    go, failed = asyncio.Event(), asyncio.Event()
+
+    async def slow(arguments: Any) -> Any:
+        await go.wait()
+        return arguments
+
+    async def fails(query: Any) -> Any:
+        failed.set()
+        raise HostError("the file cannot be read")
+
+    plan = workflow("late", act("a"), listen("hear", "paid"))
+    host = await world.open({"echo": Recorder(slow)}, plan)
+    run_id = await host.start(plan.digest)
+    await host.publish(event("paid", 1))
+    with monkeypatch.context() as disk:
+        disk.setattr(host.store, "read", fails)
+        go.set()
+        await soon(failed.wait())
+    closed = asyncio.ensure_future(host.wait_closed(run_id))
+    for _ in range(20):
+        await world.advance(1_000)
+    assert (await soon(closed)).output == [{"n": 1}]
 
 
 @pytest.mark.parametrize("how", ["crash", "close"])

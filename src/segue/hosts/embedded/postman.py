@@ -32,6 +32,7 @@ ANY: Final = ""
 _OFFERED_KEY: Final = "events-offered"
 _PAGE: Final = 500
 _WOKEN_AT_ONCE: Final = 256
+_RETRY_SECONDS: Final = 1.0
 
 Key = tuple[str, str]
 
@@ -225,7 +226,13 @@ class Postman:
                 query = partial(
                     records.events_since, types=command.types, since_ms=since_ms, after=after, limit=_PAGE
                 )
-                found = await self._store.read(query)
+                try:
+                    found = await self._store.read(query)
+                except HostError:
+                    # Nobody else would offer them to this wait.
+                    _log.exception("run %s is offered earlier events when the store can be read", run.id)
+                    await self._engine.clock.sleep(_RETRY_SECONDS)
+                    continue
                 more = len(found) == _PAGE
                 for event in found:
                     after = event.seq
@@ -233,8 +240,6 @@ class Postman:
             for event in self._backlog[place]:
                 if event.seq > after:
                     self._offer(run, event, (command.id,))
-        except HostError:
-            _log.exception("run %s was not offered earlier events; it gets those from now on", run.id)
         finally:
             del self._backlog[place]
             run.searching -= 1
@@ -268,7 +273,7 @@ class Postman:
                 self._queue.popleft()
         except HostError:
             _log.exception("events are delivered again when the store can be read")
-            await self._engine.clock.sleep(1.0)
+            await self._engine.clock.sleep(_RETRY_SECONDS)
         finally:
             self._worker = None
             if self._queue and not self._engine.is_stopped:
