@@ -181,6 +181,7 @@ VALUES: list[Row] = [
     ("secret-not-allowed", "/do/0/a/with/title", "- a: {call: human-task, with: {title: '${ $secrets.s }', assign: {role: r}}} #<\n", "use: {secrets: [s]}\n"),
     ("approval-by-silence", "/do/0/a/with/deadline/outcome", "- a: {call: human-task, with: {title: x, assign: {role: r}, reminders: [PT1H], deadline: {after: PT2H, outcome: approve}}} #<\n", ""),
     ("silent-deadline", "/do/0/a/with/deadline", "- a: {call: human-task, with: {title: x, assign: {role: r}, deadline: {after: PT2H, outcome: late}}} #<\n", ""),
+    ("irreversible-unchecked", "/do/0/a", "- a: {set: {x: 1}, metadata: {segue: {irreversible: true}}} #<\n", ""),
     ("not-yet-supported", "/do/0/a/call", "- a: {call: mcp, with: {method: tools/list, transport: {http: {endpoint: x}}}} #<\n", ""),
     ("not-yet-supported", "/do/0/a/call", "- a: {call: grpc, with: {proto: {endpoint: x}, service: {name: n, host: h}, method: m}} #<\n", ""),
     ("not-yet-supported", "/do/0/a/call", "- a: {call: asyncapi, with: {document: {endpoint: x}, operation: o, message: {}}} #<\n", ""),
@@ -204,6 +205,7 @@ ROWS = STRUCTURE + NAMES + FLOW + EXPRESSIONS + VALUES + ROOT
 WARNINGS = frozenset(
     {
         "approval-by-silence",
+        "irreversible-unchecked",
         "silent-deadline",
         "data-of-data",
         "duplicate-secret",

@@ -29,6 +29,7 @@ from segue.dsl.compiler.build import (
     as_object,
     below,
 )
+from segue.dsl.compiler.checkpoints import lint_checkpoints
 from segue.dsl.compiler.common import constant_duration_ms, duration, schema, timeout
 from segue.dsl.compiler.events import strategy
 from segue.dsl.compiler.programs import transform
@@ -96,6 +97,7 @@ def _compile(build: Build) -> Plan:
     schedule = _schedule(build, data.get("schedule"), identity)
     requires = tuple(sorted(build.tally.requires))
     _lint_unused(build)
+    lint_checkpoints(build, root)
     return Plan(
         namespace=str(identity.get("namespace")),
         name=str(identity.get("name")),
