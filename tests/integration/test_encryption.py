@@ -10,24 +10,29 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pyotp
 import pytest
 from tests.integration.service_support import PAID, document
 
 from segue.handlers import FunctionRegistry
 from segue.service import (
+    Login,
     NewErasure,
     NewHold,
+    NewIdentity,
     NewPurge,
+    NewToken,
     Service,
     ServiceError,
     Settings,
+    TotpCode,
     backup_of_folder,
     init_keys,
     open_service,
     restore_folder,
 )
 from segue.service.functions import register
-from segue.types import fail
+from segue.types import Identity, acting_as, fail
 
 CANARY = "kanarienvogel"
 LONG = CANARY + "-lang " * 20_000
@@ -112,6 +117,45 @@ async def test_a_stolen_folder_shows_no_plain_text(tmp_path: Path) -> None:
         backup_of_folder(data, tmp_path / "backups" / "b.db")
     assert showing(data) == []
     assert showing(tmp_path / "backups") == []
+
+
+async def credentials(folder: Path, settings: Settings) -> list[str]:
+    """Everything about a person's credentials that the data folder must remember: here, what must not show."""
+    ann = Identity(kind="person", id="ann")
+    async with open_service(folder, settings) as service:
+        await service.accounts.add(NewIdentity(id="ann", display=f"{CANARY} Ann", password="correct horse battery"))
+        session = await service.accounts.login(Login(name="ann", password="correct horse battery"))
+        token = await service.accounts.make_token("person", "ann", NewToken(label=f"{CANARY}-laptop"))
+        with acting_as(ann):
+            shown = await service.accounts.begin_totp()
+            pending = showing(folder, shown.secret)
+            await service.accounts.confirm_totp(TotpCode(code=pyotp.TOTP(shown.secret).now()))
+    found = [CANARY, shown.secret, session.csrf, session.token, token.token, "$argon2id$"]
+    return pending + [needle for needle in found if showing(folder, needle)]
+
+
+async def test_credentials_are_sealed_and_still_work_after_a_restart(tmp_path: Path) -> None:
+    """A stolen TOTP secret is a second factor for good, and a stolen hash can be tried at leisure."""
+    data, key = tmp_path / "data", tmp_path / "kek"
+    init_keys(data, key)
+    settings = Settings(key_file=str(key))
+
+    assert await credentials(data, settings) == []
+
+    async with open_service(data, settings) as service:
+        with pytest.raises(ServiceError, match="fit together"):
+            await service.accounts.login(Login(name="ann", password="correct horse battery"))
+        assert (await service.accounts.get("person", "ann")).totp
+        assert (await service.accounts.get("person", "ann")).display == f"{CANARY} Ann"
+
+
+async def test_without_keys_credentials_are_seen(tmp_path: Path) -> None:
+    """The search must be able to find something; sessions and tokens are digests anyway."""
+    found = await credentials(tmp_path, Settings())
+    assert "$argon2id$" in found
+    assert CANARY in found
+    assert "segue.db-wal" in found or "segue.db" in found
+    assert not any(needle.startswith(("ss_", "sg_")) for needle in found)
 
 
 async def test_without_keys_the_same_story_is_seen(tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ class SwitchRecord(msgspec.Struct, frozen=True):
 
 def put_identity(record: IdentityRecord) -> Sql:
     """Store an identity over what was known of it."""
-    sql = "INSERT OR REPLACE INTO identity (kind, id, data) VALUES (?, ?, ?)"
+    sql = "INSERT OR REPLACE INTO identity (kind, id, data) VALUES (?, ?, seal(?))"
     return sql, (record.kind, record.id, encode(record).decode())
 
 
@@ -99,9 +99,9 @@ def list_identities(connection: sqlite3.Connection) -> list[IdentityRecord]:
 
 def put_credential(record: CredentialRecord) -> Sql:
     """Store a credential over what was known of it."""
-    sql = "INSERT OR REPLACE INTO credential (id, digest, identity_kind, identity_id, data) VALUES (?, ?, ?, ?, ?)"
+    into = "INSERT OR REPLACE INTO credential (id, digest, identity_kind, identity_id, data)"
     who = (record.identity_kind, record.identity_id)
-    return sql, (record.id, record.digest, *who, encode(record).decode())
+    return into + " VALUES (?, ?, ?, ?, seal(?))", (record.id, record.digest, *who, encode(record).decode())
 
 
 def delete_credential(credential: str) -> Sql:

@@ -32,6 +32,8 @@ SEALED: Final[dict[str, tuple[str, ...]]] = {
     "label": ("input", "proposed", "decided"),
     "profile": ("data",),
     "secret": ("data",),
+    "identity": ("data",),
+    "credential": ("data",),
 }
 """Sealed columns by table; a value that was stored before encryption was on is read as it is."""
 
