@@ -43,6 +43,10 @@ class ActDoor:
         self._seen: Policies | None = None
         self._ruled = False
 
+    def may_start(self, workflow: str) -> bool:
+        """No switch stops this workflow (`namespace/name`)."""
+        return self._switches.find("workflow", workflow) is None
+
     def ask(self, workflow: str, command: Perform, *, begun: bool = False) -> Failure | str:
         """The failure of the task, or what is recorded of the permission.
 

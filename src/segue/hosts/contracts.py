@@ -60,6 +60,10 @@ class InlineHandler(Protocol):
 class Door(Protocol):
     """Asked before each act, on the event loop, for every act there is: it must answer in microseconds."""
 
+    def may_start(self, workflow: str) -> bool:
+        """A run of this workflow (`namespace/name`) may start by itself now. Asked again while it may not."""
+        ...
+
     def ask(self, workflow: str, command: Perform, *, begun: bool = False) -> Failure | str:
         """May this be done?
 
@@ -75,6 +79,10 @@ class Door(Protocol):
 
 class OpenDoor:
     """Nobody is asked: a host without governance."""
+
+    def may_start(self, workflow: str) -> bool:
+        """It may."""
+        return True
 
     def ask(self, workflow: str, command: Perform, *, begun: bool = False) -> Failure | str:
         """It may."""

@@ -13,7 +13,7 @@ from tests.conformance.hosts.building import NoSecrets, PlanBook
 
 from segue.core import Plan
 from segue.hosts import EmbeddedHost, HostSettings, PolicyOf, VirtualClock
-from segue.hosts.contracts import no_policy
+from segue.hosts.contracts import Door, OpenDoor, no_policy
 from segue.hosts.simulated import SimulatedHost
 from segue.hosts.simulated.storage import Storage
 from segue.types import Handler
@@ -25,6 +25,7 @@ class World(Protocol):
     host: Any
     settings: HostSettings
     policy: PolicyOf
+    door: Door
 
     async def open(self, handlers: Mapping[str, Handler], *plans: Plan) -> Any:
         """Open the host; what was there before goes on."""
@@ -60,6 +61,7 @@ class EmbeddedWorld:
         # Runs stay in memory unless a test is about parking.
         self.settings = settings or HostSettings(drain_seconds=0.0, park_after_ms=10**12)
         self.policy: PolicyOf = no_policy
+        self.door: Door = OpenDoor()
         self.host: Any = None
         self.writes = 0
         self._dead = False
@@ -74,6 +76,7 @@ class EmbeddedWorld:
             clock=self.clock,
             settings=self.settings,
             policy=self.policy,
+            door=self.door,
             fault=self._fault,
         )
         return self.host

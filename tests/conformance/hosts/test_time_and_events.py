@@ -26,6 +26,7 @@ from tests.conformance.hosts.factories import World
 
 from segue.core.plan import Schedule
 from segue.hosts import HostError, HostSettings
+from segue.hosts.contracts import OpenDoor
 from segue.types import RunCancelled, RunPaused, RunResumed, fail
 
 MINUTE = 60_000
@@ -469,6 +470,44 @@ async def test_missed_times_are_caught_up_with_one_run(world: World, schedule: S
     await world.crash()
     await world.advance(DAY)
     host = await world.open({"echo": Recorder()}, plan)
+    assert len(await closed_runs(host, 1)) == 1
+    await world.advance(10 * MINUTE)
+    assert len(await closed_runs(host, 2)) == 2
+
+
+class Stopped(OpenDoor):
+    """Somebody threw a switch on these workflows."""
+
+    def __init__(self, *workflows: str) -> None:
+        self.workflows = set(workflows)
+
+    def may_start(self, workflow: str) -> bool:
+        return workflow not in self.workflows
+
+
+@pytest.mark.parametrize(
+    "schedule", [Schedule(every_ms=10 * MINUTE), Schedule(cron="*/10 * * * *"), Schedule(after_ms=10 * MINUTE)]
+)
+@pytest.mark.parametrize("restart", [False, True])
+async def test_a_stopped_workflow_starts_nothing_and_then_catches_up_with_one_run(
+    world: World, schedule: Schedule, restart: bool
+) -> None:
+    """Runs whose acts are all refused help nobody; nor does a burst of them on release."""
+    plan = scheduled(schedule)
+    door = world.door = Stopped(f"{plan.namespace}/{plan.name}")
+    host = await world.open({"echo": Recorder()}, plan)
+    await host.activate(plan.digest)
+    await world.advance(35 * MINUTE)
+    assert (await host.runs()).items == []
+    if restart:
+        await world.crash()
+        host = await world.open({"echo": Recorder()}, plan)
+        await world.advance(MINUTE)
+        assert (await host.runs()).items == []
+
+    door.workflows.clear()
+    await world.advance(5_000)
+
     assert len(await closed_runs(host, 1)) == 1
     await world.advance(10 * MINUTE)
     assert len(await closed_runs(host, 2)) == 2

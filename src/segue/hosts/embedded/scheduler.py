@@ -1,10 +1,12 @@
 """The scheduler: workflows that start by themselves.
 
     every, cron   The start and the next due time are one transaction. A host that was down catches up with one run,
-                  however many were missed.
+                  however many were missed; so does one that could not start while new work was shed, or while a
+                  switch stopped the workflow.
     after         The first run starts at activation; the next is due when the one before has ended, whatever way.
     on            A hidden run waits for the events. Its end starts the workflow and the next hidden run, in one
                   transaction, so every event counts exactly once. It remembers which events those before it took.
+                  It starts also where a switch stops the workflow: the event would be lost. Its acts are refused.
 
 One schedule is kept for each workflow: activating another version takes its place.
 """
@@ -20,6 +22,7 @@ from cronsim import CronSim
 
 from segue.core import Plan
 from segue.core.plan import Schedule
+from segue.hosts.contracts import Door
 from segue.hosts.embedded.engine import Engine
 from segue.hosts.embedded.live import LiveRun
 from segue.hosts.embedded.plans import TRIGGER, Plans
@@ -28,8 +31,8 @@ from segue.types import EndRun, RunCancelled
 
 Name = tuple[str, str]
 
-_SHED_MS: Final = 5_000
-"""While new work is shed, a schedule that is due asks again after this long, and catches up with one run."""
+_ASK_AGAIN_MS: Final = 5_000
+"""A schedule that is due and may not start asks again after this long, and catches up with one run."""
 
 _SKIP_MAX: Final = 1000
 """How many taken events a trigger remembers while earlier ones may still be wanted."""
@@ -38,10 +41,11 @@ _SKIP_MAX: Final = 1000
 class Scheduler:
     """Starts runs when they are due."""
 
-    def __init__(self, engine: Engine, store: Store, plans: Plans) -> None:
+    def __init__(self, engine: Engine, store: Store, plans: Plans, door: Door) -> None:
         self._engine = engine
         self._store = store
         self._plans = plans
+        self._door = door
         self._active: dict[Name, ScheduleRecord] = {}
 
     async def open(self) -> None:
@@ -112,8 +116,8 @@ class Scheduler:
         name = (record.namespace, record.name)
         if self._active.get(name) is not record or record.due_at is None:
             return  # It was changed or removed since.
-        if self._engine.shedding is not None:
-            later = self._engine.clock.now_ms() + _SHED_MS
+        if self._engine.shedding is not None or not self._door.may_start("/".join(name)):
+            later = self._engine.clock.now_ms() + _ASK_AGAIN_MS
             self._engine.timekeeper.at(later, partial(self._due, record))
             return
         plan = self._plans.plan(record.digest)

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, ClassVar, Final
 
 from segue.hosts.clock import VirtualClock
-from segue.hosts.contracts import HostSettings, PlanSource, PolicyOf, no_policy
+from segue.hosts.contracts import Door, HostSettings, PlanSource, PolicyOf, no_policy
 from segue.hosts.embedded.engine import Engine
 from segue.hosts.embedded.host import EmbeddedHost
 from segue.hosts.embedded.live import LiveRun
@@ -57,6 +57,7 @@ class SimulatedHost(EmbeddedHost):
         clock: VirtualClock | None = None,
         settings: HostSettings = _PATIENT,
         policy: PolicyOf = no_policy,
+        door: Door | None = None,
         seed: int = 0,
         by_hand: bool = False,
         fault: Callable[[int], None] | None = None,
@@ -77,6 +78,7 @@ class SimulatedHost(EmbeddedHost):
                 handlers=handlers,
                 plans=plans,
                 secrets=secrets,
+                door=door,
             )
             host.storage, host.clock = file, time
             if not by_hand:
