@@ -91,6 +91,7 @@ class Guard:
         except ServiceError as refusal:
             await problem_response(refusal, scope["path"])(scope, receive, send)
             return
+        scope["still"] = lambda: identity is None or self._remains(scope["method"], headers, identity)
         with acting_as(identity):
             await self._app(scope, self._counted(receive), send)
 
@@ -131,6 +132,13 @@ class Guard:
         if bearer is None:
             raise ServiceError("token-refused", "The request carries no token or session, or a wrong one.")
         return bearer.identity
+
+    def _remains(self, method: str, headers: Mapping[bytes, bytes], identity: Identity) -> bool:
+        """The credential is still worth what it was, for answers that take long."""
+        try:
+            return self._who(method, headers) == identity
+        except ServiceError:
+            return False
 
     def _too_large(self) -> ServiceError:
         return ServiceError("body-too-large", f"The server reads at most {self._limit} bytes of a body.")

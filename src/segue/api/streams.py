@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -56,10 +56,12 @@ async def _skip_to(events: CloudEvents, last: str | None) -> CloudEvents:
 def _answer(request: Request, events: CloudEvents) -> Response:
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     stopping: asyncio.Event = request.app.state.stopping
-    return StreamingResponse(_lines(events, stopping), media_type="text/event-stream", headers=headers)
+    return StreamingResponse(
+        _lines(events, stopping, request.scope["still"]), media_type="text/event-stream", headers=headers
+    )
 
 
-async def _lines(events: CloudEvents, stopping: asyncio.Event) -> AsyncIterator[bytes]:
+async def _lines(events: CloudEvents, stopping: asyncio.Event, still: Callable[[], bool]) -> AsyncIterator[bytes]:
     # A comment now and then keeps proxies from closing a quiet stream, and finds readers who left.
     yield b": hello\n\n"
     stop = asyncio.ensure_future(stopping.wait())
@@ -68,6 +70,9 @@ async def _lines(events: CloudEvents, stopping: asyncio.Event) -> AsyncIterator[
         while not stopping.is_set():
             step = step or asyncio.ensure_future(anext(events, None))
             await asyncio.wait({step, stop}, timeout=PING_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            if not still():
+                # Signed out, locked or with other roles since: whoever comes again is asked again.
+                return
             if not step.done():
                 yield b": ping\n\n"
                 continue

@@ -10,6 +10,7 @@ import asyncio
 import re
 import secrets
 import time
+from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -62,6 +63,7 @@ _NAME: Final = re.compile(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?")
 _RESERVED: Final = frozenset({"owner", "nobody", "segue"})
 _WRONG_MAX: Final = 5
 _BARRED_MS: Final = 15 * 60_000
+_STRANGERS_MAX: Final = 10_000
 _SESSION_MS: Final = 12 * 3_600_000
 _DAY_MS: Final = 86_400_000
 _USED_EVERY_MS: Final = 60_000
@@ -89,6 +91,8 @@ class Accounts(UseCases):
         self._changing = asyncio.Lock()
         self._known: dict[tuple[str, str], IdentityRecord] = {}
         self._credentials: dict[str, CredentialRecord] = {}
+        # Wrong passwords of names that nobody has, and until when those are barred: as if they were somebody's.
+        self._strangers: OrderedDict[str, tuple[int, int]] = OrderedDict()
 
     @classmethod
     async def load(cls, store: Store, passwords: Passwords | None = None) -> Accounts:
@@ -141,8 +145,10 @@ class Accounts(UseCases):
         """
         record = self._known.get(("person", wanted.name))
         now = _now_ms()
-        if record is not None and record.barred_until > now:
-            raise ServiceError("login-barred", f"Too many wrong passwords for {wanted.name!r}.")
+        barred = self._strangers.get(wanted.name, (0, 0))[1] if record is None else record.barred_until
+        if barred > now:
+            wait = -(-(barred - now) // 1000)
+            raise ServiceError("login-barred", f"Too many wrong passwords for {wanted.name!r}.", wait_s=wait)
         fits = await self._passwords.fits(wanted.password, "" if record is None else record.password)
         # Read again: others may have tried meanwhile, and each wrong password counts.
         record = self._known.get(("person", wanted.name))
@@ -150,7 +156,10 @@ class Accounts(UseCases):
         if record is not None and record.totp:
             step = totp_step(record.totp, wanted.code, at=now, after=record.code)
         if record is None or record.barred_until > now or not fits or step is None or record.state != "active":
-            await self._wrong(record, now)
+            if record is None:
+                self._wrong_stranger(wanted.name, now)
+            else:
+                await self._wrong(record, now)
             raise ServiceError("login-refused", "Name, password and code do not fit together.")
         changed = msgspec.structs.replace(record, failures=0, barred_until=0, code=step or record.code)
         # At once: a one-time code counts once, also where it is sent twice at the same time.
@@ -308,6 +317,12 @@ class Accounts(UseCases):
         """
         self._ask_for_others(kind, name)
         record = self._record(kind, name)
+        maker = self._somebody()
+        if kind == "person" and (maker.kind, maker.id) != (kind, name) and "owner" not in maker.roles:
+            # It would let an administrator act under another's name, and the record would name the wrong one.
+            raise ServiceError(
+                "identity-refused", f"Only {name!r} makes tokens of {name!r}; accounts are for programs."
+            )
         if record.state != "active":
             raise ServiceError("identity-refused", f"{kind} {name!r} is {record.state}.")
         unknown = sorted(set(wanted.scopes or ()) - set(GROUPS) - set(ACTIONS))
@@ -436,12 +451,14 @@ class Accounts(UseCases):
     def _of(self, kind: str, name: str) -> list[CredentialRecord]:
         return [c for c in self._credentials.values() if (c.identity_kind, c.identity_id) == (kind, name)]
 
-    async def _wrong(self, record: IdentityRecord | None, now: int) -> None:
-        if record is None:
-            return
-        failures = record.failures + 1
-        barred = now + _BARRED_MS if failures >= _WRONG_MAX else record.barred_until
-        kept = 0 if failures >= _WRONG_MAX else failures
+    def _wrong_stranger(self, name: str, now: int) -> None:
+        failures, barred = self._strangers.pop(name, (0, 0))
+        self._strangers[name] = _one_more(failures, barred, now)
+        if len(self._strangers) > _STRANGERS_MAX:
+            self._strangers.popitem(last=False)
+
+    async def _wrong(self, record: IdentityRecord, now: int) -> None:
+        kept, barred = _one_more(record.failures, record.barred_until, now)
         # Counted before it is on disk: a hundred tries at once are a hundred tries.
         changed = msgspec.structs.replace(record, failures=kept, barred_until=barred)
         self._known[(record.kind, record.id)] = changed
@@ -463,6 +480,11 @@ class Accounts(UseCases):
     def _drop(self, credentials: Iterable[CredentialRecord]) -> None:
         for credential in credentials:
             self._credentials.pop(credential.digest, None)
+
+
+def _one_more(failures: int, barred: int, now: int) -> tuple[int, int]:
+    """Wrong passwords in a row and the end of the bar, after one more."""
+    return (failures + 1, barred) if failures + 1 < _WRONG_MAX else (0, now + _BARRED_MS)
 
 
 def _check_roles(roles: list[str]) -> None:

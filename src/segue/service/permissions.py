@@ -23,6 +23,7 @@ from segue.governance import (
 from segue.service.access import UseCases, governed, of
 from segue.service.accounts import Accounts
 from segue.service.errors import ServiceError
+from segue.service.growth import grows
 from segue.service.observe import iso
 from segue.service.shapes import Page, Shape
 from segue.store import Store
@@ -193,9 +194,15 @@ class Permissions(UseCases):
         if wanted.text is None and name not in self.guard.policies.files:
             raise ServiceError("policy-unknown", f"There is no policy file {name!r}.")
         files = _with(self.guard.policies.files, name, wanted.text)
-        self._compiled(files)
         by = self.guard.who()
         assert by is not None, "the guard has let somebody in"
+        if "owner" not in by.roles and (growth := grows(self.guard, self._compiled(files), by)):
+            raise ServiceError(
+                "policy-refused",
+                f"{growth}, and nobody changes what binds themselves.",
+                remedy="Let the holder of the data folder make this change.",
+            )
+        self._compiled(files)
         now = time.time_ns() // 1_000_000
         await self._store.write([add_policy_change(name, wanted.text, now, by.name, wanted.reason)])
         # From what is on disk: two changes at once give both, in their order.
