@@ -22,6 +22,7 @@ from segue.hosts.embedded.performer import Performer
 from segue.hosts.embedded.postman import Postman
 from segue.hosts.embedded.scheduler import Scheduler
 from segue.hosts.embedded.timekeeper import Timekeeper
+from segue.hosts.embedded.turns import Turns
 from segue.hosts.simulated import Finding, run_seed
 from segue.hosts.simulated.storage import Storage
 from segue.store import Batch, GroupCommit
@@ -49,7 +50,7 @@ ORIGINAL = {
         (Parking, "_resume"),
         (Performer, "__init__"),
         (Performer, "_failed"),
-        (Performer, "_perform_carefully"),
+        (Performer, "_perform_in_turn"),
         (Postman, "_offer"),
         (Scheduler, "_due"),
         (Scheduler, "_listen"),
@@ -77,7 +78,7 @@ async def _believes_that_nothing_happened(self: Any, act: Any, earlier: Any, con
 async def _counts_every_attempt_as_new(self: Any, act: Any) -> Any:
     if not act.intended:
         act.run.efforts.pop(act.command.effect, None)
-    return await original(Performer, "_perform_carefully")(self, act)
+    return await original(Performer, "_perform_in_turn")(self, act)
 
 
 def _takes_doubt_for_failure(self: Any, act: Any, reason: Any, *, in_doubt: bool) -> None:
@@ -91,7 +92,7 @@ async def _writes_no_intent(self: Any, act: Any) -> Any:
 
 def _counts_each_handler_alone(self: Any, *parts: Any) -> None:
     original(Performer, "__init__")(self, *parts)
-    self._free = 10**6
+    self._turns = Turns(10**6, {})
 
 
 def _begins_what_is_cancelled(act: Any) -> None:
@@ -173,7 +174,7 @@ def _listens_to_the_same_again(self: Any, name: Any, plan: Any, digest: str, *, 
 BROKEN_HOSTS: list[tuple[str, Any, str, Any, str]] = [
     ("forgets cancels", Performer, "cancel", lambda self, run, command_id: None, "though it is cancelled"),
     ("repeats what it must ask", Performer, "_look_back", _believes_that_nothing_happened, "asked for again blindly"),
-    ("looks at this attempt only", Performer, "_perform_carefully", _counts_every_attempt_as_new, "blindly"),
+    ("looks at this attempt only", Performer, "_perform_in_turn", _counts_every_attempt_as_new, "blindly"),
     ("takes doubt for failure", Performer, "_failed", _takes_doubt_for_failure, "but it happened"),
     ("forgets outcomes in a crash", parking, "_efforts", lambda run_id, effects, history, *, whole: {}, "blindly"),
     ("acts without intent", Performer, "_perform_carefully", _writes_no_intent, "without an intent"),
@@ -313,7 +314,7 @@ DICE = Random()
         (Turn, "close_below", lambda self, frame: None),
         (Turn, "stop_timer", lambda self, timer: None),
         (Turn, "_begin", _starts_anyway),
-        (attempt, "_draw", lambda seed, frame_id, number: DICE.random()),
+        (attempt, "draw", lambda seed, name, number: DICE.random()),
         (fork.Fork, "child_failed", _waits_for_all),
         (Turn, "_falls_through", lambda self, frame, reason: False),
         (Turn, "_falls_through", lambda self, frame, reason: frame.parent is not None),

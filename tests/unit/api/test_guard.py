@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from segue.api.guard import GUESSED_PATHS, Guard
+from segue.api.guard import COOKIE, GUESSED_PATHS, Guard
 from segue.api.pace import Pace
 from segue.service import Bearer, ServiceError
 from segue.store.permission import CredentialRecord
@@ -26,7 +26,7 @@ async def reached(scope: Any, receive: Any, send: Any) -> None:
 
 ANN = Bearer(
     Identity(kind="person", id="ann"),
-    CredentialRecord(id="1", digest="", kind="token", identity_kind="person", identity_id="ann", expires_at=0),
+    CredentialRecord(id="1", digest="", kind="token", identity_kind="person", identity_id="ann", csrf="anns-page"),
 )
 
 
@@ -99,6 +99,26 @@ KNOWN = {"host": "127.0.0.1:8420", "authorization": "Bearer the-token"}
 async def test_who_is_let_through(changed: dict[str, str], status: int) -> None:
     """Token, name and size, each refused in its own way."""
     assert await ask({**KNOWN, **changed}) == status
+
+
+@pytest.mark.parametrize(
+    ("method", "changed", "status"),
+    [
+        ("GET", {}, 200),
+        ("GET", {"cookie": f"{COOKIE}=bobs"}, 401),
+        ("GET", {"cookie": "other=anns"}, 401),
+        ("POST", {}, 403),
+        ("POST", {"x-csrf-token": "anns-pag"}, 403),
+        ("POST", {"x-csrf-token": "anns-page"}, 200),
+        ("POST", {"x-csrf-token": "anns-page", "authorization": "Bearer bobs"}, 401),
+    ],
+)
+async def test_a_session_changes_things_only_from_our_own_page(
+    method: str, changed: dict[str, str], status: int
+) -> None:
+    """A browser sends the cookie along for any page; a token beside it is what counts."""
+    headers = {"host": "localhost", "cookie": f"{COOKIE}=anns", **changed}
+    assert (await answer(headers.items(), method=method))[0] == status
 
 
 async def test_a_missing_host_is_refused() -> None:

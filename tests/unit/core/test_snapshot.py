@@ -113,17 +113,46 @@ def test_a_snapshot_of_another_definition_is_refused() -> None:
         restore(plan, content)
 
 
-def test_a_snapshot_of_a_release_with_other_fields_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """History is read instead; nobody guesses what the new field would have held."""
+class TimerWithZone(msgspec.Struct):
+    """A timer of a later release, which has gained a field."""
 
-    class Timer(msgspec.Struct):
-        id: int
-        due_ms: int
-        zone: str = ""
+    id: int
+    due_ms: int
+    zone: str = "UTC"
 
+
+class TimerThatNeedsZone(msgspec.Struct):
+    """The same where nobody said what runs did before the field."""
+
+    id: int
+    due_ms: int
+    zone: str
+
+
+class TimerWithoutDue(msgspec.Struct):
+    """A timer that has lost a field."""
+
+    id: int
+
+
+def test_what_a_snapshot_lacks_gets_its_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The history before it may be gone, so the next release must read it (decision 0046)."""
     plan, state = waiting()
     content = take(plan, state)
-    monkeypatch.setitem(snapshot._STRUCTS, StartTimer.__name__, Timer)
+    monkeypatch.setitem(snapshot._STRUCTS, StartTimer.__name__, TimerWithZone)
+    (timer,) = (command for command in restore(plan, content).open.values() if isinstance(command, TimerWithZone))
+    (taken,) = (command for command in state.open.values() if isinstance(command, StartTimer))
+    assert timer == TimerWithZone(taken.id, taken.due_ms, "UTC")
+
+
+@pytest.mark.parametrize("kind", [TimerThatNeedsZone, TimerWithoutDue])
+def test_a_snapshot_with_unknown_or_missing_fields_is_refused(
+    monkeypatch: pytest.MonkeyPatch, kind: type[msgspec.Struct]
+) -> None:
+    """Nobody guesses what a field without a default would have held, or drops what a run knew."""
+    plan, state = waiting()
+    content = take(plan, state)
+    monkeypatch.setitem(snapshot._STRUCTS, StartTimer.__name__, kind)
     with pytest.raises(SnapshotRefused, match="another release"):
         restore(plan, content)
 

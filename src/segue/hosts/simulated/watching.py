@@ -281,6 +281,8 @@ class Auditor:
 
     def check_quiet(self, file: sqlite3.Connection) -> None:
         """Nothing moves any more: whatever is still open waits for messages or for an operator."""
+        # A cause that was noted on the way says more than what it led to.
+        self.check()
         for shadow in self.runs.values():
             self._check_rest(shadow)
         self._check_effects()

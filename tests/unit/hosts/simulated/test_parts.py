@@ -172,5 +172,5 @@ def test_the_command_counts_and_repeats(capsys: pytest.CaptureFixture[str]) -> N
     assert "5 worlds" in capsys.readouterr().out
     assert main(["--seed", "3"]) == 0
     said = capsys.readouterr().out
-    assert "RunStarted" in said
+    assert "on disk" in said
     assert "nothing to complain of" in said
