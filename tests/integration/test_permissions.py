@@ -32,6 +32,12 @@ BODIES: dict[str, Any] = {
     "pruneAudit": {"before": "2020-01-01T00:00:00Z", "dryRun": True},
     "explainPolicy": {"who": "role:viewer", "action": "run.read"},
     "changePolicy": {"text": None, "reason": "x"},
+    "reviewControl": {
+        "since": "2020-01-01T00:00:00Z",
+        "until": "2020-02-01T00:00:00Z",
+        "outcome": "accepted",
+        "comment": "x",
+    },
 }
 # Use cases that ask in their middle.
 ASKED_INSIDE = {
@@ -40,6 +46,7 @@ ASKED_INSIDE = {
     "accounts.make_token": "identity.change",
     "accounts.revoke_token": "identity.change",
     "publications.decide": "publication.approve",
+    "controls.review": "control.review",
 }
 DOCUMENT = openapi_document()
 OPERATIONS = {

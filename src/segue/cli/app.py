@@ -185,6 +185,14 @@ _GROUPS: Final = {
             "prune": ("segue.cli.audit:prune", "Remove old records, up to a checkpoint."),
         },
     ),
+    "controls": (
+        "What is claimed, what shows it, what has to be explained.",
+        {
+            "list": ("segue.cli.controls:list_", "List controls."),
+            "report": ("segue.cli.controls:report", "Report on a period."),
+            "review": ("segue.cli.controls:review", "Sign a control off, or object."),
+        },
+    ),
     "keys": (
         "Keys of an encrypted data folder.",
         {

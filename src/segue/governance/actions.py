@@ -78,6 +78,8 @@ ACTIONS: Final[dict[str, Action]] = {
     "audit.read": Action("Installation", ("audit",), "Read, verify and export the audit chain"),
     "audit.sign": Action("Installation", ("audit", "administer"), "Sign where the audit chain ends"),
     "audit.prune": Action("Installation", ("administer",), "Remove old records of the audit chain"),
+    "control.read": Action("Control", ("audit",), "Report on controls, with evidence and exceptions"),
+    "control.review": Action("Control", ("audit", "administer"), "Review a control for a period"),
     "policy.read": Action("Policy", ("audit", "administer"), "Read, test and explain policies"),
     "policy.change": Action("Policy", ("administer",), "Change policies"),
     "switch.read": Action("Switch", ("read",), "See what is stopped"),
@@ -130,6 +132,7 @@ _CONTEXT: Final[dict[str, dict[str, str]]] = {
     "workflow.publish": {"risk": "String", "classes": "Set<String>"},
     "publication.approve": {"own": "Bool"},
     "identity.change": {"own": "Bool"},
+    "control.review": {"own": "Bool"},
     "act.perform": {
         "risk": "String",
         "declares": "Set<String>",

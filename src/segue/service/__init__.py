@@ -32,6 +32,13 @@ from segue.service.audit import (
 )
 from segue.service.backups import BackupView, NewBackup, backup_of_folder, restore_folder
 from segue.service.connections import NewConnection
+from segue.service.control_html import report_as_html
+from segue.service.controls import (
+    ControlReport,
+    ControlReview,
+    ControlView,
+    NewControlReview,
+)
 from segue.service.definitions import Definitions
 from segue.service.errors import (
     EXIT_CANCELLED,
@@ -172,6 +179,9 @@ __all__ = [
     "ConnectionDetail",
     "ConnectionTest",
     "ConnectionView",
+    "ControlReport",
+    "ControlReview",
+    "ControlView",
     "Decision",
     "Definitions",
     "EffectStateName",
@@ -212,6 +222,7 @@ __all__ = [
     "NewAuditVerification",
     "NewBackup",
     "NewConnection",
+    "NewControlReview",
     "NewDecision",
     "NewErasure",
     "NewHold",
@@ -291,6 +302,7 @@ __all__ = [
     "open_service",
     "parse_workflow",
     "register",
+    "report_as_html",
     "restore_folder",
     "run_document",
 ]

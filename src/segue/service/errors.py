@@ -194,6 +194,30 @@ PROBLEMS: Final[dict[str, ProblemKind]] = {
         "The history of the run has fewer events.",
         "`segue runs history` prints them.",
     ),
+    "control-unknown": ProblemKind(
+        404,
+        "There is no such control",
+        "No control has this id, or no framework this name.",
+        "List them with `segue controls list`.",
+    ),
+    "control-period-refused": ProblemKind(
+        400,
+        "The period cannot be reported on",
+        "It ends before it begins, or has not ended yet.",
+        "Give a period that is over.",
+    ),
+    "control-changed": ProblemKind(
+        409,
+        "Something else is found than what was seen",
+        "Evidence or exceptions of the control changed since the report was made that the review names.",
+        "Make the report again, look at it, and review it with its digest.",
+    ),
+    "pdf-unavailable": ProblemKind(
+        501,
+        "No PDF can be made here",
+        "The package that writes PDF files is not installed.",
+        "Install Segue with the extra `pdf`, or take the report as HTML and print it.",
+    ),
     "audit-unknown": ProblemKind(
         404,
         "There is no such record",

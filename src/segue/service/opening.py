@@ -27,6 +27,7 @@ from segue.service.accounts import Accounts
 from segue.service.audit import Audit
 from segue.service.backups import Backups
 from segue.service.connections import Connections
+from segue.service.controls import Controls
 from segue.service.definitions import Definitions
 from segue.service.directory import Directory, now_ms
 from segue.service.effects import Effects
@@ -238,6 +239,7 @@ async def open_service(
             connections=connections,
             models=Models(known_models),
             audit=audit,
+            controls=Controls(store, audit, known_models, ring),
             keys=Keys(store, ring),
             subjects=Subjects(store, ring),
             secrets=Secrets(store),

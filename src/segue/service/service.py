@@ -12,6 +12,7 @@ from segue.service.accounts import Accounts
 from segue.service.audit import Audit
 from segue.service.backups import Backups
 from segue.service.connections import Connections
+from segue.service.controls import Controls
 from segue.service.effects import Effects
 from segue.service.errors import ServiceError
 from segue.service.events import Events
@@ -58,6 +59,7 @@ class Service:
     connections: Connections
     models: Models
     audit: Audit
+    controls: Controls
     keys: Keys
     subjects: Subjects
     secrets: Secrets

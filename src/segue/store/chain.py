@@ -8,7 +8,7 @@ Hashing and canonical form are in `segue.types.audit`; verifying, signing and ex
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Final
@@ -115,6 +115,19 @@ def list_audit(
     connection: sqlite3.Connection, wanted: AuditFilter, *, limit: int, before: int | None = None
 ) -> list[AuditRow]:
     """Rows of the chain, newest first; `before` is the `seq` of the last one seen."""
+    where, parameters = _where(wanted, before)
+    sql = f"SELECT {_COLUMNS} FROM main.audit {where} ORDER BY seq DESC LIMIT ?"  # noqa: S608
+    return [AuditRow(*row) for row in connection.execute(sql, (*parameters, limit))]
+
+
+def audit_rows(connection: sqlite3.Connection, wanted: AuditFilter) -> Iterator[AuditRow]:
+    """All of these rows, oldest first, as they are read: there may be more than fit into memory."""
+    where, parameters = _where(wanted, None)
+    sql = f"SELECT {_COLUMNS} FROM main.audit {where} ORDER BY seq"  # noqa: S608
+    return (AuditRow(*row) for row in connection.execute(sql, parameters))
+
+
+def _where(wanted: AuditFilter, before: int | None) -> tuple[str, list[Any]]:
     conditions: list[str] = []
     parameters: list[Any] = []
     asked = wanted.actions or ((wanted.action,) if wanted.action is not None else ())
@@ -136,9 +149,7 @@ def list_audit(
     if wanted.without_verdict is not None:
         conditions.append("verdict <> ?")
         parameters.append(wanted.without_verdict)
-    where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
-    sql = f"SELECT {_COLUMNS} FROM main.audit {where} ORDER BY seq DESC LIMIT ?"  # noqa: S608
-    return [AuditRow(*row) for row in connection.execute(sql, (*parameters, limit))]
+    return (f"WHERE {' AND '.join(conditions)}" if conditions else ""), parameters
 
 
 def audit_after(connection: sqlite3.Connection, seq: int, *, limit: int) -> list[tuple[Any, ...]]:
