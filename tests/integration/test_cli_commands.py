@@ -224,8 +224,11 @@ BAD: list[tuple[list[str], str]] = [
 
 
 @pytest.mark.parametrize(("arguments", "said"), BAD, ids=[" ".join(a) for a, _ in BAD])
-def test_bad_input_is_refused_with_what_where_and_what_next(cli: Cli, arguments: list[str], said: str) -> None:
+def test_bad_input_is_refused_with_what_where_and_what_next(
+    cli: Cli, tmp_path: Path, arguments: list[str], said: str
+) -> None:
     """Exit 2, a message that names the thing, and never a traceback."""
+    (tmp_path / "data").mkdir(exist_ok=True)
     done = cli(*arguments)
 
     assert done.code == 2, done
@@ -342,8 +345,9 @@ def test_connections_are_added_listed_described_and_removed(cli: Cli) -> None:
     assert cli("connections", "list", "--json").json["items"] == []
 
 
-def test_models_are_listed(cli: Cli) -> None:
+def test_models_are_listed(cli: Cli, tmp_path: Path) -> None:
     """None is an answer too."""
+    (tmp_path / "data").mkdir(exist_ok=True)
     assert cli("models", "list", "--json").json == []
 
 
@@ -397,3 +401,14 @@ def test_help_names_only_options_that_are_meant(cli: Cli, command: str) -> None:
 
     assert "--function" in said.out
     assert "--empty-" not in said.out
+
+
+def test_reading_makes_no_data_folder(cli: Cli, tmp_path: Path) -> None:
+    """A typing error in --data would look like a company without any runs."""
+    missing = tmp_path / "no-such-folder"
+
+    outcome = cli("runs", "list", "--data", missing)
+
+    assert (outcome.code, missing.exists()) == (2, False)
+    assert "no-such-folder" in outcome.err
+    assert "--data" in outcome.err

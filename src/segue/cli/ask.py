@@ -130,6 +130,13 @@ def ask(data: Path | None, request: Request, local: Local | None) -> Any:
             f"No server serves {str(folder)!r}, and this changes runs.",
             remedy=f"Start one with `segue serve --data {folder}`, or name one with SEGUE_URL and SEGUE_TOKEN.",
         )
+    if request.method == "GET" and not folder.exists():
+        # Reading must not make a folder: a typing error would look like a company without any runs.
+        raise ServiceError(
+            "command-refused",
+            f"There is no data folder {str(folder)!r}.",
+            remedy="Name one with --data or SEGUE_DATA; `segue serve` and `segue publish` make one.",
+        )
     return asyncio.run(_locally(folder, local))
 
 

@@ -64,7 +64,7 @@ def add(
         print_json(answer)
     else:
         say(f"added {answer['name']}: {answer['title'] or 'untitled'}, {answer['operations']} operations")
-        note(f"try it: segue connections test {answer['name']}")
+        note(f"try it: segue connections test {answer['name']}" + ("" if data is None else f" --data {data}"))
 
 
 def list_(*, limit: Limit = 50, after: After = None, data: Data = None, json: AsJson = False) -> None:
