@@ -18,12 +18,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from segue.core import Plan
+from segue.core import Plan, replay
 from segue.dsl import Environment, PythonFunction, compile_plan, default_function, read_document
 from segue.hosts import HostError
 from segue.hosts.simulated import SimulatedHost
 from segue.hosts.simulated.storage import Storage
-from segue.types import NOT_DONE, EffectContext, Perform, Recovery
+from segue.types import NOT_DONE, DecisionMade, EffectContext, Offer, Perform, Recovery
 
 ROOT: Final = Path(__file__).parents[2]
 _RISK: Final = {"threshold": 0.5, "freshSince": "2026-01-01T00:00:00Z"}
@@ -64,11 +64,17 @@ _ANSWERS: Final[dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Shipped:
-    """A workflow that ships: its documents (the first one is run), its input, and the event that it waits for."""
+    """A workflow that ships: its documents (the first one is run), its input, and what it waits for.
+
+    Attributes:
+        event: The CloudEvent that comes.
+        decision: The outcome, and what a person enters in the form of its human task.
+    """
 
     paths: tuple[str, ...]
     input: dict[str, Any]
     event: dict[str, Any] | None = None
+    decision: tuple[str, dict[str, Any]] | None = None
 
 
 _TEMPLATES: Final = "src/segue/catalog/templates/renewal-risk"
@@ -77,6 +83,11 @@ SHIPPED: Final = (
     Shipped(
         (f"{_TEMPLATES}/renewal-job.yaml", f"{_TEMPLATES}/renewal-risk.yaml"),
         {"renewalBefore": "2026-03-01", **_RISK},
+    ),
+    Shipped(
+        (f"{_TEMPLATES}/renewal-offer.yaml",),
+        {"accountId": "A-1", "risk": 0.8, "modelVersion": "3", "discountPercent": 20, "requestedBy": "rita"},
+        decision=("edit", {"discountPercent": 10}),
     ),
     Shipped(("examples/tutorial/hello.yaml",), {"name": "Grace"}),
     Shipped(("examples/tutorial/score.yaml",), {"months": 3, "fee": 20}),
@@ -169,7 +180,7 @@ async def play(shipped: Shipped, plans: list[Plan], fail_at: int | None) -> Endi
             raise sqlite3.OperationalError("disk I/O error")
 
     host = await _open(plans, outside, storage, fault)
-    work = asyncio.ensure_future(_work(host, shipped, plans[0].digest))
+    work = asyncio.ensure_future(_work(host, shipped, plans[0]))
     gone = asyncio.ensure_future(lost.wait())
     await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
     gone.cancel()
@@ -180,7 +191,7 @@ async def play(shipped: Shipped, plans: list[Plan], fail_at: int | None) -> Endi
         await asyncio.gather(work, return_exceptions=True)
         host = await _open(plans, outside, storage, lambda number: None)
         async with asyncio.timeout(30):
-            await _work(host, shipped, plans[0].digest)
+            await _work(host, shipped, plans[0])
     else:
         await work
     ending.runs = sorted(
@@ -198,17 +209,31 @@ async def _open(plans: list[Plan], outside: Outside, storage: Storage, fault: An
     )
 
 
-async def _work(host: SimulatedHost, shipped: Shipped, digest: str) -> None:
+async def _work(host: SimulatedHost, shipped: Shipped, plan: Plan) -> None:
     """Start it under an id of its own and send the event; repeating both is safe."""
     try:
-        await host.start(digest, shipped.input, run_id="run")
+        await host.start(plan.digest, shipped.input, run_id="run")
         if shipped.event is not None:
             await host.publish(shipped.event)
         # Not only the run itself: those that it started and does not wait for, too.
-        while any(not record.is_closed for record in (await host.runs()).items):  # noqa: ASYNC110 - time is virtual
-            await asyncio.sleep(0.001)
+        while any(not record.is_closed for record in (await host.runs()).items):
+            if shipped.decision is None:
+                await asyncio.sleep(0.001)
+            else:
+                # Reading keeps virtual time where it is: no deadline passes before somebody has looked.
+                await _decide(host, plan, *shipped.decision)
     except HostError:
         return  # the disk is gone; whoever opens it next goes on
+
+
+async def _decide(host: SimulatedHost, plan: Plan, outcome: str, entered: dict[str, Any]) -> None:
+    """Somebody decides about the human task that stands open on disk, if there is one.
+
+    After a failure they do not know whether their decision counted, so they look again: of two the first counts.
+    """
+    state = replay(plan, await host.history("run"))
+    for number in [number for number, command in state.open.items() if isinstance(command, Offer)]:
+        await host.attend("run", DecisionMade(0, number, outcome, entered, by="ann"))
 
 
 async def campaign(shipped: Shipped, *, writes_max: int | None = None) -> tuple[int, list[str]]:
