@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final
@@ -152,8 +152,20 @@ def _check_keys(found: Structure, schema: Schema, value: dict[str, Any], pointer
                 found.add(_unknown_key(key, properties, pointer, label))
     for key in schema.get("required", ()):
         if key not in value:
-            what = properties.get(key, {}).get("description", "")
-            found.add(Complaint("missing-key", pointer, f"{label} lacks the key {key!r}", what))
+            remedy = how_to_add(key, properties.get(key, {}))
+            found.add(Complaint("missing-key", pointer, f"{label} lacks the key {key!r}", remedy))
+
+
+def how_to_add(key: str, schema: Mapping[str, Any], *, under: str = "") -> str:
+    """The remedy for a key that is missing: what to write, and what it is for.
+
+    Args:
+        schema: Of its value. under: The key of an object that is missing too, and that it belongs in.
+    """
+    written = f"{under}: {{{key}: …}}" if under else f"{key}: …"
+    meant = schema.get("description", "")
+    kind = f", of the type {schema['type']}" if not meant and isinstance(schema.get("type"), str) else ""
+    return f"add `{written}`{kind}{': ' if meant else ''}{meant}"
 
 
 def _walk_list(found: Structure, schema: Schema, value: list[Any], pointer: str, label: str) -> None:

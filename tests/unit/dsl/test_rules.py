@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import segue.dsl
-from segue.dsl import Environment, Finding
+from segue.dsl import Environment, Finding, PythonFunction
 
 from .documents import HEAD, MARK, document_of, findings_of
 
@@ -397,3 +397,21 @@ def test_every_rule_is_documented_and_no_other() -> None:
     assert sorted(rules) == sorted(described)
     assert {rule for rule, mark in described.items() if mark} == WARNINGS
     assert {row[0] for row in ROWS} <= rules
+
+
+@pytest.mark.parametrize(
+    ("tasks", "remedy"),
+    [
+        ("- a: {call: connector, with: {use: crm}}\n", "add `operation: …`: An operation that the connection's system offers."),
+        ("- a: {call: map}\n", "add `with: {fields: …}`: Target field to expression,"),
+        ("- a: {call: rate, with: {fee: 1}}\n", "add `months: …`, of the type integer"),
+        ("- a: {call: http, with: {endpoint: 'http://x'}}\n", "add `method: …`: GET, POST, and so on;"),
+        ("- a: {call: http, with: {method: get}}\n", "add `endpoint: …`"),
+    ],
+)  # fmt: skip
+def test_the_remedy_for_something_missing_says_what_to_write(tasks: str, remedy: str) -> None:
+    """A description alone leaves open whether to write it, and where."""
+    parameters = {"type": "object", "required": ["months"], "properties": {"months": {"type": "integer"}, "fee": {}}}
+    rate = PythonFunction("rate", parameters)
+    (found,) = findings_of(document_of(tasks), Environment(functions={"rate": rate}))
+    assert found.remedy.startswith(remedy)

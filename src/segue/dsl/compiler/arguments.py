@@ -13,7 +13,7 @@ from segue.dsl.compiler.programs import combine, template
 from segue.dsl.expressions import is_wrapped
 from segue.dsl.functions import FunctionDocument
 from segue.dsl.schema import DEFS
-from segue.dsl.structure import check_structure
+from segue.dsl.structure import check_structure, how_to_add
 
 _WITH_SECRETS: Final = DEFINITION.with_secrets()
 _UNDO_WITH_SECRETS: Final = UNDO.with_secrets()
@@ -112,10 +112,11 @@ def _check_written(
     if schema is None or check is None or not isinstance(written, dict) or not build.is_sound(at):
         return check
     properties = schema.get("properties", {})
+    under = "" if anchor == at else "with"
     for key in schema.get("required", ()):
         if key not in written:
             message = f"{called!r} needs the argument {key!r}"
-            build.error("wrong-arguments", anchor, message, properties.get(key, {}).get("description", ""))
+            build.error("wrong-arguments", anchor, message, how_to_add(key, properties.get(key, {}), under=under))
     for key, value in written.items():
         if schema.get("additionalProperties") is False and key not in properties:
             message = f"{called!r} has no argument {key!r}"
