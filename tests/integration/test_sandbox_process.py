@@ -131,3 +131,26 @@ def test_generated_requests_find_no_broken_promise(start: Start, name: str) -> N
 
     assert done.returncode == 0, done.stdout[-4000:]
     assert process.poll() is None
+
+
+def test_a_shell_gets_addresses_and_credentials(start: Start, tmp_path: Path) -> None:
+    """What a person would copy out of practice.json by hand, they evaluate."""
+    _, described = start()
+    command = [sys.executable, "-m", "segue.sandbox", "env", "--data", str(tmp_path)]
+    script = 'eval "$("$@")"; echo "$PRACTICE_TODAY"; echo "$PRACTICE_CRM_URL"; echo "$PRACTICE_CRM_SCOPES"'
+    script += '; echo "$PRACTICE_USAGE_TOKEN"'
+    said = subprocess.run(["sh", "-c", script, "sh", *command], stdout=subprocess.PIPE, text=True, check=True)
+
+    crm = described["systems"]["crm"]
+    token = described["systems"]["usage"]["credentials"]["token"]
+    wanted = [described["today"], crm["url"], " ".join(crm["credentials"]["scopes"]), token]
+    assert said.stdout.splitlines() == wanted
+
+
+def test_where_no_company_was_started_there_is_nothing_to_export(tmp_path: Path) -> None:
+    """`eval` of nothing would go on with empty variables; the exit code and the message say it."""
+    command = [sys.executable, "-m", "segue.sandbox", "env", "--data", str(tmp_path / "none")]
+    said = subprocess.run(command, capture_output=True, text=True)
+
+    assert (said.returncode, said.stdout) == (2, "")
+    assert "Start the company first" in said.stderr
