@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -401,6 +402,21 @@ def test_help_names_only_options_that_are_meant(cli: Cli, command: str) -> None:
 
     assert "--function" in said.out
     assert "--empty-" not in said.out
+
+
+@pytest.mark.parametrize("file", ["flow.yaml", "faults.yaml", "bad.yaml"])
+def test_a_one_off_run_leaves_no_data_folder(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str
+) -> None:
+    """Neither here, nor where SEGUE_DATA points, nor among temporary files; however it ends."""
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    before = {path.name for path in tmp_path.iterdir()}
+
+    cli("run", file)
+    assert list(temporary.iterdir()) == []
+    assert {path.name for path in tmp_path.iterdir()} == before
 
 
 def test_reading_makes_no_data_folder(cli: Cli, tmp_path: Path) -> None:
