@@ -404,6 +404,23 @@ def test_help_names_only_options_that_are_meant(cli: Cli, command: str) -> None:
     assert "--empty-" not in said.out
 
 
+def test_a_connection_whose_credentials_are_missing_is_added_with_a_warning(cli: Cli, tmp_path: Path) -> None:
+    """They may come later; but a typing error in a reference should not wait for the first run to be found."""
+    token = tmp_path / "token"
+    auths = {"bearer=env:NO_SUCH_TOKEN": "NO_SUCH_TOKEN", f"bearer=file:{token}": str(token)}
+    auths["bearer=secret:no-such"] = "SEGUE_SECRET_NO_SUCH"
+    for number, (auth, named) in enumerate(auths.items()):
+        added = cli("connections", "add", f"shop-{number}", "--openapi", "shop.json", "--auth", auth)
+        assert added.code == 0
+        assert "warning: token: " in added.err
+        assert named in added.err
+
+    token.write_text("hunter2")
+    found = cli("connections", "add", "fine", "--openapi", "shop.json", "--auth", f"bearer=file:{token}", "--json")
+    assert found.json["warnings"] == []
+    assert "hunter2" not in found.out + found.err
+
+
 @pytest.mark.parametrize("file", ["flow.yaml", "faults.yaml", "bad.yaml"])
 def test_a_one_off_run_leaves_no_data_folder(
     cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str

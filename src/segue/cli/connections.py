@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -64,6 +65,8 @@ def add(
         print_json(answer)
     else:
         say(f"added {answer['name']}: {answer['title'] or 'untitled'}, {answer['operations']} operations")
+        for warning in answer["warnings"]:
+            note(f"{paint('warning', 'yellow', sys.stderr)}: {warning}")
         note(f"try it: segue connections test {answer['name']}" + ("" if data is None else f" --data {data}"))
 
 

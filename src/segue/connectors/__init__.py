@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from segue.connectors.calls import Calls, read_credential
     from segue.connectors.circuit import CircuitReport, TargetDown
     from segue.connectors.content import encode_body, scalar_text
-    from segue.connectors.describing import ConnectionReport, OperationDescription, describe, probe
+    from segue.connectors.describing import ConnectionReport, OperationDescription, describe, probe, unresolved
     from segue.connectors.documents import Document, parse_document
     from segue.connectors.exchange import Output, is_success, read_output, refused, retry_after_ms, shape
     from segue.connectors.line import HostLines
@@ -53,7 +53,7 @@ _LATER = {
     "calls": ("Calls", "read_credential"),
     "circuit": ("CircuitReport", "TargetDown"),
     "content": ("encode_body", "scalar_text"),
-    "describing": ("ConnectionReport", "OperationDescription", "describe", "probe"),
+    "describing": ("ConnectionReport", "OperationDescription", "describe", "probe", "unresolved"),
     "documents": ("Document", "parse_document"),
     "exchange": ("Output", "is_success", "read_output", "refused", "retry_after_ms", "shape"),
     "line": ("HostLines",),
@@ -128,4 +128,5 @@ __all__ = [
     "retry_after_ms",
     "scalar_text",
     "shape",
+    "unresolved",
 ]

@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 
 from segue.connectors.authentication import Note
-from segue.connectors.calls import Calls, ReadSecret, checked_content
-from segue.connectors.connections import Connection
+from segue.connectors.calls import Calls, ReadSecret, checked_content, read_credential
+from segue.connectors.connections import Connection, Credential
 from segue.connectors.operations import Operation
 from segue.connectors.outbound import SAFE_METHODS
 from segue.connectors.requests import prepare
@@ -62,6 +62,30 @@ def describe(calls: Calls, connection: Connection) -> list[OperationDescription]
     """
     operations = calls.operations(connection)
     return [_description(calls, connection, operations.get(name)) for name in operations.names()]
+
+
+async def unresolved(connection: Connection, read_secret: ReadSecret) -> list[str]:
+    """Which references to credentials lead nowhere now, each with what to do; raises nothing and sends nothing.
+
+    They are read when a call needs them, so what is set later counts.
+    """
+    found = []
+    for field in connection.authentication.__struct_fields__:
+        credential = getattr(connection.authentication, field)
+        if not isinstance(credential, Credential):
+            continue
+        try:
+            await read_credential(credential, read_secret)
+        except TaskFailure as failed:
+            found.append(f"{field}: {failed.failure.detail or failed}{_how_to_set(credential)}")
+    return found
+
+
+def _how_to_set(credential: Credential) -> str:
+    if credential.env is not None:
+        return f" Export {credential.env} where Segue runs, before it starts."
+    # What a secret lacks, its sources say themselves.
+    return " Write it there, readable for whoever runs Segue." if credential.file is not None else ""
 
 
 async def probe(calls: Calls, connection: Connection, *, read_secret: ReadSecret, note: Note) -> ConnectionReport:

@@ -95,6 +95,8 @@ class Connections(UseCases):
         unknown = settings.keys() - set(Connection.__struct_fields__) | settings.keys() & _NOT_SETTINGS
         if unknown:
             raise ServiceError("connection-refused", f"A connection has no setting {sorted(unknown)[0]!r}.")
+        from segue.connectors import unresolved
+
         try:
             connection = new_connection(name, document, source=source, authentication=auth, **settings)
             operations = self._machinery.calls.operations(connection).names()
@@ -102,7 +104,8 @@ class Connections(UseCases):
             raise ServiceError("connection-refused", str(error)) from None
         await self._store.put_connection(name, connection_to_json(connection))
         self._loaded.put(connection)
-        return self._view(connection, len(operations))
+        warnings = await unresolved(connection, self._secrets.read)
+        return msgspec.structs.replace(self._view(connection, len(operations)), warnings=warnings)
 
     @governed("connection.add")
     async def add_from(self, wanted: NewConnection, *, trusted: bool = True) -> ConnectionView:

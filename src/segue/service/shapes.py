@@ -352,12 +352,14 @@ class ConnectionView(Shape, frozen=True, kw_only=True):
         base_url: Where the system is, when that is set; otherwise the document's server counts.
         source: Where the document was read from.
         circuit: How its circuit breaker stands; None while the answering process has not used it.
+        warnings: Told when it is added: references to credentials that lead nowhere yet, and how to set them.
     """
 
     name: str
     kind: str
     auth: str
     circuit: CircuitView | None = None
+    warnings: list[str] = []
     base_url: str | None = None
     source: str | None = None
     title: str | None = None
