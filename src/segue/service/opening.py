@@ -222,6 +222,11 @@ async def open_service(
         if host is not None:
             telling = Telling(store, directory, handlers, source, settings.public_url)
             await stack.enter_async_context(telling.kept())
+            if settings.lifecycle_webhook is not None:
+                from segue.service.webhook import LifecycleWebhook
+
+                webhook = LifecycleWebhook(settings.lifecycle_webhook, store, definitions, handlers.outbound)
+                await stack.enter_async_context(webhook.kept())
         connections = Connections(store, loaded, handlers, source)
         workflows = Workflows(definitions, host, flows, Publishing(store, settings.publishing))
         limits = Limits(settings.history_max_events, settings.payload_warn_kb * 1024)

@@ -10,6 +10,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -101,6 +102,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         key_file: Key-encryption key of an encrypted data folder. The variable SEGUE_KEY may hold the key itself.
         audit_export: Where records of the audit chain are sent on to: paths, `syslog+udp://HOST:PORT`,
             `syslog+tcp://HOST:PORT` or `otlp+http://HOST:PORT/v1/logs`.
+        lifecycle_webhook: Where lifecycle CloudEvents of all runs are posted, as batches; none are where it is left
+            out. The outbound policy counts for it.
         acts_max: Acts on the world under way at the same time, over all runs.
         early_events_ms: How long an event is kept for runs that wait for it later, in milliseconds.
         failures: What becomes of a failure that nobody catches: `hold` lets the task wait for a person, `fault`
@@ -142,6 +145,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     audit_key_file: str | None = None
     key_file: str | None = None
     audit_export: tuple[str, ...] = ()
+    lifecycle_webhook: str | None = None
     acts_max: int = 1000
     early_events_ms: int = 3_600_000
     failures: Literal["hold", "fault"] = "fault"
@@ -259,6 +263,8 @@ def _checked(values: Mapping[str, Any], source: str) -> Settings:
         raise ServiceError("setting-refused", f"In {source}: `port` must lie in 0 to 65535, got {settings.port}.")
     if re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", settings.workspace) is None:
         raise ServiceError("setting-refused", f"In {source}: `workspace` must be a short name in lower case.")
+    if settings.lifecycle_webhook is not None and not _is_address(settings.lifecycle_webhook):
+        raise ServiceError("setting-refused", f"In {source}: `lifecycle_webhook` must be an http or https address.")
     names = [limit.name for limit in settings.limits]
     if len(set(names)) < len(names):
         raise ServiceError("setting-refused", f"In {source}: each of the `limits` needs a name of its own.")
@@ -293,6 +299,14 @@ def _checked(values: Mapping[str, Any], source: str) -> Settings:
         if getattr(settings, name) < 1:
             raise ServiceError("setting-refused", f"In {source}: `{name}` must be at least 1.")
     return settings
+
+
+def _is_address(text: str) -> bool:
+    try:
+        place = urlsplit(text)
+    except ValueError:
+        return False
+    return place.scheme in ("http", "https") and bool(place.hostname)
 
 
 def _is_network(text: str) -> bool:
