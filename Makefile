@@ -47,7 +47,14 @@ $(VENV)/.dev: requirements/dev.lock pyproject.toml | $(VENV)/.run
 	@touch $@
 
 env-run: $(VENV)/.run
-env: $(VENV)/.dev
+env: $(VENV)/.dev $(VENV)/oidc-node/.done
+
+# The OpenID provider that the tests sign in at.
+$(VENV)/oidc-node/.done: requirements/oidc-node/package-lock.json | $(BIN)/python
+	@mkdir -p $(@D) && cp requirements/oidc-node/*.json $(@D)/
+	@if command -v npm >/dev/null; then cd $(@D) && npm ci --ignore-scripts --no-audit --no-fund --silent; \
+	  else echo "npm is missing: single sign-on will not be tested"; fi
+	@touch $@
 
 # --- run --------------------------------------------------------------------------------------
 

@@ -20,7 +20,10 @@ from segue.governance import ROLES, Policies, shipped, table
 from segue.service import Service, Settings, open_service
 
 V1 = "/api/v1"
-OPEN = {"getHealth", "getReady", "login", "getTaskByCode", "decideTaskByCode"}
+OPEN = {
+    *("getHealth", "getReady", "login", "getTaskByCode", "decideTaskByCode"),
+    *("beginOidc", "finishOidc", "handOverOidc"),
+}
 # Everybody who is signed in may do these to themselves.
 ONESELF = {"logout", "whoAmI", "setOwnPassword", "beginTotp", "confirmTotp"}
 # Bodies that the schema alone does not make readable.

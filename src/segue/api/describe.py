@@ -19,6 +19,11 @@ _EVERYWHERE: Final = (
     *("token-refused", "not-signed-in", "host-refused", "permission-denied", "approval-needed", "not-ready"),
     "too-many-requests",
 )
+_OPEN: Final = (
+    *("/health", "/ready", "/login", "/task-code"),
+    *("/login/oidc", "/login/oidc/callback", "/login/oidc/session"),
+)
+_LOGINS: Final = frozenset({"login", "finishOidc", "handOverOidc"})
 _TIMES: Final = (
     *("publishedAt", "startedAt", "endedAt", "at", "dueAt"),
     *("offeredAt", "closedAt", "deadlineAt", "oldestAt", "sentAt", "readAt"),
@@ -114,7 +119,7 @@ def openapi(app: FastAPI) -> dict[str, Any]:
     }
     for path, methods in document["paths"].items():
         for described in methods.values():
-            _polish(described, is_open=path.endswith(("/health", "/ready", "/login", "/task-code")))
+            _polish(described, is_open=path.endswith(_OPEN))
     document["x-problems"] = {PROBLEM_BASE + kind: entry.meaning for kind, entry in PROBLEMS.items()}
     app.openapi_schema = document
     return document
@@ -154,7 +159,7 @@ def _polish(described: dict[str, Any], *, is_open: bool) -> None:
         if not answer["content"]:
             del answer["content"]
     if is_open:
-        if described["operationId"] != "login":
+        if described["operationId"] not in _LOGINS:
             answers.pop("401", None)
     else:
         described["security"] = [{"token": []}, {"session": []}]

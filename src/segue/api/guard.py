@@ -25,8 +25,9 @@ Send = Callable[[Message], Awaitable[None]]
 Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 LOOPBACK_NAMES: Final = frozenset({"127.0.0.1", "localhost", "[::1]"})
-OPEN_PATHS: Final = frozenset({"/api/v1/health", "/api/v1/ready", "/api/v1/login", "/api/v1/task-code"})
-GUESSED_PATHS: Final = frozenset({"/api/v1/login", "/api/v1/task-code"})
+SSO_PATHS: Final = frozenset(f"/api/v1/login/oidc{part}" for part in ("", "/callback", "/session"))
+GUESSED_PATHS: Final = frozenset({"/api/v1/login", "/api/v1/task-code"}) | SSO_PATHS
+OPEN_PATHS: Final = frozenset({"/api/v1/health", "/api/v1/ready"}) | GUESSED_PATHS
 """Where a stranger could try passwords and codes."""
 COOKIE: Final = "segue_session"
 BODY_SECONDS: Final = 60.0

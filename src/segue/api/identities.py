@@ -46,7 +46,11 @@ _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 )
 async def login(request: Request, service: Asked) -> Response:
     """The answer is the same for every wrong part, and takes as long for a name that nobody has."""
-    session = await service.accounts.login(await read_json(request, Login))
+    return with_session(request, await service.accounts.login(await read_json(request, Login)))
+
+
+def with_session(request: Request, session: Session) -> Response:
+    """The session as an answer, and as a cookie."""
     response = json_response(session)
     response.set_cookie(
         COOKIE,
@@ -54,10 +58,15 @@ async def login(request: Request, service: Asked) -> Response:
         max_age=12 * 3600,
         httponly=True,
         samesite="strict",
-        # A browser drops a secure cookie that came over plain HTTP; only this machine itself is spoken to like that.
-        secure=request.url.scheme == "https" or request.url.hostname not in _LOOPBACK,
+        secure=is_secure(request),
     )
     return response
+
+
+def is_secure(request: Request) -> bool:
+    """A cookie may say `Secure`."""
+    # A browser drops a secure cookie that came over plain HTTP; only this machine itself is spoken to like that.
+    return request.url.scheme == "https" or request.url.hostname not in _LOOPBACK
 
 
 @router.post(

@@ -17,19 +17,30 @@ from segue.service import ServiceError
 
 
 def login(
-    name: Annotated[str, Parameter(help="Your name.")],
+    name: Annotated[str | None, Parameter(help="Your name; not with --sso.")] = None,
     /,
     *,
     url: Annotated[str | None, Parameter(help="Address of the server; SEGUE_URL where it is left out.")] = None,
     code: Annotated[str, Parameter(help="One-time code, where you have those.")] = "",
+    sso: Annotated[
+        bool, Parameter(help="Sign in through a browser, at the server's OpenID provider.", negative="")
+    ] = False,
+    paste: Annotated[
+        bool, Parameter(help="With --sso: the browser runs on another machine; paste its last address.", negative="")
+    ] = False,
     data: Data = None,
 ) -> None:
     """Sign in to a server. The session is kept in a file that only you can read, and ends after twelve hours."""
     address = url or os.environ.get("SEGUE_URL") or _address(data)
-    answer = ask_server(
-        ServerFile(url=address, token="", pid=0),
-        Request("POST", "/login", body={"name": name, "password": _password(), "code": code}),
-    )
+    if sso == (name is not None):
+        raise ServiceError("command-refused", "Give either your name or --sso.")
+    if sso:
+        from segue.cli.sso import sign_in
+
+        answer = sign_in(address, paste=paste)
+    else:
+        body = {"name": name, "password": _password(), "code": code}
+        answer = ask_server(ServerFile(url=address, token="", pid=0), Request("POST", "/login", body=body))
     keep_session(address, answer["token"])
     say(f"signed in to {address} as {answer['identity']['display']} until {answer['expiresAt']}")
 

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from segue.connectors.documents import Document, parse_document
     from segue.connectors.exchange import Output, is_success, read_output, refused, retry_after_ms, shape
     from segue.connectors.line import HostLines
+    from segue.connectors.openid import OpenIdProvider
     from segue.connectors.operations import Operation, Operations, OperationsCache
     from segue.connectors.outbound import IDEMPOTENT_METHODS, Answer, Outbound, host_of
     from segue.connectors.paging import ITEMS_MAX, collect
@@ -57,6 +58,7 @@ _LATER = {
     "documents": ("Document", "parse_document"),
     "exchange": ("Output", "is_success", "read_output", "refused", "retry_after_ms", "shape"),
     "line": ("HostLines",),
+    "openid": ("OpenIdProvider",),
     "operations": ("Operation", "Operations", "OperationsCache"),
     "outbound": ("IDEMPOTENT_METHODS", "Answer", "Outbound", "host_of"),
     "paging": ("ITEMS_MAX", "collect"),
@@ -96,6 +98,7 @@ __all__ = [
     "MemoryConnections",
     "NoAuth",
     "OAuth2Auth",
+    "OpenIdProvider",
     "Operation",
     "OperationDescription",
     "Operations",

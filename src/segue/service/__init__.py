@@ -116,7 +116,14 @@ from segue.service.retention import NewPurge, PurgeView, RetentionView
 from segue.service.run_document import ONE_RUN, run_document
 from segue.service.runs import PAGE_MAX, Action, RunFilter, RunStatusName
 from segue.service.service import Service
-from segue.service.settings import DEFAULT_FOLDER, OutboundSettings, ProcessLimits, Settings, load_settings
+from segue.service.settings import (
+    DEFAULT_FOLDER,
+    OidcSettings,
+    OutboundSettings,
+    ProcessLimits,
+    Settings,
+    load_settings,
+)
 from segue.service.shapes import (
     ConnectionDetail,
     ConnectionTest,
@@ -145,6 +152,7 @@ from segue.service.shapes import (
     WorkflowRef,
     WorkflowSummary,
 )
+from segue.service.sso import CodeOfCli
 from segue.service.steering import Steering
 from segue.service.switches import NewSwitch, SwitchView
 from segue.service.timeline import TimelineEntry, Trace, TraceStep
@@ -176,6 +184,7 @@ __all__ = [
     "BackupView",
     "Bearer",
     "Choice",
+    "CodeOfCli",
     "ConnectionDetail",
     "ConnectionTest",
     "ConnectionView",
@@ -234,6 +243,7 @@ __all__ = [
     "NewToken",
     "NoticeView",
     "Observation",
+    "OidcSettings",
     "OpenCommand",
     "OperationView",
     "OutboundSettings",

@@ -34,12 +34,14 @@ from segue.service.identities import (
     MadeToken,
     NewIdentity,
     NewToken,
+    Outsider,
     OwnPassword,
     Session,
     TokenView,
     TotpCode,
     TotpSecret,
     WhoAmI,
+    free_name,
     identity_of,
     token_view,
     view,
@@ -57,7 +59,7 @@ from segue.store.permission import (
     put_credential,
     put_identity,
 )
-from segue.types import Identity, acting
+from segue.types import Identity, acting, acting_as
 
 _NAME: Final = re.compile(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?")
 _RESERVED: Final = frozenset({"owner", "nobody", "segue"})
@@ -164,22 +166,43 @@ class Accounts(UseCases):
         changed = msgspec.structs.replace(record, failures=0, barred_until=0, code=step or record.code)
         # At once: a one-time code counts once, also where it is sent twice at the same time.
         self._known[(record.kind, record.id)] = changed
-        token, digest = new_token("ss")
-        credential = CredentialRecord(
-            id=secrets.token_hex(8),
-            digest=digest,
-            kind="session",
-            identity_kind=record.kind,
-            identity_id=record.id,
-            csrf=secrets.token_urlsafe(16),
-            created_at=now,
-            expires_at=now + _SESSION_MS,
-        )
-        await self._store.write([put_identity(changed), put_credential(credential)])
-        self._credentials[digest] = credential
-        return Session(
-            token=token, csrf=credential.csrf, expires_at=iso(credential.expires_at), identity=view(changed)
-        )
+        return await self._begin_session(changed, now)
+
+    @open_to_all("signing in is how somebody becomes known")
+    async def enter(self, outsider: Outsider) -> Session:
+        """Sign in somebody whom a provider vouches for; they are added where they come for the first time.
+
+        Their roles and groups are what the mapping gives them now. Who is locked or removed stays out.
+
+        Raises:
+            ServiceError: `sso-refused`; the reason stands in the audit only.
+        """
+        _check_roles(outsider.roles)
+        async with self._changing:
+            known = next((r for r in self._known.values() if r.subject == outsider.subject), None)
+            now = _now_ms()
+            record = known or IdentityRecord(
+                kind="person",
+                id=free_name(outsider, {name for kind, name in self._known if kind == "person"} | _RESERVED),
+                workspace=self.guard.workspace,
+                created_at=now,
+                created_by="sso",
+                subject=outsider.subject,
+            )
+            reason = outsider.refused or ("" if record.state == "active" else f"the person is {record.state}")
+            changed = msgspec.structs.replace(
+                record, display=outsider.display or record.id, roles=outsider.roles, groups=outsider.groups
+            )
+            with acting_as(identity_of(changed)):
+                facts = {"roles": changed.roles, "groups": changed.groups, "added": known is None}
+                verdict = "deny" if reason else "allow"
+                self._store.note("login.sso", f"person:{record.id}", verdict=verdict, reason=reason, data=facts)
+            if reason:
+                await self._store.write([])  # What was noted is on disk before anybody is told.
+                raise ServiceError("sso-refused", "The sign-in did not succeed.")
+            session = await self._begin_session(changed, now)
+            self._known[(changed.kind, changed.id)] = changed
+        return session
 
     @open_to_all("ends one's own session and nothing else")
     async def logout(self, token: str) -> None:
@@ -418,6 +441,25 @@ class Accounts(UseCases):
         return view(changed)
 
     # -- helpers -------------------------------------------------------------------------------
+
+    async def _begin_session(self, record: IdentityRecord, now: int) -> Session:
+        """A session of this person, whose record is written with it."""
+        token, digest = new_token("ss")
+        credential = CredentialRecord(
+            id=secrets.token_hex(8),
+            digest=digest,
+            kind="session",
+            identity_kind=record.kind,
+            identity_id=record.id,
+            csrf=secrets.token_urlsafe(16),
+            created_at=now,
+            expires_at=now + _SESSION_MS,
+        )
+        await self._store.write([put_identity(record), put_credential(credential)])
+        self._credentials[digest] = credential
+        return Session(
+            token=token, csrf=credential.csrf, expires_at=iso(credential.expires_at), identity=view(record)
+        )
 
     def _somebody(self) -> Identity:
         identity = self.guard.who()

@@ -74,6 +74,12 @@ PROBLEMS: Final[dict[str, ProblemKind]] = {
         "Name, password and one-time code do not fit together, or the person may not sign in.",
         "Try again; after five wrong passwords in a row a name is barred for a quarter of an hour.",
     ),
+    "sso-refused": ProblemKind(
+        401,
+        "The single sign-on is refused",
+        "The provider let nobody in, its answer does not hold or is too old, or the person may not sign in here.",
+        "Begin again. Whoever administers finds the reason in the server's log and in the audit.",
+    ),
     "csrf-refused": ProblemKind(
         403,
         "The change does not come from our own page",
@@ -247,6 +253,12 @@ PROBLEMS: Final[dict[str, ProblemKind]] = {
         "There is nothing at this address",
         "The path is no route of the API.",
         "Read /api/v1/openapi.json for the routes there are.",
+    ),
+    "sso-off": ProblemKind(
+        404,
+        "There is no single sign-on here",
+        "The settings name no OpenID provider.",
+        "Sign in with a password, or let an administrator add `[oidc]` to the settings.",
     ),
     "method-refused": ProblemKind(
         405,
@@ -476,6 +488,12 @@ PROBLEMS: Final[dict[str, ProblemKind]] = {
         "The server takes no work at the moment",
         "It is starting or stopping, or its disk does not take writes.",
         "Try again shortly; the detail says what an operator can do.",
+    ),
+    "sso-unavailable": ProblemKind(
+        503,
+        "The OpenID provider cannot be used",
+        "It does not answer, the outbound policy does not let requests reach it, or the settings do not fit it.",
+        "Try again; whoever operates the server finds the reason in its log.",
     ),
     "server-needed": ProblemKind(
         503,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 import time
+from collections.abc import Collection
 from typing import Annotated, Literal
 
 import msgspec
@@ -60,6 +63,24 @@ class Login(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     code: Annotated[str, msgspec.Meta(max_length=20)] = ""
 
 
+class Outsider(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody whom a provider vouches for.
+
+    Attributes:
+        subject: Issuer and subject: what stays the same, whatever else of them changes.
+        name: What they would be called here; they get another name where somebody has it.
+        roles, groups: Everything that the mapping of the settings gives them now.
+        refused: Why they may not come in all the same; empty where they may.
+    """
+
+    subject: str
+    name: str
+    display: str
+    roles: list[str]
+    groups: list[str]
+    refused: str = ""
+
+
 class OwnPassword(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """A new password of one's own."""
 
@@ -74,7 +95,9 @@ class TotpCode(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class IdentityView(Shape, frozen=True, kw_only=True):
-    """An identity. `totp` says whether a one-time code is asked for; `barredUntil` that wrong passwords bar it."""
+    """An identity. `totp` says whether a one-time code is asked for; `barredUntil` that wrong passwords bar it; `sso`
+    that they sign in through the OpenID provider, which decides about their roles and groups.
+    """
 
     kind: str
     id: str
@@ -86,6 +109,7 @@ class IdentityView(Shape, frozen=True, kw_only=True):
     state: str
     reason: str = ""
     totp: bool = False
+    sso: bool = False
     created_at: str | None = None
     created_by: str = ""
     barred_until: str | None = None
@@ -151,6 +175,7 @@ def view(record: IdentityRecord) -> IdentityView:
         state=record.state,
         reason=record.reason,
         totp=bool(record.totp),
+        sso=bool(record.subject),
         created_at=iso(record.created_at),
         created_by=record.created_by,
         barred_until=iso(record.barred_until) if record.barred_until > time.time_ns() // 1_000_000 else None,
@@ -169,6 +194,14 @@ def identity_of(record: IdentityRecord, scopes: list[str] | None = None) -> Iden
         workspace=record.workspace or DEFAULT_WORKSPACE,
         scopes=None if scopes is None else frozenset(scopes),
     )
+
+
+def free_name(outsider: Outsider, taken: Collection[str]) -> str:
+    """What somebody is called who comes for the first time. A name that is taken, or was, gets a part of its own."""
+    plain = re.sub(r"[^a-z0-9._-]+", "-", outsider.name.partition("@")[0].lower())[:50].strip("._-")
+    if plain and plain not in taken:
+        return plain
+    return f"{plain or 'person'}-{hashlib.sha256(outsider.subject.encode()).hexdigest()[:10]}"
 
 
 def token_view(record: CredentialRecord) -> TokenView:

@@ -51,6 +51,7 @@ from segue.service.runs import Runs
 from segue.service.service import Service
 from segue.service.settings import Settings
 from segue.service.shapes import Validation
+from segue.service.sso import SingleSignOn
 from segue.service.steering import Steering
 from segue.service.switches import StopSwitches, load_switches
 from segue.service.tasks import Tasks
@@ -252,6 +253,7 @@ async def open_service(
             timeline=Timeline(store, runs, ring),
             backups=Backups(store),
             accounts=accounts,
+            sso=SingleSignOn(settings.oidc, accounts, handlers, source, store, settings.public_url),
             permissions=Permissions(store, accounts),
             publications=Publications(store, workflows),
             switches=StopSwitches(store, guard.switches, host),

@@ -26,6 +26,7 @@ from segue.service.publishing import Publications
 from segue.service.retention import Retention
 from segue.service.runs import Runs
 from segue.service.shapes import Health
+from segue.service.sso import SingleSignOn
 from segue.service.steering import Steering
 from segue.service.switches import StopSwitches
 from segue.service.tasks import Tasks
@@ -67,6 +68,7 @@ class Service:
     retention: Retention
     backups: Backups
     accounts: Accounts
+    sso: SingleSignOn
     permissions: Permissions
     publications: Publications
     switches: StopSwitches

@@ -75,6 +75,37 @@ class ProcessLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     concurrency: int = 8
 
 
+class OidcSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The OpenID provider that people sign in through.
+
+    Attributes:
+        issuer: As its tokens name it, to the letter.
+        client_secret: Name of the secret that holds the client's secret; None for a public client.
+        scopes: What is asked for; `openid` is among it.
+        name_claim: Claim from which somebody's name here is made when they come for the first time.
+        groups_claim: Claim with the names of the groups that somebody belongs to.
+        roles: Roles here by group there. Nobody gets others by signing in.
+        groups: Groups here by group there.
+        allowed_domains: When not empty, only people with a verified e-mail address of these domains come in.
+    """
+
+    issuer: str
+    client_id: str
+    client_secret: str | None = None
+    scopes: tuple[str, ...] = ("openid", "profile", "email")
+    name_claim: str = "preferred_username"
+    groups_claim: str = "groups"
+    roles: dict[str, list[str]] = {}
+    groups: dict[str, list[str]] = {}
+    allowed_domains: tuple[str, ...] = ()
+
+    @property
+    def needed_claims(self) -> frozenset[str]:
+        """Claims that are asked for at the provider where its ID token does not hold them."""
+        mail = ("email", "email_verified") if self.allowed_domains else ()
+        return frozenset({self.name_claim, self.groups_claim, *mail})
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything an administrator decides about one data folder.
 
@@ -122,6 +153,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         payload_max_kb: Largest input, result of a task or event that is stored, in KiB of JSON.
         concurrency: How many runs of a workflow may be under way, by `namespace/name`; beats what its documents say.
         mail: Mail server that e-mail leaves through: `host`, `sender`, `port`, `tls`, `username`, `password`.
+        oidc: The OpenID provider that people sign in through; nobody does where it is left out.
         outbound: What requests of workflows may reach.
         processes: Bounds of programs that documents start.
     """
@@ -160,11 +192,16 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     history_max_events: int = 10_000
     concurrency: dict[str, int] = {}
     mail: dict[str, Any] = {}
+    oidc: OidcSettings | None = None
     outbound: OutboundSettings = OutboundSettings()
     processes: ProcessLimits = ProcessLimits()
 
 
-TABLES: Final[Mapping[str, type[msgspec.Struct]]] = {"outbound": OutboundSettings, "processes": ProcessLimits}
+TABLES: Final[Mapping[str, type[msgspec.Struct]]] = {
+    "outbound": OutboundSettings,
+    "processes": ProcessLimits,
+    "oidc": OidcSettings,
+}
 """Tables of the file whose settings have variables of their own."""
 
 
@@ -254,6 +291,17 @@ def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
     return merged
 
 
+def _check_oidc(oidc: OidcSettings, source: str) -> None:
+    place = urlsplit(oidc.issuer)
+    local = place.scheme == "http" and place.hostname in ("127.0.0.1", "localhost", "::1")
+    if not (place.scheme == "https" or local) or not place.hostname or place.query or place.fragment:
+        raise ServiceError("setting-refused", f"In {source}: `oidc.issuer` must be an address with https.")
+    if "openid" not in oidc.scopes:
+        raise ServiceError("setting-refused", f"In {source}: `oidc.scopes` must name `openid`.")
+    if {"owner", "system"} & {role for roles in oidc.roles.values() for role in roles}:
+        raise ServiceError("setting-refused", f"In {source}: `oidc.roles` cannot grant `owner` or `system`.")
+
+
 def _checked(values: Mapping[str, Any], source: str) -> Settings:
     try:
         settings = msgspec.convert(values, Settings)
@@ -295,6 +343,8 @@ def _checked(values: Mapping[str, Any], source: str) -> Settings:
         if limit < 1 or workflow.count("/") != 1:
             detail = f"In {source}: `concurrency` gives `namespace/name` a number from 1, not {workflow!r} {limit}."
             raise ServiceError("setting-refused", detail)
+    if settings.oidc is not None:
+        _check_oidc(settings.oidc, source)
     for name in ("max_body_bytes", "acts_max", "payload_max_kb"):
         if getattr(settings, name) < 1:
             raise ServiceError("setting-refused", f"In {source}: `{name}` must be at least 1.")

@@ -21,6 +21,7 @@ class IdentityRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
         password: Hash of it; empty where there is none.
         totp: Secret of one-time codes; empty where none are asked for. pending: one that is not confirmed yet.
         failures: Wrong passwords in a row. barred_until: No password counts before.
+        subject: Issuer and subject of who signs in through an OpenID provider; empty for others.
         code: Number of the time step whose one-time code was used last; each counts once.
     """
 
@@ -41,6 +42,7 @@ class IdentityRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     failures: int = 0
     barred_until: int = 0
     code: int = 0
+    subject: str = ""
 
 
 class CredentialRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
