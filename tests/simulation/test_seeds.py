@@ -24,6 +24,8 @@ FOUND = {
     "a task that failed again after somebody went back inside it, and was in no inbox": 1407,
     "an act that began although it was cancelled, because the disk was slow": 328,
     "an early event that a run missed, because it was parked while its wait was on its way to the disk": 100487,
+    "an act in doubt that was cancelled before its turn, and was in no inbox": 203629,
+    "a refusal that no event told of, taken for a doubt by the auditor": 205818,
 }
 """Seeds under which something was found, by what it was. They are added, never taken out."""
 

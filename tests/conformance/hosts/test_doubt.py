@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from tests.conformance.hosts.building import Recorder, act, eventually, never, soon, workflow
+from tests.conformance.hosts.building import Recorder, act, event, eventually, never, soon, workflow
 from tests.conformance.hosts.factories import World
 from tests.conformance.hosts.test_attempts import retried
+from tests.conformance.hosts.test_held import inbox, ledger
 
-from segue.types import EffectContext, Perform, Recovery, fail
+from segue.types import EffectContext, Perform, Recovery, RunCancelled, fail
 
 ONE = workflow("one", retried("again", act("a")))
+OTHER = workflow("other", act("b", handler="other"))
 
 
 class _Unreachable(Recorder):
@@ -63,3 +66,24 @@ async def test_a_handler_that_breaks_leaves_its_act_in_doubt(world: World) -> No
 
     assert len(handler.calls) == 1, "an act that may have happened was performed again"
     assert outcome.failure.outcome_unknown
+
+
+async def test_an_act_in_doubt_that_is_cancelled_before_its_turn_is_told_to_a_person(world: World) -> None:
+    """It may have happened before the crash, and nobody will look any more: the ledger and the inbox must say so."""
+    hangs = Recorder(never())
+    host = await world.open({"echo": Recorder(never(), recovery="ask"), "other": hangs}, ONE, OTHER)
+    await host.start(OTHER.digest)
+    run_id = await host.start(ONE.digest, "x", run_id="one")
+    await eventually(lambda: host.health().acts == 2)
+    await world.crash()
+    world.settings = replace(world.settings, acts_max=1)
+    hangs.calls.clear()
+    host = await world.open({"echo": Recorder(recovery="ask"), "other": hangs}, ONE, OTHER)
+    await eventually(lambda: hangs.calls)
+
+    assert await host.control(run_id, RunCancelled(0))
+    await soon(host.wait_closed(run_id))
+    await host.publish(event("settled"))
+
+    assert await ledger(host) == [("one:2", "unknown")]
+    assert [i.kind for i in await inbox(host, state="open")] == ["unknown"]

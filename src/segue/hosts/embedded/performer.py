@@ -43,12 +43,13 @@ class Act:
     Attributes:
         lane: Where it waits for its turn.
         recovering: It may have been performed before a crash. intended: its intent is on disk.
+        entered: Its task runs, so it says itself how it ended, whatever happens to it.
         begun: Its handler was called. cancelled: Nobody wants its answer any more.
         verdict: What is recorded of its permission. refused: why it was stopped while under way.
     """
 
     __slots__ = (
-        *("begun", "cancelled", "command", "handler", "intended"),
+        *("begun", "cancelled", "command", "entered", "handler", "intended"),
         *("lane", "recovering", "refused", "run", "task", "verdict"),
     )
 
@@ -61,6 +62,7 @@ class Act:
         self.lane = lane
         self.recovering = recovering
         self.intended = intended
+        self.entered = False
         self.begun = False
         self.cancelled = False
         self.verdict = ""
@@ -121,7 +123,7 @@ class Performer:
     def stop(self) -> int:
         """Stop what is under way and may not be any more; what waits is asked when its turn comes."""
         refused = 0
-        for act in list(self._under_way):
+        for act in [a for a in self._under_way if a.entered]:
             answer = self._door.ask(act.run.workflow, act.command, begun=True)
             if isinstance(answer, Failure) and act.task is not None and not act.cancelled:
                 act.refused = answer
@@ -132,12 +134,16 @@ class Performer:
     def cancel(self, run: LiveRun, command_id: int) -> None:
         """Stop an act if it is under way or waiting."""
         act = run.acts.pop(command_id, None)
-        if act is not None:
-            act.cancelled = True
-            if act.task is not None:
-                act.task.cancel()
-            else:
-                self._turns.drop(act, act.lane)
+        if act is None:
+            return
+        act.cancelled = True
+        if act.task is not None:
+            act.task.cancel()
+        else:
+            self._turns.drop(act, act.lane)
+        if not act.entered:
+            # A task that is cancelled before it runs never does, so nobody else would say what may have happened.
+            self._stopped(act)
 
     def drop(self, run: LiveRun) -> None:
         """Stop all acts of a run."""
@@ -218,6 +224,7 @@ class Performer:
     async def _perform(self, act: Act) -> None:
         """One act from start to answer. Whatever goes wrong becomes a failure of the task."""
         run, command = act.run, act.command
+        act.entered = True
         try:
             act.verdict = self._admitted(run, command)
             careful = act.handler.recovery(command) != "repeat"
@@ -227,10 +234,7 @@ class Performer:
             if act.refused is not None and not act.cancelled:
                 self._failed(act, act.refused, in_doubt=act.begun and act.intended)
             elif act.cancelled:
-                # After a crash it may have happened before, even where it was stopped at the look-up.
-                in_doubt = act.begun or (act.recovering and act.intended)
-                self._settle(act, "unknown" if in_doubt else "failed")
-                self._tell_unknown(act, stopped(command.pointer))
+                self._stopped(act)
             elif task is not None and not task.cancelling():
                 self._settle(act, "unknown")
                 self._answer(act, failure("runtime", f"the handler {command.handler!r} cancelled itself"))
@@ -259,6 +263,13 @@ class Performer:
         self._settle(act, "unknown" if reason.outcome_unknown else "failed")
         self._answer(act, reason)
         self._tell_unknown(act, reason)
+
+    def _stopped(self, act: Act) -> None:
+        """Nobody wants the act any more."""
+        # After a crash it may have happened before, even where it was stopped at the look-up, or before its turn.
+        in_doubt = act.begun or (act.recovering and act.intended)
+        self._settle(act, "unknown" if in_doubt else "failed")
+        self._tell_unknown(act, stopped(act.command.pointer))
 
     async def _repeat(self, act: Act) -> Any:
         self._begin(act)

@@ -17,6 +17,7 @@ class Effects:
         held: Effects that an outside system holds, by effect key.
         doubts: Effect keys under which an act was asked for whose end is not known yet, with the command; until then
             it must be looked up, or a person asked, before it is asked for again.
+        refused: Acts of which the system said that it would not do them.
         silent: Acts whose look-up failed; that they failed then says nothing about what happened.
         mistakes: How often an effect had happened when a person said that it had not.
         denied, affirmed: Effects of which a person said that they did not happen, or did.
@@ -27,6 +28,7 @@ class Effects:
         self.happened: dict[Place, int] = {}
         self.held: dict[str, list[Place]] = {}
         self.doubts: dict[str, int] = {}
+        self.refused: set[Place] = set()
         self.silent: set[Place] = set()
         self.mistakes: dict[str, int] = {}
         self.denied: set[str] = set()
@@ -56,6 +58,11 @@ class Effects:
             done = self.happened.get(place) or self.held.get(key) or key in self.affirmed
             require(done, f"act {place[1]} of {place[0]!r} is said to have succeeded, but never happened")
         elif not in_doubt and place not in self.silent and self.doubts.get(key) == place[1]:
+            del self.doubts[key]
+
+    def settled(self, place: Place, key: str, state: str) -> None:
+        """The ledger on disk says how an act ended; of one that its run no longer waits for, nothing else does."""
+        if state == "failed" and place in self.refused and self.doubts.get(key) == place[1]:
             del self.doubts[key]
 
     def cleared(self, key: str) -> None:

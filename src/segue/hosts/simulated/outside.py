@@ -117,6 +117,7 @@ class Outside:
     def _outcome(self, place: Place, flight: Flight) -> Any:
         rng, faults = self._rng, self.faults
         if rng.random() < faults.act_fails:
+            self._auditor.effects.refused.add(place)
             return fail("communication", "refused", status=rng.choice((404, 500, 503)))
         result = self._happen(place, flight)
         if rng.random() < faults.answer_lost:

@@ -109,6 +109,9 @@ class Auditor:
             self.effects.intents.add((self.by_seq[row[0]].id, row[1]))
         for seq, raw in batch.history:
             self._happened(self.by_seq[seq], codec.decode_event(raw))
+        for row in batch.receipts:
+            place = (self.by_seq[row[0]].id, row[1])
+            self.effects.settled(place, self.key(*place), row[2])
         for _, source, id_, _, received_at, _, envelope in batch.events:
             # What a run emits twice under one id stays as it is.
             self.messages.setdefault((source, id_), Message(received_at, msgspec.json.decode(envelope)))

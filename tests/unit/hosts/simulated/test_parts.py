@@ -12,12 +12,36 @@ from segue.core.plan import ActNode
 from segue.hosts.simulated.__main__ import main
 from segue.hosts.simulated.auditor import RunAudit, inspect, same_state
 from segue.hosts.simulated.building import act, plan, wait
+from segue.hosts.simulated.effects import Effects
 from segue.hosts.simulated.generating import Generator, Taste, random_plan
 from segue.hosts.simulated.loop import SimulatedLoop
 from segue.hosts.simulated.reach import Violation
 from segue.hosts.simulated.realistic import REALISTIC
 from segue.hosts.simulated.time import Time
 from segue.types import AttemptSucceeded, Cancel, Perform, RunPaused, RunStarted, StartTimer
+
+
+class TestEffects:
+    @staticmethod
+    def doubted() -> Effects:
+        effects = Effects()
+        effects.intents |= {("r", 1), ("r", 2)}
+        effects.asked(("r", 1), "pay", "r:1", "ask")
+        return effects
+
+    def test_an_act_in_doubt_is_not_asked_for_again(self) -> None:
+        """Whatever the host's ledger says: one that nobody refused may still happen."""
+        effects = self.doubted()
+        effects.settled(("r", 1), "r:1", "failed")
+        with pytest.raises(Violation, match="blindly"):
+            effects.asked(("r", 2), "pay", "r:1", "ask")
+
+    def test_a_refusal_ends_the_doubt_once_it_is_on_disk(self) -> None:
+        """Also that of an act which its run no longer waits for, so that no event tells of it."""
+        effects = self.doubted()
+        effects.refused.add(("r", 1))
+        effects.settled(("r", 1), "r:1", "failed")
+        effects.asked(("r", 2), "pay", "r:1", "ask")
 
 
 class TestTime:
