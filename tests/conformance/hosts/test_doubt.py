@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
@@ -31,9 +32,14 @@ class _Unreachable(Recorder):
 
 
 async def _closed(world: World, host: Any, run_id: str) -> Any:
-    for _ in range(20):
-        await world.advance(10)
-    return await soon(host.wait_closed(run_id))
+    closed = asyncio.ensure_future(host.wait_closed(run_id))
+
+    async def pass_time() -> None:
+        while not closed.done():
+            await world.advance(10)
+
+    await soon(pass_time())
+    return await closed
 
 
 async def test_a_look_up_that_fails_leaves_the_act_in_doubt(world: World) -> None:
