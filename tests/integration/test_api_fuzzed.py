@@ -1,4 +1,4 @@
-"""Generated requests: whatever comes, the answer is one that the OpenAPI document describes."""
+"""Generated requests: whatever comes, from whomever, the answer is described, and nobody gets what is not theirs."""
 
 from __future__ import annotations
 
@@ -19,12 +19,16 @@ from schemathesis.specs.openapi.checks import (
     unsupported_method,
 )
 from tests.integration.service_support import TOKEN, WAITS, document
+from tests.integration.test_permissions import ONESELF, OPEN
 
 from segue.api import create_app, openapi_document
-from segue.service import Settings, open_service
+from segue.service import NewIdentity, NewToken, Service, Settings, open_service
+from segue.types import LOCAL_OWNER, acting_as
 
 pytestmark = pytest.mark.full
 HEADERS = {"Authorization": f"Bearer {TOKEN}"}
+# Quick ones would be answered with 429 soon, which says nothing about the routes behind.
+SETTINGS = Settings(requests_per_minute=0, guesses_per_minute=0)
 
 
 class Background(threading.Thread):
@@ -35,17 +39,17 @@ class Background(threading.Thread):
         self.folder = folder
         self.ready = threading.Event()
         self.url = ""
+        self.tokens: dict[str, str] = {}
         self.server: uvicorn.Server | None = None
 
     def run(self) -> None:
         asyncio.run(self.main())
 
     async def main(self) -> None:
-        async with open_service(self.folder, Settings()) as service:
-            await service.workflows.publish(document())
-            await service.workflows.publish(WAITS)
-            await service.runs.start("demo/waits")
-            app, _ = create_app(service, token=TOKEN, settings=Settings())
+        async with open_service(self.folder, SETTINGS, local=None) as service:
+            with acting_as(LOCAL_OWNER):
+                await self.prepare(service)
+            app, _ = create_app(service, token=TOKEN, settings=SETTINGS)
             config = uvicorn.Config(app, port=0, log_level="error", lifespan="off", timeout_graceful_shutdown=1)
             self.server = uvicorn.Server(config)
             task = asyncio.create_task(self.server.serve())
@@ -56,17 +60,34 @@ class Background(threading.Thread):
             self.ready.set()
             await task
 
+    async def prepare(self, service: Service) -> None:
+        """Something to ask for, and somebody to ask as."""
+        await service.workflows.publish(document())
+        await service.workflows.publish(WAITS)
+        await service.runs.start("demo/waits")
+        for role in ("admin", "nothing"):
+            name = f"fuzzed-{role}"
+            await service.accounts.add(NewIdentity(id=name, kind="service", roles=[role]))
+            made = await service.accounts.make_token("service", name, NewToken(label="fuzzed"))
+            self.tokens[role] = made.token
+
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a running server."""
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Background]:
+    """A running server."""
     thread = Background(tmp_path_factory.mktemp("fuzzed"))
     thread.start()
     assert thread.ready.wait(30)
-    yield thread.url
+    yield thread
     assert thread.server is not None
     thread.server.should_exit = True
     thread.join(30)
+
+
+@pytest.fixture(scope="module")
+def server(running: Background) -> str:
+    """The address of the running server."""
+    return running.url
 
 
 # Streams have no end to wait for; their refusals are in the table of the routes.
@@ -82,3 +103,25 @@ def test_no_request_makes_the_server_fail_or_answer_what_it_does_not_describe(ca
     assert response.status_code < 500, response.text
     checks = [status_code_conformance, content_type_conformance, response_schema_conformance, unsupported_method]
     case.validate_response(response, checks=checks)
+
+
+@schema.parametrize()
+@settings(max_examples=5, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+def test_no_request_gets_anybody_what_is_not_theirs(case: Case, running: Background) -> None:
+    """As a stranger, as an account without roles, as an administrator; making a request is dear, sending it not."""
+    operation = case.operation.definition.raw["operationId"]
+
+    def status(token: str | None) -> int:
+        headers = {} if token is None else {"Authorization": f"Bearer {running.tokens[token]}"}
+        answer = case.call(base_url=running.url, headers=headers, timeout=20)
+        assert answer.status_code < 500, answer.text
+        return answer.status_code
+
+    if operation not in OPEN:
+        assert status(None) in (400, 401, 403, 405)
+    elif operation not in ("getHealth", "getReady"):
+        # Open to whoever has a password or a code, and these are none.
+        assert status(None) >= 400
+    if operation not in OPEN | ONESELF:
+        assert status("nothing") >= 400
+    status("admin")

@@ -133,6 +133,19 @@ async def test_an_administrator_still_decides_about_others(owner: httpx.AsyncCli
         assert told.status_code == 200, told.text
 
 
+@pytest.mark.parametrize("reference", ["env:SEGUE_KEY", "env:SEGUE_AUDIT_KEY", "env:SEGUE_TOKEN", "file:data/token"])
+async def test_a_connection_carries_no_key_of_the_server_away(owner: httpx.AsyncClient, reference: str) -> None:
+    """An administrator could send the folder's own keys, as a credential, to a system of theirs, and be its owner."""
+    admin = await program(owner, "boss", "admin")
+    document = '{"openapi": "3.1.0", "info": {"title": "x", "version": "1"}, "paths": {}}'
+    for auth in (f"bearer={reference}", f"basic=text:x, {reference}"):
+        wanted = {"name": "mine", "document": document, "source": "https://mine.example/api", "auth": auth}
+        problem(await owner.post(f"{V1}/connections", json=wanted, headers=admin), 422, "connection-refused")
+
+    fine = {**wanted, "auth": "bearer=env:CRM_TOKEN"}
+    assert (await owner.post(f"{V1}/connections", json=fine, headers=admin)).status_code == 201
+
+
 async def test_a_stream_ends_with_the_right_to_follow_it(
     owner: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hmac
-from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
 from http.cookies import CookieError, SimpleCookie
 from typing import Any, Final
 
@@ -169,11 +169,13 @@ class Guard:
         return counted
 
 
-def _require_once(headers: Iterable[tuple[bytes, bytes]]) -> None:
+def _require_once(headers: Sequence[tuple[bytes, bytes]]) -> None:
     """Of two such headers we would read one and a proxy in front the other."""
     names = [name for name, _ in headers if name in _ONCE]
     if len(set(names)) < len(names):
         raise ServiceError("request-malformed", "A header that must come once comes twice.")
+    if b"content-length" in names and any(name == b"transfer-encoding" for name, _ in headers):
+        raise ServiceError("request-malformed", "A body has a length or comes in chunks, and not both.")
 
 
 def _without_port(host: str) -> str:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from segue.store import Store
 
 _NOT_SETTINGS: Final = frozenset({"name", "document", "authentication", "kind"})
+_OWN_VARIABLE: Final = re.compile(r"env:\s*(SEGUE_(?!SECRET_)\w*)", re.IGNORECASE)
 NAME: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 Name = Annotated[str, msgspec.Meta(pattern=f"^{NAME.pattern}$")]
 
@@ -112,7 +113,9 @@ class Connections(UseCases):
         """Add a connection as it was asked for, reading its document from the web where only an address is given.
 
         Args:
-            trusted: Whoever asks may read this machine's files anyway; otherwise `file:` credentials are refused.
+            trusted: Whoever asks may read this machine's files and environment anyway; otherwise credentials from
+                files, and from variables that are Segue's own such as its keys, are refused: a connection to a
+                system of one's own would be told them.
 
         Raises:
             ServiceError: `connection-taken` or `connection-refused`.
@@ -122,6 +125,12 @@ class Connections(UseCases):
                 "connection-refused",
                 "Credentials from files are not taken over the network.",
                 remedy="Use env:NAME or secret:NAME, or add the connection while no server runs.",
+            )
+        if not trusted and (own := _OWN_VARIABLE.search(wanted.auth)) is not None:
+            raise ServiceError(
+                "connection-refused",
+                f"{own[1]} is Segue's own and no credential of a connection.",
+                remedy="Name the credential's own variable, or use secret:NAME.",
             )
         document: bytes | str | None = wanted.document
         if document is None:

@@ -159,6 +159,13 @@ async def test_a_header_that_decides_comes_once(name: str) -> None:
     assert (await answer([*twice.items(), (name, twice[name])]))[0] == 400
 
 
+async def test_a_body_has_a_length_or_comes_in_chunks() -> None:
+    """Where a proxy believes one and we the other, the rest of the body is somebody else's request."""
+    both = {**KNOWN, "content-length": "1", "transfer-encoding": "chunked"}
+
+    assert await ask(both) == 400
+
+
 @pytest.mark.parametrize(("headers", "status"), [(KNOWN, 200), ({"host": "evil"}, 403)])
 async def test_every_answer_tells_browsers_to_run_frame_guess_and_keep_nothing(
     headers: dict[str, str], status: int
