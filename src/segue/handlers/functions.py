@@ -38,6 +38,8 @@ class Function:
         parameters: JSON Schema of the object of its arguments.
         result: JSON Schema of what it returns.
         description: The first paragraph of its docstring.
+        returns: Its annotation for what it returns.
+        check: Refuses a result that is not what the annotation promises; None where it promises nothing.
     """
 
     name: str
@@ -54,6 +56,8 @@ class Function:
     known: frozenset[str]
     open_ended: bool
     plain_result: bool
+    returns: Any
+    check: Callable[[Any], None] | None
 
 
 class FunctionRegistry:
@@ -74,7 +78,8 @@ class FunctionRegistry:
 
         Arguments arrive by name and are converted to the types of the parameters (dataclasses, msgspec structs,
         enums, dates, typed containers …); without a type they arrive as JSON values. A parameter of the type
-        `EffectContext` receives the context of the act. What the function returns is converted to JSON.
+        `EffectContext` receives the context of the act. What the function returns is converted to JSON, and
+        checked against its annotation.
 
         Args:
             fn: The function; left out when `register` is used as a decorator with options.
@@ -196,8 +201,31 @@ _PLAIN: Final = frozenset({str, int, float, bool, type(None)})
 def _result(function: Function, result: Any) -> Any:
     # JSON values need no conversion when the function promises one of the plain types.
     if function.plain_result and type(result) in _PLAIN:
-        return result
-    return msgspec.to_builtins(result, str_keys=True)
+        if type(result) is function.returns:
+            return result
+    else:
+        result = msgspec.to_builtins(result, str_keys=True)
+    if function.check is not None:
+        function.check(result)
+    return result
+
+
+class _ResultCheck:
+    """Checks what a function returned. The schema is compiled when it is first needed."""
+
+    __slots__ = ("_check", "_name", "_schema")
+
+    def __init__(self, name: str, schema: dict[str, Any]) -> None:
+        self._name = name
+        self._schema = schema
+        self._check: Callable[[Any], None] | None = None
+
+    def __call__(self, result: Any) -> None:
+        if self._check is None:
+            from segue.connectors.schemas import Check
+
+            self._check = Check(self._schema, f"the result of the function {self._name!r}")
+        self._check(result)
 
 
 def _named(function: Function, arguments: Any, context: EffectContext) -> dict[str, Any]:
@@ -283,6 +311,8 @@ def _describe(fn: Callable[..., Any], name: str, inline: bool, recovery: Recover
         known=frozenset(names),
         open_ended=open_ended,
         plain_result=result_type in _BUILT_IN,
+        returns=result_type,
+        check=_ResultCheck(name, result) if result else None,
     )
 
 

@@ -127,6 +127,63 @@ async def test_a_task_failure_of_the_function_passes_as_it_is() -> None:
     assert (word(failure), failure.detail) == ("authorization", "no")
 
 
+@dataclass
+class Score:
+    value: float
+    reasons: list[str]
+
+
+def _wrong_text() -> int:
+    return "7"  # type: ignore[return-value]
+
+
+def _wrong_none() -> int:
+    return None  # type: ignore[return-value]
+
+
+def _wrong_inside() -> Score:
+    return Score(0.5, ["late", 3])  # type: ignore[list-item]
+
+
+def _wrong_shape() -> list[int]:
+    return {"a": 1}  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize(
+    ("fn", "said"),
+    [
+        (_wrong_text, "is not of type"),
+        (_wrong_none, "is not of type"),
+        (_wrong_inside, "at /reasons/1: "),
+        (_wrong_shape, "is not of type"),
+    ],
+)
+async def test_a_result_that_is_not_as_annotated_is_refused_by_name_and_place(fn: Any, said: str) -> None:
+    """Later tasks were written for what the annotation promises; they would fail far from the cause."""
+    for handler in (_handler(fn), _handler(fn, inline=True)):
+        failure = await failure_of(handler, _call())
+        assert word(failure) == "validation"
+        assert (failure.detail or "").startswith("The result of the function 'act' does not fit its schema: ")
+        assert said in (failure.detail or "")
+
+
+async def test_a_result_that_fits_its_annotation_passes() -> None:
+    """A whole number is a number, and what is not annotated promises nothing."""
+
+    def whole() -> float:
+        return 1
+
+    def score() -> Score | None:
+        return Score(1, [])
+
+    def free():  # type: ignore[no-untyped-def]
+        return {"anything": [None]}
+
+    assert await perform(_handler(whole), _call()) == 1
+    assert await perform(_handler(score), _call()) == {"value": 1, "reasons": []}
+    assert await perform(_handler(free), _call()) == {"anything": [None]}
+
+
 async def test_a_result_without_json_form_is_a_runtime_failure() -> None:
     """History holds JSON."""
     failure = await failure_of(_handler(lambda: object(), inline=True), _call())
