@@ -495,15 +495,22 @@ class HumanNode(Node):
 
 
 class FunctionNode(Node):
-    """`call` of a function that is itself a task: `arguments` become the raw input of `body`."""
+    """`call` of a function that is itself a task: `arguments` become the raw input of `body`.
+
+    Attributes:
+        result_check: Schema check of the result, or None. Only for runs whose first event says `results`.
+    """
 
     kind = "function"
-    __slots__ = ("arguments", "body")
+    __slots__ = ("arguments", "body", "result_check")
 
-    def __init__(self, *, arguments: Program | None, body: Node, **common: Any) -> None:
+    def __init__(
+        self, *, arguments: Program | None, body: Node, result_check: Check | None = None, **common: Any
+    ) -> None:
         super().__init__(**common)
         self.arguments = arguments
         self.body = body
+        self.result_check = result_check
 
     def children(self) -> tuple[tuple[Node, ...], ...]:
         return ((self.body,),)
@@ -568,6 +575,7 @@ class Plan:
         secrets: Names that the document declares in `use.secrets`.
         requires: Handlers and functions the plan calls, for checks at publish and start.
         undoes: Some act of it has an `undo`.
+        promises: It calls a function that is itself a task and has a schema of its result.
         others: Finds other definitions by digest, for histories that go on from one to another. None: there are none.
     """
 
@@ -583,12 +591,14 @@ class Plan:
     requires: tuple[str, ...] = ()
     nodes: tuple[Node, ...] = ()
     undoes: bool = False
+    promises: bool = False
     others: Callable[[str], Plan] | None = None
 
     def __post_init__(self) -> None:
         if not self.nodes:
             self.nodes = number(self.root)
         self.undoes = any(node.kind == "undo" for node in self.nodes)
+        self.promises = any(isinstance(node, FunctionNode) and node.result_check is not None for node in self.nodes)
 
     def at(self, digest: str) -> Plan:
         """The plan of this definition: this one, or another that it knows.

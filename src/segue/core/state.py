@@ -104,6 +104,7 @@ class RunState(msgspec.Struct):
         names: What names of acts begin with, by index in the plan, where a migration has made it another thing.
         apart_at: When it left the run that its history was copied from; events from before are not its own.
         unattended: Nobody can come, so an undo that fails is left standing instead of held.
+        results: What functions answer that are themselves tasks is checked; older histories replay without.
         queued: It has not begun: its workflow has as many runs under way as it may.
         value_max: The largest value that it keeps, as JSON, in bytes; 0 where it has no bounds (`bounds.py`).
         correlations: Values of the instance's correlation keys.
@@ -129,6 +130,7 @@ class RunState(msgspec.Struct):
     undone: dict[str, int] = {}
     closing: Closing | None = None
     unattended: bool = False
+    results: bool = False
     apart_at: int = 0
     definition: str = ""
     migrations: int = 0

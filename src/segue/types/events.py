@@ -27,7 +27,8 @@ class RunStarted(msgspec.Struct, frozen=True, tag_field="e", tag="run-started", 
         cause: Who or what started it: `{"kind": "person" | "schedule" | "event" | "run" | "api", ...}`.
         flags: Semantic changes of the core that this history was written under, and `hold`: a task whose failure
             nobody catches waits for a person instead of faulting the run; `unattended`: nobody can come, so an
-            undo that fails is left standing; `queued`: nothing begins before `RunAdmitted`;
+            undo that fails is left standing; `results`: what functions of catalogues answer that are themselves
+            tasks is checked; `queued`: nothing begins before `RunAdmitted`;
             `value-max=N`: it has bounds, and keeps no value of more than N bytes.
         runtime: Version of Segue that started it, for `$runtime.version`; a later release replays the same.
     """

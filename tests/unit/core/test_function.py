@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import msgspec
 import pytest
 
 from segue.core.plan import ExtendedNode, Flow, Node
+from segue.types import Event, RunStarted
 
 from .plans import (
     IDENTITY,
@@ -24,6 +28,15 @@ from .plans import (
     throw,
     word_of,
 )
+
+
+class Checked(Run):
+    """A run whose functions' results are checked."""
+
+    def feed(self, event: Event) -> Run:
+        if isinstance(event, RunStarted):
+            event = msgspec.structs.replace(event, flags=("results",))
+        return super().feed(event)
 
 
 class TestFunction:
@@ -46,6 +59,25 @@ class TestFunction:
     def test_end_inside_the_body_ends_the_workflow(self) -> None:
         """From any depth."""
         assert Run(plan(function("f", do("body", put("a", 1, then=Flow.END))), put("b", "b"))).output == 1
+
+    def test_a_result_that_is_not_as_promised_faults_the_call(self) -> None:
+        """And what is around the call can catch it; the words are those of the check."""
+
+        def promised(value: Any) -> str | None:
+            return None if value == 1 else "it is not 1"
+
+        def called(answer: int) -> Node:
+            return function("f", put("body", answer), result_check=promised)
+
+        assert Checked(plan(called(1), put("b", "b"))).output == "b"
+        run = Checked(plan(called(2), put("b", "b")))
+        assert run.state.failure is not None
+        assert (word_of(run.state.failure), run.state.failure.detail) == ("validation", "it is not 1")
+        assert Checked(plan(attempt("t", called(2), handle=(put("h", "caught"),)))).output == "caught"
+
+    def test_histories_from_before_the_check_replay_without_it(self) -> None:
+        """A run must not fail in its past."""
+        assert Run(plan(function("f", put("body", 2), result_check=lambda value: "no"))).output == 2
 
     def test_a_failure_of_the_body_faults_the_call(self) -> None:
         """And can be caught around it."""

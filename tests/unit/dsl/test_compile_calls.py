@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from segue.core.plan import FunctionNode
 from segue.dsl import DefinitionError, Environment, FunctionDocument, PythonFunction, read_function
 from segue.dsl.functions import content_digest, latest
 from segue.types import SecretText
@@ -203,6 +204,20 @@ def test_a_function_of_another_catalogue_is_expanded() -> None:
     plan = plan_of("- a: {call: 'greet:2.0.0@company', with: {name: Ada}}\n", root=CATALOGS, environment=environment)
     assert [node.pointer for node in plan.nodes] == ["/do", "/do/0/a", "/do/0/a/call", "/do/0/a/call/do/0/say"]
     assert value_of(plan.nodes[3].value, {"name": "Ada"}) == {"text": "Hello Ada"}  # type: ignore[attr-defined]
+
+
+def test_the_schema_of_its_result_names_the_function() -> None:
+    """Its tasks did nothing wrong by themselves; the author chose the function, and can choose another version."""
+    result = {"type": "object", "properties": {"text": {"type": "string"}}}
+    environment = foreign({"set": {"text": 1}}, result=result)
+    plan = plan_of("- a: {call: 'greet:2.0.0@company'}\n", root=CATALOGS, environment=environment)
+    node = plan.nodes[1]
+    assert isinstance(node, FunctionNode)
+    assert plan.promises
+    assert node.result_check is not None
+    assert node.result_check({"text": "hello"}) is None
+    said = node.result_check({"text": 1}) or ""
+    assert said.startswith("The result of the function greet:2.0.0 does not fit its schema: at /text: ")
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from segue.core.environment import evaluate
 from segue.core.machines.base import Machine
 from segue.core.plan import FunctionNode, Node
 from segue.core.state import Frame
+from segue.types import fail
 
 if TYPE_CHECKING:
     from segue.core.turn import Turn
@@ -23,4 +24,13 @@ class Function(Machine):
         turn.begin(node.body, frame, arguments)
 
     def child_done(self, turn: Turn, frame: Frame, child: Node, output: Any, then: int) -> None:
+        node = frame.node
+        assert isinstance(node, FunctionNode)
+        if (
+            node.result_check is not None
+            and turn.state.results
+            and (complaint := node.result_check(output)) is not None
+        ):
+            turn.current = frame
+            raise fail("validation", complaint)
         turn.complete(frame, output)

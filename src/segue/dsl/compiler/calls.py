@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from segue.core.plan import ActNode, FunctionNode, Node, SetNode, UndoNode
+from segue.core.plan import ActNode, Check, FunctionNode, Node, SetNode, UndoNode
 from segue.dsl.compiler.arguments import (
     arguments_of,
     check_arguments,
@@ -185,7 +185,18 @@ def _call_foreign(
     entry = Entry(function.name, body, "")
     node = compile_task(inner, entry, scope.apart().function(identity).within(alone, 0), "body")
     _unusable(build, identity, pointer, [finding.message for finding in inner.findings if finding.is_error])
-    return FunctionNode(arguments=arguments, body=node, **common)
+    check = checker(build, function.result, pointer)
+    return FunctionNode(arguments=arguments, body=node, result_check=check and _naming(check, identity), **common)
+
+
+def _naming(check: Check, identity: str) -> Check:
+    """The same check, with complaints that name the function: its own tasks did nothing wrong by themselves."""
+
+    def named(result: Any) -> str | None:
+        complaint = check(result)
+        return complaint and f"The result of the function {identity} does not fit its schema: {complaint}"
+
+    return named
 
 
 def _unusable(build: Build, identity: str, pointer: str, reasons: list[str]) -> None:

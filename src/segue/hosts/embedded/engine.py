@@ -191,7 +191,8 @@ class Engine:
         policy = self.policy(plan)
         holds = self.settings.hold_failures and not guarded if policy.hold is None else policy.hold
         unattended = plan.undoes and not policy.attended
-        return (*(("hold",) if holds else ()), *(("unattended",) if unattended else ()))
+        said = {"hold": holds, "unattended": unattended, "results": plan.promises}
+        return tuple(flag for flag, counts in said.items() if counts)
 
     def subject_of(self, plan: Plan, input: Json) -> str | None:
         """Whom a run with this input is about, as it is looked up."""
