@@ -34,6 +34,14 @@ PEOPLE: Final[dict[str, dict[str, Any]]] = {
 }
 
 
+def free_port() -> int:
+    """A port that nobody listens at now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
 class Key:
     """A signing key of the provider, or one that wants to be taken for it."""
 
@@ -53,13 +61,12 @@ class Key:
 class Provider:
     """The provider; starting it anew with other keys on the same port is how its keys are rotated."""
 
-    def __init__(self, *, in_token: bool = True) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
+    def __init__(self, *, in_token: bool = True, client: str = BASE) -> None:
+        self.port = free_port()
         self.issuer = f"http://127.0.0.1:{self.port}"
         self.key = Key("first")
         self._in_token = in_token
+        self._client = client
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
@@ -75,7 +82,7 @@ class Provider:
             "jwks": {"keys": [self.key.jwk]},
             "people": PEOPLE,
             "inToken": self._in_token,
-            "redirects": [BASE + CALLBACK],
+            "redirects": [self._client + CALLBACK],
         }
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -119,11 +126,14 @@ class Provider:
 
 
 @asynccontextmanager
-async def provider(*, in_token: bool = True) -> AsyncIterator[Provider]:
-    """A provider that runs; without Node and its packages the test is skipped, saying so."""
+async def provider(*, in_token: bool = True, client: str = BASE) -> AsyncIterator[Provider]:
+    """A provider that runs, for a client at this address.
+
+    Without Node and its packages the test is skipped, saying so.
+    """
     if not (NODE / "node_modules" / "oidc-provider").is_dir():
         pytest.skip("THE OPENID PROVIDER IS NOT INSTALLED (npm is missing, or `make env` was not run): not tested")
-    made = Provider(in_token=in_token)
+    made = Provider(in_token=in_token, client=client)
     try:
         await made.start()
         yield made

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import json
+import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,8 +17,9 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import jwt
 import pytest
+from tests.integration import cli_support
 from tests.integration.api_support import BASE, api, client_of, problem
-from tests.integration.oidc_support import Key, Provider, provider
+from tests.integration.oidc_support import Key, Provider, free_port, provider
 
 from segue.service import OidcSettings, OutboundSettings, Service, Settings, open_service
 
@@ -312,3 +315,57 @@ async def test_a_command_line_gets_a_session_that_nobody_else_can_fetch(tmp_path
         headers = {"authorization": f"Bearer {session['token']}"}
         assert (await here.browser().get(f"{V1}/whoami", headers=headers)).json()["id"] == "ann"
         problem(await browser.get(f"{V1}/login/oidc", params={"port": "40000"}), 400, "request-malformed")
+
+
+@pytest.mark.parametrize("paste", [False, True])
+async def test_segue_login_sso_signs_in_through_a_browser(tmp_path: Path, paste: bool) -> None:
+    """Server, provider and command line are processes; the browser is played, and may be on another machine."""
+    data, port = tmp_path / "data", free_port()
+    address = f"http://127.0.0.1:{port}"
+    async with provider(client=address) as there:
+        data.mkdir()
+        (data / "segue.toml").write_text(
+            f"""
+            [oidc]
+            issuer = "{there.issuer}"
+            client_id = "segue"
+            client_secret = "oidc"
+            scopes = ["openid", "profile", "groups"]
+            roles = {{ ops = ["operator"] }}
+            [outbound]
+            allow_loopback = true
+            """,
+            encoding="utf-8",
+        )
+        env = cli_support.environment(SEGUE_SECRET_OIDC="provider-secret-of-segue")
+        mine = cli_support.environment(XDG_CONFIG_HOME=str(tmp_path / "home"), SEGUE_URL=address, BROWSER="true")
+        server = cli_support.start(["serve", "--data", data, "--port", str(port), "--json"], env=env)
+        words = ["login", "--sso", *(["--paste"] if paste else [])]
+        login = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "segue", *words),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            env=mine,
+        )
+        try:
+            assert server.stdout is not None
+            assert await asyncio.to_thread(server.stdout.readline)
+            assert login.stdout is not None
+            url = (await login.stdout.readline()).decode().strip().removeprefix("sign in at ")
+            async with httpx.AsyncClient() as browser:
+                begun = await browser.get(url)
+                ended = await browser.get(await there.sign_in(begun.headers["location"], "ann"))
+                if not paste:
+                    shown = await browser.get(ended.headers["location"])
+                    assert "close this window" in shown.text
+            brought = ended.headers["location"].encode() + b"\n" if paste else None
+            told, _ = await asyncio.wait_for(login.communicate(brought), 20)
+            assert login.returncode == 0, told
+            assert b"as Ann Other" in told
+            asked = cli_support.start(["whoami", "--json"], env=mine)
+            me = json.loads((await asyncio.to_thread(asked.communicate))[0])
+            assert (me["id"], me["roles"]) == ("ann", ["operator"])
+        finally:
+            server.terminate()
+            await asyncio.to_thread(server.communicate)
