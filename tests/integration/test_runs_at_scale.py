@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -50,22 +52,29 @@ async def fill(store: Store, digest: str, first: int, last: int) -> None:
 
 
 async def slowest_ms(service: Service, seqs: list[int]) -> dict[str, float]:
-    """The slowest answer of each kind, over these runs."""
+    """The slowest answer of each kind, over these runs.
+
+    Each is asked for a few times, and the fastest counts: a busy machine makes single answers slow, too much to read
+    makes all of them slow.
+    """
     worst: dict[str, float] = {}
 
-    async def timed(name: str, awaitable: object) -> None:
-        began = time.perf_counter()
-        await awaitable  # type: ignore[misc]
-        worst[name] = max(worst.get(name, 0.0), (time.perf_counter() - began) * 1000)
+    async def timed(name: str, ask: Callable[[], Awaitable[object]]) -> None:
+        took = []
+        for _ in range(5):
+            began = time.perf_counter()
+            await ask()
+            took.append((time.perf_counter() - began) * 1000)
+        worst[name] = max(worst.get(name, 0.0), min(took))
 
     for seq in seqs:
-        await timed("show", service.runs.get(f"r{seq}"))
-        await timed("at", service.steering.at(f"r{seq}", EVENTS // 2))
-        await timed("list", service.runs.page())
-        await timed("exceptions", service.exceptions.page())
-        await timed("exception", service.exceptions.get(1))
-        await timed("effects of a run", service.effects.page(run=f"r{seq}"))
-        await timed("effects by handler", service.effects.page(handler="http"))
+        await timed("show", partial(service.runs.get, f"r{seq}"))
+        await timed("at", partial(service.steering.at, f"r{seq}", EVENTS // 2))
+        await timed("list", service.runs.page)
+        await timed("exceptions", service.exceptions.page)
+        await timed("exception", partial(service.exceptions.get, 1))
+        await timed("effects of a run", partial(service.effects.page, run=f"r{seq}"))
+        await timed("effects by handler", partial(service.effects.page, handler="http"))
     return worst
 
 

@@ -98,11 +98,12 @@ async def test_a_run_can_be_controlled_and_followed(tmp_path: Path) -> None:
 
 async def test_a_function_of_an_unfinished_run_that_is_gone_fails_its_task_and_says_so(tmp_path: Path) -> None:
     """The run was pinned to the function's name; the message says what to register."""
-    tasks = "- w: {wait: {milliseconds: 50}}\n- s: {call: double, with: {x: 1}}"
+    tasks = "- w: {listen: {to: {one: {with: {type: order.paid}}}}}\n- s: {call: double, with: {x: 1}}"
     async with Segue.open(tmp_path, functions={"double": _double}, settings=Settings()) as opened:
         await opened.publish(document(tasks).encode())
         run_id = (await opened.start("demo/flow")).id
     async with Segue.open(tmp_path, settings=Settings()) as opened:
+        assert (await opened.send(PAID)).accepted == 1
         with pytest.raises(RunFaulted, match="double"):
             await (await opened.run(run_id)).result()
 

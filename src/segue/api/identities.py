@@ -40,7 +40,7 @@ _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
         "login",
         "Sign in",
         answers={200: json_answer(Session, "Signed in; the session is also in a cookie that no script reads.")},
-        problems=("login-refused", "login-barred", *_BODY),
+        problems=("identity-unknown", "login-refused", "login-barred", *_BODY),
         body={"application/json": {"schema": schema_of(Login)}},
     ),
 )
@@ -98,7 +98,7 @@ async def whoami(service: Asked) -> Response:
         "setOwnPassword",
         "Choose another password",
         answers={200: json_answer(IdentityView, "Every session and token of the person has ended.")},
-        problems=("login-refused", "login-barred", *_BODY),
+        problems=("identity-unknown", "login-refused", "login-barred", *_BODY),
         body={"application/json": {"schema": schema_of(OwnPassword)}},
     ),
 )
@@ -113,7 +113,7 @@ async def set_own_password(request: Request, service: Asked) -> Response:
         "beginTotp",
         "Get a secret for one-time codes",
         answers={200: json_answer(TotpSecret, "Shown this once.")},
-        problems=("identity-refused",),
+        problems=("identity-unknown", "identity-refused"),
     ),
 )
 async def begin_totp(service: Asked) -> Response:
@@ -127,7 +127,7 @@ async def begin_totp(service: Asked) -> Response:
         "confirmTotp",
         "Ask for one-time codes from now on",
         answers={200: json_answer(IdentityView, "Every login asks for a code now.")},
-        problems=("login-refused", *_BODY),
+        problems=("identity-unknown", "login-refused", *_BODY),
         body={"application/json": {"schema": schema_of(TotpCode)}},
     ),
 )
