@@ -26,6 +26,7 @@ FOUND = {
     "an early event that a run missed, because it was parked while its wait was on its way to the disk": 100487,
     "an act in doubt that was cancelled before its turn, and was in no inbox": 203629,
     "a refusal that no event told of, taken for a doubt by the auditor": 205818,
+    "an answer to a command that the answer before it had withdrawn": 207803,
 }
 """Seeds under which something was found, by what it was. They are added, never taken out."""
 

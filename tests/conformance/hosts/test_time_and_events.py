@@ -27,7 +27,7 @@ from tests.conformance.hosts.factories import World
 from segue.core.plan import Schedule
 from segue.hosts import HostError, HostSettings
 from segue.hosts.contracts import OpenDoor
-from segue.types import RunCancelled, RunPaused, RunResumed, fail
+from segue.types import AttemptSucceeded, RunCancelled, RunPaused, RunResumed, fail
 
 MINUTE = 60_000
 DAY = 24 * 60 * MINUTE
@@ -431,6 +431,17 @@ async def test_what_nobody_waits_for_goes_on_after_the_run_has_ended(world: Worl
     go.set()
     await eventually(lambda: host.health().live_runs == 0)
     assert (await host.run(run_id)).residence == "closed"
+
+
+async def test_an_answer_that_comes_together_with_the_winner_is_no_event(world: World) -> None:
+    """Nobody waits for it any more: history holds what happened to the run, and its reader trusts it."""
+    quick = workflow("quick", emit("tell", "told"))
+    plan = workflow("race", fork("any", child("a", "quick"), child("b", "quick"), compete=True), act("then"))
+    host = await world.open({"echo": Recorder()}, quick, plan)
+    run_id = await host.start(plan.digest)
+    assert (await soon(host.wait_closed(run_id))).status == "completed"
+    answers = [e for e in await host.history(run_id) if isinstance(e, AttemptSucceeded)]
+    assert len(answers) == 2, "one of the winner, one of the act behind it"
 
 
 # -- schedules -------------------------------------------------------------------------------------

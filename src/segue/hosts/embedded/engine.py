@@ -90,6 +90,8 @@ _CONTROLS: Final[dict[type[Event], str]] = {
 }
 """Events that are somebody's decision, and what the audit chain calls them."""
 
+_ANSWERS: Final = frozenset({AttemptSucceeded, AttemptFailed})
+
 Held = tuple[LiveRun, Sequence[Command]] | tuple[Callable[[], None], None]
 
 
@@ -339,6 +341,8 @@ class Engine:
         if state is not None and state.ended is not None:
             self._apply_late(run, event, raw)
             return
+        if type(event) in _ANSWERS and event.id not in state.open:  # type: ignore[union-attr]
+            return  # What came before it on the agenda went on without it.
         held = tuple(state.held) if state is not None and state.held else ()
         was_closing = state is not None and state.closing is not None
         try:
