@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime, timedelta
@@ -25,6 +26,7 @@ from segue.service import (
     Settings,
     open_service,
     report_as_html,
+    report_as_pdf,
 )
 from segue.types import Identity, acting_as
 
@@ -256,20 +258,55 @@ async def test_what_came_from_data_stays_text_in_the_page(service: Service) -> N
     assert "https://" not in page
 
 
+async def test_the_pdf_is_one_file_with_numbered_pages_and_the_same_each_time(service: Service) -> None:
+    """An auditor files it, and compares two copies by their digest."""
+    with acting_as(ADA):
+        await service.switches.stop(NewSwitch(kind="connection", name="crm", reason="<b>it & łódź</i> leaks"))
+    with acting_as(EVE):
+        report = await service.controls.report()
+
+    made = report_as_pdf(report)
+
+    assert made.startswith(b"%PDF-")
+    assert made.count(b"/Type /Page\n") >= 5
+    assert report_as_pdf(report) == made
+
+
+async def test_without_the_extra_the_pdf_is_refused_with_what_to_install(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A plain install has no PDF writer, and says so."""
+    monkeypatch.setitem(sys.modules, "reportlab.lib", None)
+    monkeypatch.delitem(sys.modules, "segue.service.control_pdf", raising=False)
+    with acting_as(EVE):
+        report = await service.controls.report(control="chain")
+
+    with pytest.raises(ServiceError) as refused:
+        report_as_pdf(report)
+
+    assert refused.value.kind == "pdf-unavailable"
+    assert "extra `pdf`" in refused.value.remedy
+
+
 def test_the_command_writes_the_page_and_shows_one_control(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """An auditor's first two commands."""
     cli = Cli(capsys)
-    data = tmp_path / "data"
+    data, source = tmp_path / "data", tmp_path / "waits.yaml"
+    source.write_text(WAITS)
+    assert cli("publish", source, "--data", data).code == 0
 
     listed = cli("controls", "list", "--framework", "nist", "--data", data, "--json").json
-    told = cli("controls", "report", "--data", data, "--html", tmp_path / "r.html", "--json").json
+    told = cli(
+        "controls", "report", "--data", data, "--html", tmp_path / "r.html", "--pdf", tmp_path / "r.pdf", "--json"
+    ).json
     one = cli("controls", "report", "chain", "--data", data)
 
     assert {m["framework"] for c in listed["items"] for m in c["mappedTo"]} >= {"nist"}
     assert told["chain"]["sound"]
     assert (tmp_path / "r.html").read_text().startswith("<!doctype html>")
+    assert (tmp_path / "r.pdf").read_bytes().startswith(b"%PDF-")
     assert "Records are whole: " in one.out
     assert cli("controls", "report", "--framework", "pci", "--data", data).code == 2
     assert cli("controls", "report", "--from", "2030-01-01", "--data", data).code == 2

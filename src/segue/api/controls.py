@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Path, Query, Request, Response
@@ -16,6 +17,7 @@ from segue.service import (
     NewControlReview,
     Page,
     report_as_html,
+    report_as_pdf,
 )
 
 router = APIRouter(tags=["controls"])
@@ -78,6 +80,27 @@ async def report_controls_as_html(
     """To look at, to keep and to print."""
     report = await service.controls.report(since=since, until=until, framework=framework, control=control)
     return Response(report_as_html(report), media_type="text/html; charset=utf-8", headers=_LOCKED)
+
+
+@router.get(
+    "/controls/report.pdf",
+    **operation(
+        "reportControlsAsPdf",
+        "The same as PDF",
+        answers={200: _file("application/pdf", "An A4 file with page numbers.")},
+        problems=(*_PROBLEMS, "pdf-unavailable"),
+    ),
+)
+async def report_controls_as_pdf(
+    service: Asked, since: Since = None, until: Until = None, framework: Framework = None, control: Control = None
+) -> Response:
+    """Where the server has the extra `pdf`."""
+    report = await service.controls.report(since=since, until=until, framework=framework, control=control)
+    # Laying out pages takes a second, which other requests should not wait for.
+    content = await asyncio.to_thread(report_as_pdf, report)
+    name = f"controls-{report.since[:10]}-{report.until[:10]}.pdf"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return Response(content, media_type="application/pdf", headers=headers)
 
 
 @router.post(

@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from segue.cli.ask import Request, ask
 from segue.cli.common import AsJson, Data
 from segue.cli.output import fields, note, paint, print_json, say, table
-from segue.service import ControlReport, NewControlReview, ServiceError, report_as_html
+from segue.service import ControlReport, NewControlReview, ServiceError, report_as_html, report_as_pdf
 
 _COLOUR = {"holds": "green", "exceptions": "red", "no evidence": "yellow", "not covered": "dim"}
 Framework = Annotated[
@@ -50,6 +50,7 @@ def report(
     to: Until = None,
     framework: Framework = None,
     html: Annotated[Path | None, Parameter(help="Write it as a page.")] = None,
+    pdf: Annotated[Path | None, Parameter(help="Write it as PDF; needs the extra `pdf`.")] = None,
     data: Data = None,
     json: AsJson = False,
 ) -> None:
@@ -68,6 +69,8 @@ def report(
     )
     if html is not None:
         _write(html, report_as_html(msgspec.convert(found, ControlReport)).encode())
+    if pdf is not None:
+        _write(pdf, report_as_pdf(msgspec.convert(found, ControlReport)))
     if json:
         print_json(found)
     elif control is not None:

@@ -32,7 +32,7 @@ from segue.service.audit import (
 )
 from segue.service.backups import BackupView, NewBackup, backup_of_folder, restore_folder
 from segue.service.connections import NewConnection
-from segue.service.control_html import report_as_html
+from segue.service.control_files import report_as_html, report_as_pdf
 from segue.service.controls import (
     ControlReport,
     ControlReview,
@@ -313,6 +313,7 @@ __all__ = [
     "parse_workflow",
     "register",
     "report_as_html",
+    "report_as_pdf",
     "restore_folder",
     "run_document",
 ]

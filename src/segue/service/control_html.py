@@ -10,6 +10,7 @@ from segue.service.control_text import (
     DISCLAIMER,
     EMPTY,
     chain_facts,
+    chain_words,
     coverage,
     heading_facts,
     review_line,
@@ -31,12 +32,14 @@ h3 { font-size: 1.08rem; margin: 0; } h4 { font-size: .82rem; margin: 1rem 0 .25
 p { margin: .3rem 0 .7rem; } .lead { color: var(--soft); }
 table { width: 100%; border-collapse: collapse; margin: .3rem 0 .6rem; font-size: .9rem; }
 th, td { text-align: left; vertical-align: top; padding: .35rem .6rem .35rem 0; border-bottom: 1px solid var(--line);
-  overflow-wrap: anywhere; } th { color: var(--soft); font-weight: 600; } td.n, th.n { text-align: right; }
+  overflow-wrap: break-word; } table.rows td { overflow-wrap: anywhere; }
+th { color: var(--soft); font-weight: 600; white-space: nowrap; } td.n, th.n { text-align: right; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1.2rem; margin: .6rem 0; }
 dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; }
 code { font: .85em ui-monospace, "Liberation Mono", Menlo, monospace; overflow-wrap: anywhere; }
 .box { border: 1px solid var(--line); border-left: .35rem solid var(--soft); padding: .7rem 1rem; margin: 1rem 0; }
 .box.sound { border-left-color: var(--holds); } .box.unsound { border-left-color: var(--exceptions); }
+.number { white-space: nowrap; }
 .result { font-weight: 700; white-space: nowrap; }
 .holds { color: var(--holds); } .exceptions { color: var(--exceptions); }
 .no-evidence { color: var(--none); } .not-covered { color: var(--uncovered); }
@@ -80,8 +83,7 @@ def _page(report: ControlReport) -> Iterator[str]:
 
 def _chain(report: ControlReport) -> Iterator[str]:
     sound = report.chain.sound
-    words = "sound: nothing was found altered, missing or cut off" if sound else "NOT SOUND: see below"
-    yield f'<div class="box {"sound" if sound else "unsound"}"><h3>Audit chain {words}</h3>'
+    yield f'<div class="box {"sound" if sound else "unsound"}"><h3>{escape(chain_words(report.chain))}</h3>'
     yield _facts(chain_facts(report.chain))
     if report.chain.problems:
         yield _list(f"{problem.kind}: {problem.detail}" for problem in report.chain.problems)
@@ -110,7 +112,7 @@ def _coverage(report: ControlReport) -> Iterator[str]:
         yield f"<h4>{escape(title)}</h4>"
         cells = [
             (
-                f"{escape(number)}",
+                f'<span class="number">{escape(number)}</span>',
                 escape(about),
                 ", ".join(f'<a href="#{escape(c.id)}">{escape(c.title)}</a> ({_result(c)})' for c in controls),
             )
@@ -153,7 +155,7 @@ def _found(finding: ControlFinding, nothing: str) -> Iterator[str]:
         yield f"<p>{escape(nothing)}</p>"
         return
     rows = [(escape(row.at), escape(row.ref), escape(row.what), escape(row.by)) for row in finding.shown]
-    yield _table(("Time (UTC)", "Reference", "What", "By"), rows)
+    yield _table(("Time (UTC)", "Reference", "What", "By"), rows, kind_of="rows")
     if finding.count > len(finding.shown):
         yield f'<p class="query">{len(finding.shown)} of {finding.count} are shown.</p>'
 
@@ -170,9 +172,11 @@ def _list(lines: Iterable[str]) -> str:
     return "<ul>" + "".join(f"<li>{escape(line)}</li>" for line in lines) + "</ul>"
 
 
-def _table(columns: Iterable[str], rows: Iterable[tuple[str, ...]], numbers: tuple[int, ...] = ()) -> str:
+def _table(
+    columns: Iterable[str], rows: Iterable[tuple[str, ...]], numbers: tuple[int, ...] = (), kind_of: str = "facts"
+) -> str:
     """Cells are HTML."""
     kind = [' class="n"' if place in numbers else "" for place in range(8)]
     head = "".join(f"<th{kind[i]}>{escape(name)}</th>" for i, name in enumerate(columns))
     body = "".join("<tr>" + "".join(f"<td{kind[i]}>{c}</td>" for i, c in enumerate(row)) + "</tr>" for row in rows)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return f'<table class="{kind_of}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'

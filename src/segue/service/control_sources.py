@@ -126,7 +126,7 @@ def _declared(rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         missing = [name for name in REQUIRED if said.get(name) in (None, "")]
         what = f"says no {', '.join(missing)}" if missing else "says all that is asked for"
         if row["approved_by"] is not None:
-            what += f"; wanted by {row['wanted_by']}, approved by {row['approved_by']}"
+            what = f"wanted by {row['wanted_by']}, approved by {row['approved_by']}; {what}"
         yield {**row, "what": what, "missing": missing, "risk": said.get("risk")}
 
 

@@ -25,6 +25,13 @@ def heading_facts(report: ControlReport) -> list[tuple[str, str]]:
     ]
 
 
+def chain_words(chain: AuditVerification) -> str:
+    """Whether the chain is sound, in one line."""
+    return "Audit chain " + (
+        "sound: nothing was found altered, missing or cut off" if chain.sound else "NOT SOUND: see what was found"
+    )
+
+
 def chain_facts(chain: AuditVerification) -> list[tuple[str, str]]:
     """What verifying found."""
     facts = [
