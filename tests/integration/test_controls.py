@@ -243,6 +243,25 @@ async def _cancelled(service: Service) -> str:
     return run.id
 
 
+@pytest.mark.parametrize(
+    ("since", "until"),
+    [
+        ("2030-01-01T00:00:00+00:00", None),
+        (None, "9999-12-31T23:59:59-14:00"),
+        ("0001-01-01T00:00:00+14:00", None),
+        (None, "0001-01-01T00:00:00+00:00"),
+        ("2020-02-01T00:00:00+00:00", "2020-01-01T00:00:00+00:00"),
+    ],
+)
+async def test_a_period_that_cannot_be_is_refused(service: Service, since: str | None, until: str | None) -> None:
+    """Also where a calendar ends: a report is refused and does not fail."""
+    first, last = (None if text is None else datetime.fromisoformat(text) for text in (since, until))
+    with acting_as(EVE), pytest.raises(ServiceError) as refused:
+        await service.controls.report(since=first, until=last)
+
+    assert refused.value.kind == "control-period-refused"
+
+
 async def test_what_came_from_data_stays_text_in_the_page(service: Service) -> None:
     """A reason is written by anybody; the page is read by whoever may do most."""
     with acting_as(ADA):

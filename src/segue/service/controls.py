@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from hashlib import sha256
 from typing import Annotated, Any, Final, Literal
 
@@ -37,6 +37,7 @@ _EVIDENCE_SHOWN: Final = 5
 _EXCEPTIONS_SHOWN: Final = 50
 _REVIEWS_READ: Final = 2000
 _DEFAULT_DAYS: Final = 30
+_DAY_MS: Final = 86_400_000
 
 
 class MappedTo(Shape, frozen=True, kw_only=True):
@@ -392,14 +393,13 @@ def _period(since: datetime | None, until: datetime | None, now: int) -> Period:
     """The period that is meant; both ends are of whole milliseconds, UTC."""
     # Up to now and with it: what has just happened belongs to the report.
     end = now + 1 if until is None else ms_of(until) or 0
-    if since is None:
-        begin = ms_of(datetime.fromtimestamp(end / 1000, UTC) - timedelta(days=_DEFAULT_DAYS)) or 0
-    else:
-        begin = ms_of(since) or 0
+    begin = max(0, end - _DEFAULT_DAYS * _DAY_MS) if since is None else ms_of(since) or 0
+    if min(begin, end) < 0:
+        raise ServiceError("control-period-refused", "The period begins or ends before 1970.")
+    if max(begin, end) > now + 1:
+        raise ServiceError("control-period-refused", "The period begins or ends at a time that has not come yet.")
     if begin >= end:
         raise ServiceError("control-period-refused", f"The period ends at {iso(end)}, before it begins.")
-    if until is not None and end > now:
-        raise ServiceError("control-period-refused", f"The period ends at {iso(end)}, which has not come yet.")
     return Period(begin, end)
 
 
