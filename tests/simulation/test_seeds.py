@@ -27,6 +27,7 @@ FOUND = {
     "an act in doubt that was cancelled before its turn, and was in no inbox": 203629,
     "a refusal that no event told of, taken for a doubt by the auditor": 205818,
     "an answer to a command that the answer before it had withdrawn": 207803,
+    "due times that one run had made up for, missed by the auditor": 210064,
 }
 """Seeds under which something was found, by what it was. They are added, never taken out."""
 

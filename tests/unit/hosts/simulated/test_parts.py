@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from random import Random
 
 import pytest
 
 from segue.core import advance
-from segue.core.plan import ActNode
+from segue.core.plan import ActNode, Schedule
 from segue.hosts.simulated.__main__ import main
-from segue.hosts.simulated.auditor import RunAudit, inspect, same_state
+from segue.hosts.simulated.auditor import RunAudit, Shadow, inspect, same_state
 from segue.hosts.simulated.building import act, plan, wait
 from segue.hosts.simulated.effects import Effects
 from segue.hosts.simulated.generating import Generator, Taste, random_plan
@@ -18,6 +19,7 @@ from segue.hosts.simulated.loop import SimulatedLoop
 from segue.hosts.simulated.reach import Violation
 from segue.hosts.simulated.realistic import REALISTIC
 from segue.hosts.simulated.time import Time
+from segue.hosts.simulated.timetable import LATE_MS, Timetable
 from segue.types import AttemptSucceeded, Cancel, Perform, RunPaused, RunStarted, StartTimer
 
 
@@ -42,6 +44,26 @@ class TestEffects:
         effects.refused.add(("r", 1))
         effects.settled(("r", 1), "r:1", "failed")
         effects.asked(("r", 2), "pay", "r:1", "ask")
+
+
+class TestTimetable:
+    @staticmethod
+    def caught_up() -> Timetable:
+        """Every 100 ms since 1000; after the first run the clock was set forward, and one run made up for that."""
+        every = replace(plan(wait("w", 1)), schedule=Schedule(every_ms=100))
+        table, run = Timetable(every, 1_000), Shadow("r", every, hidden=False, above=None)
+        table.started(run, {"kind": "schedule", "due": 1_100}, 1_100)
+        table.started(run, {"kind": "schedule", "due": 1_200}, 900_050)
+        return table
+
+    def test_what_one_run_made_up_for_is_not_due_any_more(self) -> None:
+        """The next due time is the first one after it."""
+        self.caught_up().check_in_time(900_100)
+
+    def test_what_comes_after_it_is(self) -> None:
+        """Making up for the past is no excuse for the future."""
+        with pytest.raises(Violation, match="was due at 900100"):
+            self.caught_up().check_in_time(900_101 + LATE_MS)
 
 
 class TestTime:
