@@ -52,9 +52,8 @@ env: $(VENV)/.dev $(VENV)/oidc-node/.done
 # The OpenID provider that the tests sign in at.
 $(VENV)/oidc-node/.done: requirements/oidc-node/package-lock.json | $(BIN)/python
 	@mkdir -p $(@D) && cp requirements/oidc-node/*.json $(@D)/
-	@if command -v npm >/dev/null; then cd $(@D) && npm ci --ignore-scripts --no-audit --no-fund --silent; \
-	  else echo "npm is missing: single sign-on will not be tested"; fi
-	@touch $@
+	@if command -v npm >/dev/null && (cd $(@D) && npm ci --ignore-scripts --no-audit --no-fund --silent); then touch $@; \
+	  else echo "npm is missing, or could not install: SINGLE SIGN-ON WILL NOT BE TESTED"; fi
 
 # --- run --------------------------------------------------------------------------------------
 

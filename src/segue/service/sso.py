@@ -266,7 +266,9 @@ class SingleSignOn(UseCases):
         named = [groups] if isinstance(groups, str) else groups if isinstance(groups, list) else []
         belongs = {group for group in named if isinstance(group, str)}
         refused = ""
-        if settings.allowed_domains and mail.rpartition("@")[2].lower() not in settings.allowed_domains:
+        if settings.allowed_domains and mail.rpartition("@")[2].lower() not in {
+            name.lower() for name in settings.allowed_domains
+        }:
             refused = "the domain of the e-mail address is not among `oidc.allowed_domains`, or not verified"
         return Outsider(
             subject=f"{settings.issuer}#{claims['sub']}",

@@ -9,11 +9,13 @@ import pytest
 from segue.governance import (
     ACTIONS,
     ROLES,
+    ActDoor,
     Guard,
     Policies,
     PolicyDenied,
     PolicyRefused,
     Resource,
+    Thrown,
     roles_for,
     shipped,
 )
@@ -200,3 +202,16 @@ def test_separate_duties_are_separate_in_the_shipped_roles() -> None:
     assert roles_for(policies, "retention.run") == ["admin", "owner"]
     assert "operator" not in roles_for(policies, "connection.add")
     assert roles_for(policies, "run.read") == list(ROLES)
+
+
+@pytest.mark.parametrize(("kind", "name"), [("workflow", "demo/flow"), ("workspace", "default")])
+def test_what_a_switch_stops_starts_by_no_schedule(kind: Any, name: str) -> None:
+    """The scheduler asks the door; a switch on something else is none of its business."""
+    guard = Guard()
+    door = ActDoor(guard, guard.switches)
+    guard.switches.throw(Thrown("workflow", "demo/other", "person:ola", "drift", 0))
+    assert door.may_start("demo/flow")
+    guard.switches.throw(Thrown(kind, name, "person:ola", "drift", 0))
+    assert not door.may_start("demo/flow")
+    guard.switches.release(kind, name)
+    assert door.may_start("demo/flow")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
-from segue.service import OutboundSettings, ProcessLimits, ServiceError, Settings, load_settings
+from segue.service import OutboundSettings, ServiceError, Settings, load_settings
 from segue.service.settings import TABLES
 
 
@@ -85,8 +86,28 @@ def test_every_setting_is_in_the_docs() -> None:
     """What is not documented does not exist for anybody."""
     text = (Path(__file__).parents[3] / "docs" / "settings.md").read_text()
 
-    for table, struct in (("", Settings), ("outbound.", OutboundSettings), ("processes.", ProcessLimits)):
+    for table, struct in (("", Settings), *((f"{name}.", struct) for name, struct in TABLES.items())):
         for field in msgspec.structs.fields(struct):
             if field.name in TABLES:
                 continue
             assert f"`{table}{field.name}`" in text, f"docs/settings.md lacks {table}{field.name}"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"issuer": "http://login.example"}, "https"),
+        ({"issuer": "https://login.example/?a=b"}, "https"),
+        ({"issuer": "file:///etc"}, "https"),
+        ({"scopes": ["profile"]}, "openid"),
+        ({"roles": {"ops": ["owner"]}}, "owner"),
+        ({"roles": {"ops": ["system"]}}, "owner"),
+    ],
+)
+def test_a_provider_that_could_be_imitated_or_would_make_owners_is_refused(wrong: Any, said: str) -> None:
+    """Whoever controls a group elsewhere must not come to own the folder; codes travel over TLS only."""
+    oidc = {"issuer": "https://login.example", "client_id": "segue"}
+    assert load_settings(None, environment={}, flags={"oidc": oidc}).oidc is not None
+    with pytest.raises(ServiceError, match=said) as caught:
+        load_settings(None, environment={}, flags={"oidc": oidc | wrong})
+    assert caught.value.kind == "setting-refused"
