@@ -469,9 +469,13 @@ class Accounts(UseCases):
 
     def _own(self) -> IdentityRecord:
         identity = acting()
-        if identity is None or identity.kind != "person" or identity.scopes is not None:
+        known = (
+            None if identity is None or identity.scopes is not None else self._known.get((identity.kind, identity.id))
+        )
+        # Whoever only holds the folder's token is nobody's record.
+        if known is None or known.kind != "person":
             raise ServiceError("not-signed-in", "This is for a person who signed in with a password.")
-        return self._record("person", identity.id)
+        return known
 
     def _ask(self, kind: str, name: str) -> None:
         identity = self._somebody()
