@@ -28,6 +28,7 @@ FOUND = {
     "a refusal that no event told of, taken for a doubt by the auditor": 205818,
     "an answer to a command that the answer before it had withdrawn": 207803,
     "due times that one run had made up for, missed by the auditor": 210064,
+    "a schedule asked for in vain before the clock was set, due later than the auditor thought": 211502,
 }
 """Seeds under which something was found, by what it was. They are added, never taken out."""
 

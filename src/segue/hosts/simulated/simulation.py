@@ -312,7 +312,10 @@ class World:
             # Before it is asked for: what arrives while it is asked for may count or not.
             known[plan.name] = Timetable(plan, self.time.wall())
         await host.activate(plan.digest)
-        known[plan.name].before = known[plan.name].before or frozenset(self.auditor.messages)
+        timetable = known[plan.name]
+        timetable.before = timetable.before or frozenset(self.auditor.messages)
+        if timetable.active_at is None:
+            timetable.active_at = self.time.wall()
         assert plan.schedule is not None
         if plan.schedule.on is None:
             step_ms = plan.schedule.every_ms or plan.schedule.after_ms or 600_000

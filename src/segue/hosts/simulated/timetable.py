@@ -22,6 +22,7 @@ class Timetable:
     Attributes:
         runs: What it started, in order. dues: The due times that they answer.
         used: Events that started a run, by source and id.
+        active_at: When somebody was first told that it is active; asked for before, it may have failed.
         before: Events that had come before it was activated; whether those count nobody promises.
         is_over: Somebody has asked for its end.
     """
@@ -33,7 +34,7 @@ class Timetable:
         self.before: frozenset[tuple[str, str]] = frozenset()
         self.is_over = False
         self._last_at = now_ms
-        self.asked_at = now_ms
+        self.active_at: int | None = None
         self.runs: list[Shadow] = []
         self.dues: list[int] = []
         self.used: set[str] = set()
@@ -90,7 +91,8 @@ class Timetable:
         """When it is due next; None when that is not known."""
         schedule = self.schedule
         if schedule.every_ms is not None:
-            return self.dues[-1] + schedule.every_ms if self.dues else self.asked_at + schedule.every_ms
+            last_at = self.dues[-1] if self.dues else self.active_at
+            return None if last_at is None else last_at + schedule.every_ms
         if schedule.after_ms is not None:
             return self._after(schedule.after_ms)
         if schedule.cron is not None and self.dues:

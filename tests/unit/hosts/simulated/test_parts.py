@@ -65,6 +65,15 @@ class TestTimetable:
         with pytest.raises(Violation, match="was due at 900100"):
             self.caught_up().check_in_time(900_101 + LATE_MS)
 
+    def test_nothing_is_due_before_somebody_was_told_that_it_is_active(self) -> None:
+        """Asking may have failed, and the clock may have been set before it was asked again."""
+        table = Timetable(replace(plan(wait("w", 1)), schedule=Schedule(every_ms=100)), 1_000)
+        table.check_in_time(900_000)
+        table.active_at = 900_000
+        table.check_in_time(900_100)
+        with pytest.raises(Violation, match="was due at 900100"):
+            table.check_in_time(900_101 + LATE_MS)
+
 
 class TestTime:
     def test_calls_come_in_order_of_time_and_then_of_asking(self) -> None:
