@@ -29,6 +29,7 @@ FOUND = {
     "an answer to a command that the answer before it had withdrawn": 207803,
     "due times that one run had made up for, missed by the auditor": 210064,
     "a schedule asked for in vain before the clock was set, due later than the auditor thought": 211502,
+    "a run read back from before its end, when it had ended meanwhile": 211944,
 }
 """Seeds under which something was found, by what it was. They are added, never taken out."""
 

@@ -444,6 +444,7 @@ class Engine:
         run.gone = True
         self.runs.pop(run.seq, None)
         self.by_id.pop(run.id, None)
+        self.parking.gone(run.seq)
         if run.subject is not None and self.commit.cipher is not None:
             # What is pending is sealed when it is written, so the key is forgotten after that.
             self.after_commit(partial(self._unseal, run.seq, self.commit.cipher))

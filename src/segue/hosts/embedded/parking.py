@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -71,6 +71,8 @@ class Parking:
         self._candidates: dict[LiveRun, None] = {}
         self._waking: dict[int, asyncio.Future[LiveRun | None]] = {}
         self._wanted: list[int] = []
+        # For each reading under way: runs that have left memory since it began.
+        self._left: list[set[int]] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._sweeper: asyncio.Task[None] | None = None
 
@@ -226,10 +228,27 @@ class Parking:
         Args:
             recovering: They were in memory when the process ended, so acts may have been performed.
         """
+        left: set[int] = set()
+        self._left.append(left)
+        try:
+            await self._load(seqs, left, recovering)
+        finally:
+            self._left.remove(left)
+        if again := [seq for seq in seqs if seq in left and seq not in self._engine.runs]:
+            # They were in memory meanwhile, so what was read of them is older than what they did there.
+            await self._engine.wait_committed()
+            await self.load(again, recovering=recovering)
+
+    def gone(self, seq: int) -> None:
+        """This run has left memory."""
+        for left in self._left:
+            left.add(seq)
+
+    async def _load(self, seqs: Sequence[int], left: Collection[int], recovering: bool) -> None:
         found = await self._store.read(lambda c: Found(c, seqs))
         for place, record in enumerate(found.records):
             # A child that was started meanwhile, or a run that was never gone.
-            if record.seq in self._engine.runs:
+            if record.seq in self._engine.runs or record.seq in left:
                 continue
             try:
                 self._resume(record, found, recovering)
