@@ -30,6 +30,7 @@ FOUND = {
     "due times that one run had made up for, missed by the auditor": 210064,
     "a schedule asked for in vain before the clock was set, due later than the auditor thought": 211502,
     "a run read back from before its end, when it had ended meanwhile": 211944,
+    "two readings at once, of which the wrong one was taken for ended": 213335,
 }
 """Seeds under which something was found, by what it was. They are added, never taken out."""
 

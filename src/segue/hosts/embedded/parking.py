@@ -72,7 +72,7 @@ class Parking:
         self._waking: dict[int, asyncio.Future[LiveRun | None]] = {}
         self._wanted: list[int] = []
         # For each reading under way: runs that have left memory since it began.
-        self._left: list[set[int]] = []
+        self._left: dict[object, set[int]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._sweeper: asyncio.Task[None] | None = None
 
@@ -228,12 +228,12 @@ class Parking:
         Args:
             recovering: They were in memory when the process ended, so acts may have been performed.
         """
-        left: set[int] = set()
-        self._left.append(left)
+        reading = object()
+        left = self._left[reading] = set()
         try:
             await self._load(seqs, left, recovering)
         finally:
-            self._left.remove(left)
+            del self._left[reading]
         if again := [seq for seq in seqs if seq in left and seq not in self._engine.runs]:
             # They were in memory meanwhile, so what was read of them is older than what they did there.
             await self._engine.wait_committed()
@@ -241,7 +241,7 @@ class Parking:
 
     def gone(self, seq: int) -> None:
         """This run has left memory."""
-        for left in self._left:
+        for left in self._left.values():
             left.add(seq)
 
     async def _load(self, seqs: Sequence[int], left: Collection[int], recovering: bool) -> None:
