@@ -20,10 +20,10 @@ from segue.dsl import (
     check_document,
     compile_plan,
     digest_of,
-    document_schema,
     read_document,
 )
 from segue.dsl.schema import ROOT
+from segue.dsl.schema import document_schema as structure_schema
 from segue.dsl.structure import check_structure
 
 RICH = """\
@@ -56,7 +56,7 @@ do:
 - p: {call: map, with: {value: '${ .rows }', fields: {id: .no}}}
 - q: {call: connector, with: {use: crm, operation: get, arguments: {id: '${ .id }'}}}
 """
-VALIDATOR = jsonschema_rs.validator_for(document_schema(), offline=True)
+VALIDATOR = jsonschema_rs.validator_for(structure_schema(), offline=True)
 
 scalars = st.one_of(
     st.none(),

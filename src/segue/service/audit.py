@@ -52,6 +52,7 @@ _log = logging.getLogger("segue.audit")
 CHECKPOINTS_NAME: Final = "audit.checkpoints"
 KEY_NAME: Final = "audit.key"
 _SIGN_SECONDS: Final = 5.0
+_HAND_OVER_SECONDS: Final = 5.0
 _ROWS: Final = 4000
 _OF_HISTORY: Final = frozenset({HISTORY_ACTION, "history.fold", "retention.purge"})
 
@@ -169,6 +170,7 @@ class Audit(UseCases):
         self._path = store.folder / CHECKPOINTS_NAME
         self._key: AuditKey | None = None
         self._signed = -1
+        self._sending: asyncio.Task[None] | None = None
         self._signing = asyncio.Lock()
 
     @governed("audit.read")
@@ -335,6 +337,9 @@ class Audit(UseCases):
         finally:
             keeping.cancel()
             await asyncio.gather(keeping, return_exceptions=True)
+            if self._sending is not None:
+                # What is on its way is noted as sent, or the target would get it again after the next start.
+                await asyncio.wait({self._sending}, timeout=_HAND_OVER_SECONDS)
             with suppress(HostError, ServiceError, OSError):
                 await self._sign_if_moved()
 
@@ -358,9 +363,13 @@ class Audit(UseCases):
             page = await self._following(after)
             if not page.items:
                 return
-            async with export_to(target) as send:
-                await send([msgspec.to_builtins(item) for item in page.items])
-            await self._store.write([put_meta(key, str(page.items[-1].seq))])
+            self._sending = asyncio.create_task(self._hand_over(target, key, page.items))
+            await asyncio.shield(self._sending)
+
+    async def _hand_over(self, target: str, key: str, items: Sequence[AuditView]) -> None:
+        async with export_to(target) as send:
+            await send([msgspec.to_builtins(item) for item in items])
+        await self._store.write([put_meta(key, str(items[-1].seq))])
 
     async def _sign_if_moved(self) -> None:
         # Signing says nothing in the chain, so an idle folder stays idle.
