@@ -31,6 +31,7 @@ FOUND = {
     "a schedule asked for in vain before the clock was set, due later than the auditor thought": 211502,
     "a run read back from before its end, when it had ended meanwhile": 211944,
     "two readings at once, of which the wrong one was taken for ended": 213335,
+    "an event passed by, because one that came after it was delivered before it at a start": 214188,
 }
 """Seeds under which something was found, by what it was. They are added, never taken out."""
 

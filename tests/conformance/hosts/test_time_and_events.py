@@ -27,6 +27,7 @@ from tests.conformance.hosts.factories import World
 from segue.core.plan import Schedule
 from segue.hosts import HostError, HostSettings
 from segue.hosts.contracts import OpenDoor
+from segue.store import Store, records
 from segue.types import AttemptSucceeded, RunCancelled, RunPaused, RunResumed, fail
 
 MINUTE = 60_000
@@ -302,6 +303,54 @@ async def test_waits_survive_a_restart(world: World, how: str) -> None:
     await host.publish(event("a", 2))
     await host.publish(event("b", 3))
     assert (await soon(host.wait_closed(run_id))).output == [{"n": 1}, {"n": 3}]
+
+
+@pytest.mark.parametrize("said", ["news", "paid"])
+async def test_an_event_on_disk_is_offered_to_a_parked_run_whatever_dies_in_between(
+    world: World, monkeypatch: pytest.MonkeyPatch, said: str
+) -> None:
+    """And before those that came after it, even where the next start delivers one of them at once."""
+    world.settings = PARKS
+    hears = workflow("hears", listen("l", "paid"))
+    says = workflow("says", act("a"), emit("e", said), act("b", arguments="b"))
+    hangs = Recorder(never())
+    host = await world.open({"echo": hangs}, hears, says)
+    listener = await host.start(hears.digest)
+    await until_parked(world, listener)
+    await host.start(says.digest)
+    await eventually(lambda: hangs.calls)
+    asked, _ = hold_up_delivery(host, monkeypatch)
+    await host.publish(event("paid", 1))
+    await soon(asked.wait())
+    await world.crash()
+
+    delivered = asyncio.Event()
+    echo = Recorder(lambda arguments: delivered.set() if arguments == "b" else arguments)
+    read = Store.read
+
+    async def late(store: Store, query: Any) -> Any:
+        if echo.calls:
+            await delivered.wait()
+        return await read(store, query)
+
+    monkeypatch.setattr(Store, "read", late)
+    host = await soon(world.open({"echo": echo}, hears, says))
+    assert (await soon(host.wait_closed(listener))).output == [{"n": 1}]
+
+
+def hold_up_delivery(host: Any, monkeypatch: pytest.MonkeyPatch) -> tuple[asyncio.Event, asyncio.Event]:
+    """Parked runs that wait for an event are looked up late: when it was asked for, and when it may happen."""
+    asked, may_happen = asyncio.Event(), asyncio.Event()
+    read = host.store.read
+
+    async def late(query: Any) -> Any:
+        if getattr(query, "func", None) is records.runs_awaiting:
+            asked.set()
+            await may_happen.wait()
+        return await read(query)
+
+    monkeypatch.setattr(host.store, "read", late)
+    return asked, may_happen
 
 
 async def test_what_one_run_emits_another_hears(world: World) -> None:

@@ -4,8 +4,9 @@ An event is on disk before anybody is offered it, and is offered in the order of
 decides; a run takes an event once. A wait that opens is first offered the events that came before it (ruling R22),
 then joins the index.
 
-`offered` is the newest event that everybody has been offered. It reaches the disk now and then: after a crash the
-events behind it are offered again, and runs that took them refuse them.
+`offered` is the newest event such that it and all before it have been offered to everybody. It reaches the disk now
+and then: after a crash the events behind it are offered again, and runs that took them refuse them. What arrives
+until that is done waits for its turn on disk.
 """
 
 from __future__ import annotations
@@ -57,6 +58,8 @@ class Postman:
         self._next_seq = 1
         self.offered = 0
         self._offered_on_disk = 0
+        # Up to where the last process may have left events that nobody was offered; None once they have been.
+        self._missed_until: int | None = 0
 
     @property
     def newest_seq(self) -> int:
@@ -72,16 +75,21 @@ class Postman:
 
         newest, self._latest, awaited, offered = await self._store.read(query)
         self._next_seq = newest + 1
+        self._missed_until = newest
         self._parked_types = set(awaited)
         self.offered = self._offered_on_disk = int(offered or 0)
 
     async def offer_missed(self) -> None:
-        """Offer what arrived shortly before the last stop, and may not have reached everybody."""
-        while missed := await self._store.read(lambda c: records.events_after(c, self.offered, limit=_PAGE)):
+        """Offer what the last process may not have offered to everybody, then what came since."""
+        while self._missed_until is not None and (until := self._missed_until) > self.offered:
+            missed = await self._store.read(partial(records.events_after, after=self.offered, limit=_PAGE))
             for event in missed:
-                self._deliver(event)
+                self._offer_in_turn(event)
             while self._worker is not None:
                 await asyncio.wait([self._worker])
+            if not missed:
+                self.offered = until  # They are no longer kept.
+        self._missed_until = None
 
     async def close(self) -> None:
         """Deliver nothing any more."""
@@ -250,12 +258,20 @@ class Postman:
         """Offer an event that is on disk to everybody, after those that came before it."""
         name = event.envelope["type"]
         self._latest[name] = max(event.received_at, self._latest.get(name, 0))
-        if self._worker is None and name not in self._parked_types and ANY not in self._parked_types:
+        if self._missed_until is None:
+            self._offer_in_turn(event)
+        else:
+            # Not before those that the last process left, or `offered` would pass them by.
+            self._missed_until = max(self._missed_until, event.seq)
+
+    def _offer_in_turn(self, event: StoredEvent) -> None:
+        name = event.envelope["type"]
+        if not self._queue and name not in self._parked_types and ANY not in self._parked_types:
             self._offer_live(event)
             self.offered = max(self.offered, event.seq)
             return
         self._queue.append(event)
-        if self._worker is None:
+        if self._worker is None and not self._engine.is_stopped:
             self._worker = asyncio.get_running_loop().create_task(self._work())
 
     async def _work(self) -> None:
