@@ -338,6 +338,24 @@ async def test_an_event_on_disk_is_offered_to_a_parked_run_whatever_dies_in_betw
     assert (await soon(host.wait_closed(listener))).output == [{"n": 1}]
 
 
+async def test_an_event_is_offered_to_a_run_that_something_else_wakes_meanwhile(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such a run is neither in memory when the event arrives, nor parked when the parked ones are looked up."""
+    world.settings = PARKS
+    plan = workflow("hears", listen("l", "paid"))
+    host = await world.open({}, plan)
+    run_id = await host.start(plan.digest)
+    await until_parked(world, run_id)
+    asked, go_on = hold_up_delivery(host, monkeypatch)
+    await host.publish(event("paid", 1))
+    await soon(asked.wait())
+    assert await host.control(run_id, RunPaused(at=0))
+    assert await host.control(run_id, RunResumed(at=0))
+    go_on.set()
+    assert (await soon(host.wait_closed(run_id))).output == [{"n": 1}]
+
+
 def hold_up_delivery(host: Any, monkeypatch: pytest.MonkeyPatch) -> tuple[asyncio.Event, asyncio.Event]:
     """Parked runs that wait for an event are looked up late: when it was asked for, and when it may happen."""
     asked, may_happen = asyncio.Event(), asyncio.Event()

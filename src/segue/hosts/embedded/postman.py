@@ -54,6 +54,8 @@ class Postman:
         self._arriving: dict[Key, asyncio.Future[None]] = {}
         self._queue: deque[StoredEvent] = deque()
         self._worker: asyncio.Task[None] | None = None
+        # Runs that have come back into memory since the first queued event was offered to those that were there.
+        self._back: set[int] = set()
         self._searches: set[asyncio.Task[None]] = set()
         self._next_seq = 1
         self.offered = 0
@@ -183,6 +185,8 @@ class Postman:
         self._open.setdefault(run, {})[command.id] = types
         for name in types:
             self._index.setdefault(name, {}).setdefault(run, set()).add(command.id)
+        if not search and self._queue:
+            self._back.add(run.seq)
         since_ms = self._engine.clock.now_ms() - self._engine.settings.early_events_ms
         if not run.hidden:
             # The host's own runs know exactly which events came before them.
@@ -280,9 +284,12 @@ class Postman:
             while self._queue:
                 event = self._queue[0]
                 # Runs in memory first: one that is parked from now on has its rows on disk before the query.
+                self._back.clear()
                 self._offer_live(event)
                 name = event.envelope["type"]
-                seqs = await self._store.read(partial(records.runs_awaiting, event_type=name))
+                parked = await self._store.read(partial(records.runs_awaiting, event_type=name))
+                # One that something else woke and changed meanwhile was neither there before nor parked at the query.
+                seqs = sorted({*parked, *self._back})
                 for start in range(0, len(seqs), _WOKEN_AT_ONCE):
                     await self._offer_parked(event, seqs[start : start + _WOKEN_AT_ONCE])
                 self.offered = max(self.offered, event.seq)
