@@ -24,6 +24,7 @@ from tests.conformance.hosts.building import (
 from tests.conformance.hosts.factories import World
 
 from segue.hosts import HostError
+from segue.store import Store, runs
 from segue.types import NOT_DONE
 
 ONE = workflow("one", act("a"))
@@ -102,6 +103,52 @@ async def test_a_proper_close_lets_delicate_acts_finish(world: World) -> None:
     await world.close()
     host = await world.open({"echo": Recorder(recovery="ask")}, ONE)
     assert (await soon(host.wait_closed(run_id))).output == "x"
+
+
+async def test_a_run_that_ends_while_a_start_reads_it_is_not_taken_up_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was read is older than what the run did in memory meanwhile, and going on from it would repeat acts."""
+    below = workflow("below", act("work", "work"))
+    above = workflow("above", act("a"), child("c", "below"), act("b", arguments="b"))
+    hangs = Recorder(never())
+    host = await world.open({"echo": hangs}, above, below)
+    run_id = await host.start(above.digest)
+    await eventually(lambda: hangs.calls)
+    await world.crash()
+
+    at_work, go_on, below_ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def at_length(arguments: Any) -> str:
+        at_work.set()
+        await go_on.wait()
+        return "done"
+
+    echo = Recorder(lambda arguments: below_ended.set() if arguments == "b" else arguments)
+    work = Recorder(at_length)
+    read = Store.read
+
+    resumed: list[int] = []
+
+    async def late(store: Store, query: Any) -> Any:
+        """The run below is at work when it is read, and has ended when the answer comes."""
+        lists = getattr(query, "func", None) is runs.unfinished
+        if lists and resumed:
+            await at_work.wait()
+        found = await read(store, query)
+        if lists:
+            resumed.extend(found)
+        elif at_work.is_set():
+            go_on.set()
+            await below_ended.wait()
+        return found
+
+    monkeypatch.setattr(Store, "read", late)
+    host = await soon(world.open({"echo": echo, "work": work}, above, below))
+    assert len(resumed) == 2
+    assert (await soon(host.wait_closed(run_id))).status == "completed"
+    await eventually(lambda: host.health().live_runs == 0)
+    assert len(work.calls) == 1
 
 
 async def test_a_start_that_was_confirmed_survives_and_one_that_was_not_leaves_nothing(world: World) -> None:
