@@ -356,6 +356,27 @@ async def test_an_event_is_offered_to_a_run_that_something_else_wakes_meanwhile(
     assert (await soon(host.wait_closed(run_id))).output == [{"n": 1}]
 
 
+async def test_an_event_after_an_erased_one_is_offered_whatever_dies_in_between(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The number of an event that is gone has been passed by, so it must not become that of another."""
+    world.settings = PARKS
+    plan = workflow("hears", listen("l", "paid"))
+    host = await world.open({}, plan)
+    await host.publish(event("paid", 1))
+    await host.store.write([("DELETE FROM event", ())])
+    await world.close()
+    host = await world.open({}, plan)
+    run_id = await host.start(plan.digest)
+    await until_parked(world, run_id)
+    asked, _ = hold_up_delivery(host, monkeypatch)
+    await host.publish(event("paid", 2))
+    await soon(asked.wait())
+    await world.crash()
+    host = await world.open({}, plan)
+    assert (await soon(host.wait_closed(run_id))).output == [{"n": 2}]
+
+
 def hold_up_delivery(host: Any, monkeypatch: pytest.MonkeyPatch) -> tuple[asyncio.Event, asyncio.Event]:
     """Parked runs that wait for an event are looked up late: when it was asked for, and when it may happen."""
     asked, may_happen = asyncio.Event(), asyncio.Event()

@@ -76,10 +76,11 @@ class Postman:
             return newest, latest, records.awaited_types(c), records.read_meta(c, _OFFERED_KEY)
 
         newest, self._latest, awaited, offered = await self._store.read(query)
-        self._next_seq = newest + 1
         self._missed_until = newest
         self._parked_types = set(awaited)
         self.offered = self._offered_on_disk = int(offered or 0)
+        # The newest events may have been erased: their numbers are passed by already.
+        self._next_seq = max(newest, self.offered) + 1
 
     async def offer_missed(self) -> None:
         """Offer what the last process may not have offered to everybody, then what came since."""
