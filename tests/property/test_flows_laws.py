@@ -7,6 +7,7 @@ be among the origins that the plan was said to have for it: the analysis may nam
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -289,19 +290,21 @@ def tasks(draw: st.DrawFn, depth: int, bound: tuple[str, ...] = (), before: tupl
     return listed
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
-@given(listed=tasks(2))
-def test_what_an_act_is_given_was_foreseen(listed: list[Any]) -> None:
+MANY = int(os.environ.get("SEGUE_FLOW_DOCUMENTS", "30"))
+"""How many documents are made; a few thousand are a campaign."""
+
+
+def test_what_an_act_is_given_was_foreseen() -> None:
     """The same law over documents made at random: tasks, loops, branches, catches, exports."""
-    document = {"document": {"dsl": "1.0.3", "namespace": "n", "name": "d", "version": "1.0.0"}, "do": listed}
-    answer = {"returns": {"a": {"a": "t", "b": ["t"]}, "b": ["t", {"a": "t"}], "c": "t"}}
-    turned_up.append(_judge(json.dumps(document), {"input": DATA, "functions": {"f": answer}}))
+    turned_up: list[int] = []
 
+    @settings(max_examples=MANY, deadline=None, suppress_health_check=list(HealthCheck), derandomize=MANY == 30)
+    @given(listed=tasks(2))
+    def foreseen(listed: list[Any]) -> None:
+        document = {"document": {"dsl": "1.0.3", "namespace": "n", "name": "d", "version": "1.0.0"}, "do": listed}
+        answer = {"returns": {"a": {"a": "t", "b": ["t"]}, "b": ["t", {"a": "t"}], "c": "t"}}
+        turned_up.append(_judge(json.dumps(document), {"input": DATA, "functions": {"f": answer}}))
 
-turned_up: list[int] = []
-
-
-def test_something_turned_up() -> None:
-    """Documents made at random that move nothing would prove nothing."""
-    test_what_an_act_is_given_was_foreseen()
-    assert sum(1 for count in turned_up if count > 3) > 80
+    foreseen()
+    # Documents that move nothing would prove nothing.
+    assert sum(1 for count in turned_up if count > 3) > len(turned_up) // 4

@@ -40,6 +40,7 @@ Two or three are the rule; each further one is a value that a loop nests into it
 """
 
 INPUT = Traced(frozenset({Origin("input")}))
+"""The input of the run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,8 @@ class _Around:
 
     bound: Mapping[str, Traced] = field(default_factory=dict)
     steps: Mapping[str, Traced] = field(default_factory=dict)
+    raw: Traced = INPUT
+    """The raw input of the task itself, which `$task.input` is."""
 
 
 class Walk:
@@ -66,11 +69,11 @@ class Walk:
         turns = 0
         while True:
             before = self._context
-            started = self._value(root.input_from, INPUT, _Around(), INPUT)
+            started = self._value(root.input_from, INPUT, _Around())
             # The context begins as the workflow's input.
             self._context = join(self._context, started)
             done = self._list(root.tasks, started, _Around())
-            self.output = self._value(root.output_as, done, _Around(), INPUT)
+            self.output = self._value(root.output_as, done, _Around())
             turns += 1
             self._context = _settled(self._context, turns)
             if self._context == before:
@@ -78,7 +81,7 @@ class Walk:
 
     # -- programs ----------------------------------------------------------------------------------
 
-    def _value(self, program: Program | None, data: Traced, around: _Around, raw: Traced, **more: Traced) -> Traced:
+    def _value(self, program: Program | None, data: Traced, around: _Around, **more: Traced) -> Traced:
         if program is None:
             return data
         if program.constant:
@@ -87,7 +90,7 @@ class Walk:
             "context": self._context,
             "steps": made_of(around.steps),
             "workflow": made_of({"input": INPUT}),
-            "task": made_of({"input": raw, "output": more.get("output", NOTHING)}),
+            "task": made_of({"input": around.raw, "output": more.get("output", NOTHING)}),
             **more,
             **around.bound,
         }
@@ -96,11 +99,12 @@ class Walk:
     # -- tasks -------------------------------------------------------------------------------------
 
     def _task(self, node: Node, raw: Traced, around: _Around) -> Traced:
-        data = self._value(node.input_from, raw, around, raw)
+        around = replace(around, raw=raw)
+        data = self._value(node.input_from, raw, around)
         done = self._kinds.get(type(node), Walk._passes)(self, node, data, around)
-        output = self._value(node.output_as, done, around, raw, input=data, output=done)
+        output = self._value(node.output_as, done, around, input=data, output=done)
         if node.export_as is not None:
-            exported = self._value(node.export_as, output, around, raw, input=data, output=output)
+            exported = self._value(node.export_as, output, around, input=data, output=output)
             self._context = join(self._context, exported)
         return join(output, raw) if node.condition is not None else output
 
@@ -109,29 +113,29 @@ class Walk:
 
     def _set(self, node: Node, data: Traced, around: _Around) -> Traced:
         assert isinstance(node, SetNode)
-        return self._value(node.value, data, around, data, input=data)
+        return self._value(node.value, data, around, input=data)
 
     def _act(self, node: Node, data: Traced, around: _Around) -> Traced:
         assert isinstance(node, ActNode)
-        given = self._note(node, self._value(node.arguments, data, around, data, input=data))
+        given = self._note(node, self._value(node.arguments, data, around, input=data))
         if not node.wait:
             return data
         result = Traced(frozenset({Origin(node.pointer)}))
         if self.carries(node):
             result = join(result, given.derived())
         if node.undo is not None:
-            self._note(node.undo, self._value(node.undo.arguments, result, around, data, input=data))
+            self._note(node.undo, self._value(node.undo.arguments, result, around, input=data))
         return result
 
     def _human(self, node: Node, data: Traced, around: _Around) -> Traced:
         """A person may write anything into the form, and may copy what is shown."""
         assert isinstance(node, HumanNode)
-        given = self._note(node, self._value(node.arguments, data, around, data, input=data))
+        given = self._note(node, self._value(node.arguments, data, around, input=data))
         return join(Traced(frozenset({Origin(node.pointer)})), given.derived())
 
     def _emit(self, node: Node, data: Traced, around: _Around) -> Traced:
         assert isinstance(node, EmitNode)
-        return join(data, self._note(node, self._value(node.event, data, around, data, input=data)))
+        return join(data, self._note(node, self._value(node.event, data, around, input=data)))
 
     def _note(self, node: Node, given: Traced) -> Traced:
         self.given[node.index] = join(self.given.get(node.index, NOTHING), given)
@@ -143,7 +147,7 @@ class Walk:
 
     def _for(self, node: Node, data: Traced, around: _Around) -> Traced:
         assert isinstance(node, ForNode)
-        items = self._value(node.items, data, around, data, input=data)
+        items = self._value(node.items, data, around, input=data)
         inner = replace(around, bound={**around.bound, node.each: items.any(), node.at: NOTHING})
         return self._again(lambda before: self._list(node.tasks, before, inner), data)
 
@@ -154,9 +158,9 @@ class Walk:
             return made_of({ITEM: event})
         inner = replace(around, bound={**around.bound, node.foreach.item: event, node.foreach.at: NOTHING})
         done = self._list(node.foreach.tasks, data, inner) if node.foreach.tasks else event
-        output = self._value(node.foreach.output_as, done, inner, data, input=data, output=done)
+        output = self._value(node.foreach.output_as, done, inner, input=data, output=done)
         if node.foreach.export_as is not None:
-            exported = self._value(node.foreach.export_as, output, inner, data, input=data, output=output)
+            exported = self._value(node.foreach.export_as, output, inner, input=data, output=output)
             self._context = join(self._context, exported)
         return made_of({ITEM: output})
 
@@ -196,7 +200,7 @@ class Walk:
 
     def _function(self, node: Node, data: Traced, around: _Around) -> Traced:
         assert isinstance(node, FunctionNode)
-        given = NOTHING if node.arguments is None else self._value(node.arguments, data, around, data, input=data)
+        given = NOTHING if node.arguments is None else self._value(node.arguments, data, around, input=data)
         return self._task(node.body, given, around)
 
     def _extended(self, node: Node, data: Traced, around: _Around) -> Traced:
