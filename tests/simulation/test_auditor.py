@@ -175,7 +175,7 @@ BROKEN_HOSTS: list[tuple[str, Any, str, Any, str]] = [
     ("forgets cancels", Performer, "cancel", lambda self, run, command_id: None, "though it is cancelled"),
     ("repeats what it must ask", Performer, "_look_back", _believes_that_nothing_happened, "asked for again blindly"),
     ("looks at this attempt only", Performer, "_perform_in_turn", _counts_every_attempt_as_new, "blindly"),
-    ("takes doubt for failure", Performer, "_failed", _takes_doubt_for_failure, "but it happened"),
+    ("takes doubt for failure", Performer, "_failed", _takes_doubt_for_failure, "but it happened|blindly"),
     ("forgets outcomes in a crash", parking, "_efforts", lambda run_id, effects, history, *, whole: {}, "blindly"),
     ("acts without intent", Performer, "_perform_carefully", _writes_no_intent, "without an intent"),
     (
