@@ -20,7 +20,9 @@ from segue.service import (
     NewErasure,
     NewHold,
     NewIdentity,
+    NewPolicy,
     NewPurge,
+    NewSwitch,
     NewToken,
     Service,
     ServiceError,
@@ -147,6 +149,38 @@ async def test_credentials_are_sealed_and_still_work_after_a_restart(tmp_path: P
             await service.accounts.login(Login(name="ann", password="correct horse battery"))
         assert (await service.accounts.get("person", "ann")).totp
         assert (await service.accounts.get("person", "ann")).display == f"{CANARY} Ann"
+
+
+async def steered(folder: Path, settings: Settings) -> None:
+    """Somebody stops, lets go, changes a rule and asks for a publication; each with a reason."""
+    four_eyes = (
+        '@id("four") @approval("publisher") forbid (principal, action == Action::"workflow.publish", resource);'
+    )
+    async with open_service(folder, settings) as service:
+        await service.switches.stop(NewSwitch(kind="connection", name="crm", reason=CANARY))
+        await service.switches.release(NewSwitch(kind="connection", name="crm", reason=CANARY))
+        await service.permissions.change("ours", NewPolicy(text=f"// {CANARY}\n{four_eyes}", reason=CANARY))
+        with pytest.raises(ServiceError):
+            await service.workflows.publish(document(f"- one: {{set: {{a: {CANARY}}}}}"))
+
+
+async def test_reasons_rules_and_what_waits_for_approval_are_sealed(tmp_path: Path) -> None:
+    """Whoever stops something says why, and that names people; without keys the same search finds it."""
+    key, sealed, plain = tmp_path / "keys", tmp_path / "sealed", tmp_path / "plain"
+    init_keys(sealed, key)
+    await steered(sealed, Settings(key_file=str(key)))
+    await steered(plain, Settings())
+
+    assert showing(sealed) == []
+    assert showing(plain)
+    async with open_service(sealed, Settings(key_file=str(key))) as service:
+        # All of it is read again, and in force.
+        (switch,) = (await service.switches.page(all=True)).items
+        assert (switch.reason, switch.released_reason) == (CANARY, CANARY)
+        (waiting,) = (await service.publications.page()).items
+        assert CANARY in (await service.publications.get(waiting.number)).source
+        with pytest.raises(ServiceError):
+            await service.workflows.publish(document("- one: {set: {a: other}}", version="2.0.0"))
 
 
 async def test_without_keys_credentials_are_seen(tmp_path: Path) -> None:

@@ -124,7 +124,7 @@ def list_credentials(connection: sqlite3.Connection) -> list[CredentialRecord]:
 
 def add_policy_change(name: str, text: str | None, at: int, by: str, reason: str) -> Sql:
     """A policy file changes."""
-    sql = "INSERT INTO policy_change (name, text, at, by, reason) VALUES (?, ?, ?, ?, ?)"
+    sql = "INSERT INTO policy_change (name, text, at, by, reason) VALUES (?, seal(?), ?, ?, seal(?))"
     return sql, (name, text, at, by, reason)
 
 
@@ -137,14 +137,14 @@ def list_policy_changes(connection: sqlite3.Connection) -> list[PolicyChange]:
 
 def throw_switch(kind: str, name: str, at: int, by: str, reason: str) -> Sql:
     """Stop something; it stays as it is where it is stopped already."""
-    sql = "INSERT OR IGNORE INTO switch (kind, name, at, by, reason) VALUES (?, ?, ?, ?, ?)"
+    sql = "INSERT OR IGNORE INTO switch (kind, name, at, by, reason) VALUES (?, ?, ?, ?, seal(?))"
     return sql, (kind, name, at, by, reason)
 
 
 def release_switch(kind: str, name: str, at: int, by: str, reason: str) -> Sql:
     """Let it go on."""
     sql = (
-        "UPDATE switch SET released_at = ?, released_by = ?, released_reason = ?"
+        "UPDATE switch SET released_at = ?, released_by = ?, released_reason = seal(?)"
         " WHERE kind = ? AND name = ? AND released_at IS NULL"
     )
     return sql, (at, by, reason, kind, name)

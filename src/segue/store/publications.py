@@ -38,7 +38,7 @@ def want_publication(place: tuple[str, str, str], digest: str, source: str, appr
     """Note what somebody wants published; the same content waits once."""
     sql = (
         "INSERT OR IGNORE INTO publication (namespace, name, version, digest, source, approver, wanted_at, wanted_by,"
-        " state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'waiting')"
+        " state) VALUES (?, ?, ?, ?, seal(?), ?, ?, ?, 'waiting')"
     )
     return sql, (*place, digest, source, approver, at, by)
 
@@ -46,7 +46,7 @@ def want_publication(place: tuple[str, str, str], digest: str, source: str, appr
 def decide_publication(number: int, state: PublicationState, at: int, by: str, reason: str) -> Sql:
     """Note what was decided; the first decision counts."""
     sql = (
-        "UPDATE publication SET state = ?, decided_at = ?, decided_by = ?, reason = ?"
+        "UPDATE publication SET state = ?, decided_at = ?, decided_by = ?, reason = seal(?)"
         " WHERE number = ? AND state = 'waiting'"
     )
     return sql, (state, at, by, reason, number)

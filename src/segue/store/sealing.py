@@ -34,6 +34,9 @@ SEALED: Final[dict[str, tuple[str, ...]]] = {
     "secret": ("data",),
     "identity": ("data",),
     "credential": ("data",),
+    "policy_change": ("text", "reason"),
+    "switch": ("reason", "released_reason"),
+    "publication": ("source", "reason"),
 }
 """Sealed columns by table; a value that was stored before encryption was on is read as it is."""
 
