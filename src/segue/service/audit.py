@@ -340,6 +340,8 @@ class Audit(UseCases):
             if self._sending is not None:
                 # What is on its way is noted as sent, or the target would get it again after the next start.
                 await asyncio.wait({self._sending}, timeout=_HAND_OVER_SECONDS)
+                self._sending.cancel()
+                await asyncio.gather(self._sending, return_exceptions=True)
             with suppress(HostError, ServiceError, OSError):
                 await self._sign_if_moved()
 
