@@ -68,7 +68,7 @@ class Background(threading.Thread):
         for role in ("admin", "nothing"):
             name = f"fuzzed-{role}"
             await service.accounts.add(NewIdentity(id=name, kind="service", roles=[role]))
-            made = await service.accounts.make_token("service", name, NewToken(label="fuzzed"))
+            made = await service.tokens.make("service", name, NewToken(label="fuzzed"))
             self.tokens[role] = made.token
 
 

@@ -126,12 +126,12 @@ async def credentials(folder: Path, settings: Settings) -> list[str]:
     ann = Identity(kind="person", id="ann")
     async with open_service(folder, settings) as service:
         await service.accounts.add(NewIdentity(id="ann", display=f"{CANARY} Ann", password="correct horse battery"))
-        session = await service.accounts.login(Login(name="ann", password="correct horse battery"))
-        token = await service.accounts.make_token("person", "ann", NewToken(label=f"{CANARY}-laptop"))
+        session = await service.sessions.login(Login(name="ann", password="correct horse battery"))
+        token = await service.tokens.make("person", "ann", NewToken(label=f"{CANARY}-laptop"))
         with acting_as(ann):
-            shown = await service.accounts.begin_totp()
+            shown = await service.own_credentials.begin_totp()
             pending = showing(folder, shown.secret)
-            await service.accounts.confirm_totp(TotpCode(code=pyotp.TOTP(shown.secret).now()))
+            await service.own_credentials.confirm_totp(TotpCode(code=pyotp.TOTP(shown.secret).now()))
     found = [CANARY, shown.secret, session.csrf, session.token, token.token, "$argon2id$"]
     return pending + [needle for needle in found if showing(folder, needle)]
 
@@ -146,7 +146,7 @@ async def test_credentials_are_sealed_and_still_work_after_a_restart(tmp_path: P
 
     async with open_service(data, settings) as service:
         with pytest.raises(ServiceError, match="fit together"):
-            await service.accounts.login(Login(name="ann", password="correct horse battery"))
+            await service.sessions.login(Login(name="ann", password="correct horse battery"))
         assert (await service.accounts.get("person", "ann")).totp
         assert (await service.accounts.get("person", "ann")).display == f"{CANARY} Ann"
 

@@ -46,8 +46,8 @@ BODIES: dict[str, Any] = {
 ASKED_INSIDE = {
     "accounts.add": "identity.change",
     "accounts.change": "identity.change",
-    "accounts.make_token": "identity.change",
-    "accounts.revoke_token": "identity.change",
+    "tokens.make": "identity.change",
+    "tokens.revoke": "identity.change",
     "publications.decide": "publication.approve",
     "controls.review": "control.review",
 }

@@ -84,7 +84,7 @@ def create_app(service: Service, *, token: str, settings: Settings) -> tuple[Asg
         app,
         token=token,
         owner=owner_of(service.guard.workspace),
-        bearer_of=service.accounts.bearer_of,
+        bearer_of=service.sessions.bearer_of,
         names=(*settings.allowed_hosts, *_own_name(settings)),
         max_body_bytes=settings.max_body_bytes,
         requests=Pace(settings.requests_per_minute),

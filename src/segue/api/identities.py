@@ -46,7 +46,7 @@ _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 )
 async def login(request: Request, service: Asked) -> Response:
     """The answer is the same for every wrong part, and takes as long for a name that nobody has."""
-    return with_session(request, await service.accounts.login(await read_json(request, Login)))
+    return with_session(request, await service.sessions.login(await read_json(request, Login)))
 
 
 def with_session(request: Request, session: Session) -> Response:
@@ -77,7 +77,7 @@ async def logout(request: Request, service: Asked) -> Response:
     """Ends the session of the cookie, or of the header."""
     headers = dict(request.scope["headers"])
     bearer = headers.get(b"authorization", b"").partition(b" ")[2].strip().decode("latin-1")
-    await service.accounts.logout(bearer or session_of(headers))
+    await service.sessions.logout(bearer or session_of(headers))
     response = json_response({})
     response.delete_cookie(COOKIE)
     return response
@@ -89,7 +89,7 @@ async def logout(request: Request, service: Asked) -> Response:
 )
 async def whoami(service: Asked) -> Response:
     """Actions are those that no rule about a particular thing forbids."""
-    return json_response(await service.accounts.whoami())
+    return json_response(await service.sessions.whoami())
 
 
 @router.post(
@@ -104,7 +104,7 @@ async def whoami(service: Asked) -> Response:
 )
 async def set_own_password(request: Request, service: Asked) -> Response:
     """At least twelve characters."""
-    return json_response(await service.accounts.set_password(await read_json(request, OwnPassword)))
+    return json_response(await service.own_credentials.set_password(await read_json(request, OwnPassword)))
 
 
 @router.post(
@@ -118,7 +118,7 @@ async def set_own_password(request: Request, service: Asked) -> Response:
 )
 async def begin_totp(service: Asked) -> Response:
     """Codes are asked for once one was confirmed."""
-    return json_response(await service.accounts.begin_totp())
+    return json_response(await service.own_credentials.begin_totp())
 
 
 @router.post(
@@ -133,7 +133,7 @@ async def begin_totp(service: Asked) -> Response:
 )
 async def confirm_totp(request: Request, service: Asked) -> Response:
     """Takes a code of the new secret."""
-    return json_response(await service.accounts.confirm_totp(await read_json(request, TotpCode)))
+    return json_response(await service.own_credentials.confirm_totp(await read_json(request, TotpCode)))
 
 
 @router.get(
@@ -206,7 +206,7 @@ async def change_identity(kind: Kind, identity: Who, request: Request, service: 
 )
 async def list_tokens(kind: Kind, identity: Who, service: Asked) -> Response:
     """With scope, expiry and last use."""
-    return json_response(await service.accounts.tokens(kind, identity))
+    return json_response(await service.tokens.of(kind, identity))
 
 
 @router.post(
@@ -221,7 +221,7 @@ async def list_tokens(kind: Kind, identity: Who, service: Asked) -> Response:
 )
 async def make_token(kind: Kind, identity: Who, request: Request, service: Asked) -> Response:
     """Worth what its identity may, or the scopes of it that are named."""
-    made = await service.accounts.make_token(kind, identity, await read_json(request, NewToken))
+    made = await service.tokens.make(kind, identity, await read_json(request, NewToken))
     return json_response(made, 201)
 
 
@@ -236,4 +236,4 @@ async def make_token(kind: Kind, identity: Who, request: Request, service: Asked
 )
 async def revoke_token(token: Token, service: Asked) -> Response:
     """At once."""
-    return json_response(await service.accounts.revoke_token(token))
+    return json_response(await service.tokens.revoke(token))

@@ -60,7 +60,7 @@ def logout(
 
 def whoami(*, data: Data = None, json: AsJson = False) -> None:
     """Show who you are to the server, or to the data folder, and what you may do."""
-    found: dict[str, Any] = ask(data, Request("GET", "/whoami"), lambda service: service.accounts.whoami())
+    found: dict[str, Any] = ask(data, Request("GET", "/whoami"), lambda service: service.sessions.whoami())
     if json:
         print_json(found)
         return

@@ -139,7 +139,7 @@ def make_token(
     answer = ask(
         data,
         Request("POST", _path(kind, name) + "/tokens", body=body),
-        lambda s: s.accounts.make_token(kind, name, wanted),
+        lambda s: s.tokens.make(kind, name, wanted),
     )
     if json:
         print_json(answer)
@@ -158,7 +158,7 @@ def list_tokens(
 ) -> None:
     """List the tokens of a service account, or of a person."""
     kind = _kind(not person)
-    found = ask(data, Request("GET", _path(kind, name) + "/tokens"), lambda s: s.accounts.tokens(kind, name))
+    found = ask(data, Request("GET", _path(kind, name) + "/tokens"), lambda s: s.tokens.of(kind, name))
     if json:
         print_json(found)
         return
@@ -173,9 +173,7 @@ def revoke_token(
     token: Annotated[str, Parameter(help="Id of the token.")], /, *, data: Data = None, json: AsJson = False
 ) -> None:
     """End a token at once."""
-    answer = ask(
-        data, Request("DELETE", f"/tokens/{quote(token, safe='')}"), lambda s: s.accounts.revoke_token(token)
-    )
+    answer = ask(data, Request("DELETE", f"/tokens/{quote(token, safe='')}"), lambda s: s.tokens.revoke(token))
     if json:
         print_json(answer)
     else:

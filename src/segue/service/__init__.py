@@ -8,7 +8,7 @@ Open `service.py` first, then `runs.py`.
 
 from segue.dsl import document_schema
 from segue.people import Profile
-from segue.service.accounts import Accounts, Bearer
+from segue.service.accounts import Accounts
 from segue.service.asked import (
     FiguresView,
     HumanTaskDetail,
@@ -116,6 +116,7 @@ from segue.service.retention import NewPurge, PurgeView, RetentionView
 from segue.service.run_document import ONE_RUN, run_document
 from segue.service.runs import PAGE_MAX, Action, RunFilter, RunStatusName
 from segue.service.service import Service
+from segue.service.sessions import Bearer
 from segue.service.settings import (
     DEFAULT_FOLDER,
     OidcSettings,

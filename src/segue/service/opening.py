@@ -22,6 +22,7 @@ from segue.governance import (
     Guard,
     KeyRing,
 )
+from segue.governance.credentials import Passwords
 from segue.handlers import FunctionRegistry, HandlerSet, build_handlers
 from segue.service.accounts import Accounts
 from segue.service.audit import Audit
@@ -40,6 +41,7 @@ from segue.service.keys import Keys, Subjects, ring_of
 from segue.service.later import Handlers
 from segue.service.migrating import Migrating
 from segue.service.models import Models
+from segue.service.own_credentials import OwnCredentials
 from segue.service.permissions import Permissions, put_in_force
 from segue.service.policies import policies
 from segue.service.profiles import Profiles
@@ -47,8 +49,10 @@ from segue.service.publishing import Publications, Publishing
 from segue.service.recorded import Limits
 from segue.service.resources import Resources
 from segue.service.retention import Retention, rules_of
+from segue.service.roster import Roster
 from segue.service.runs import Runs
 from segue.service.service import Service
+from segue.service.sessions import Sessions
 from segue.service.settings import Settings
 from segue.service.shapes import Validation
 from segue.service.sso import SingleSignOn
@@ -57,6 +61,7 @@ from segue.service.switches import StopSwitches, load_switches
 from segue.service.tasks import Tasks
 from segue.service.telling import Telling
 from segue.service.timeline import Timeline
+from segue.service.tokens import Tokens
 from segue.service.vault import Secrets, VaultSecrets
 from segue.service.workflows import Workflows
 from segue.store import FolderInUse, FolderNotUsable, Rules, Store
@@ -218,7 +223,8 @@ async def open_service(
             await audit.note_settings(msgspec.json.encode(settings))
             await stack.enter_async_context(audit.kept())
         guard.audit = store
-        accounts = await Accounts.load(store)
+        roster, passwords = await Roster.load(store), Passwords()
+        accounts, sessions = Accounts(roster, passwords), Sessions(roster, passwords)
         directory = Directory(store, host.now_ms if host is not None else now_ms, accounts.people)
         if host is not None:
             telling = Telling(store, directory, handlers, source, settings.public_url)
@@ -253,7 +259,10 @@ async def open_service(
             timeline=Timeline(store, runs, ring),
             backups=Backups(store),
             accounts=accounts,
-            sso=SingleSignOn(settings.oidc, accounts, handlers, source, store, settings.public_url),
+            sessions=sessions,
+            own_credentials=OwnCredentials(roster, passwords),
+            tokens=Tokens(roster),
+            sso=SingleSignOn(settings.oidc, sessions, handlers, source, store, settings.public_url),
             permissions=Permissions(store, accounts),
             publications=Publications(store, workflows),
             switches=StopSwitches(store, guard.switches, host),

@@ -20,17 +20,20 @@ from segue.service.exceptions import Exceptions
 from segue.service.keys import Keys, Subjects
 from segue.service.migrating import Migrating
 from segue.service.models import Models
+from segue.service.own_credentials import OwnCredentials
 from segue.service.permissions import Permissions
 from segue.service.profiles import Profiles
 from segue.service.publishing import Publications
 from segue.service.retention import Retention
 from segue.service.runs import Runs
+from segue.service.sessions import Sessions
 from segue.service.shapes import Health
 from segue.service.sso import SingleSignOn
 from segue.service.steering import Steering
 from segue.service.switches import StopSwitches
 from segue.service.tasks import Tasks
 from segue.service.timeline import Timeline
+from segue.service.tokens import Tokens
 from segue.service.vault import Secrets
 from segue.service.workflows import Workflows
 from segue.store import Store
@@ -68,6 +71,9 @@ class Service:
     retention: Retention
     backups: Backups
     accounts: Accounts
+    sessions: Sessions
+    own_credentials: OwnCredentials
+    tokens: Tokens
     sso: SingleSignOn
     permissions: Permissions
     publications: Publications

@@ -19,10 +19,11 @@ from typing import Annotated, Any, Final
 import msgspec
 
 from segue.service.access import UseCases, open_to_all
-from segue.service.accounts import Accounts
 from segue.service.errors import ServiceError
 from segue.service.identities import Outsider, Session
 from segue.service.later import Handlers
+from segue.service.mapping import rights_of
+from segue.service.sessions import Sessions
 from segue.service.settings import OidcSettings
 from segue.store import Store
 from segue.types import SecretSource, TaskFailure
@@ -78,7 +79,7 @@ class SingleSignOn(UseCases):
     def __init__(
         self,
         settings: OidcSettings | None,
-        accounts: Accounts,
+        sessions: Sessions,
         handlers: Handlers,
         secrets: SecretSource,
         store: Store,
@@ -86,7 +87,7 @@ class SingleSignOn(UseCases):
         now_s: Callable[[], float] = time.time,
     ) -> None:
         self._settings = settings
-        self._accounts = accounts
+        self._sessions = sessions
         self._handlers = handlers
         self._secrets = secrets
         self._store = store
@@ -174,7 +175,7 @@ class SingleSignOn(UseCases):
             raise self._failed(failure) from None
         outsider = self._outsider(settings, claims)
         if not flow.port:
-            return await self._accounts.enter(outsider)
+            return await self._sessions.enter(outsider)
         code = secrets.token_urlsafe(32)
         self._tidy()
         self._waiting[_digest(code)] = _Handover(outsider, flow.challenge, self._now_s() + _HANDOVER_SECONDS)
@@ -193,7 +194,7 @@ class SingleSignOn(UseCases):
         fits = found is not None and hmac.compare_digest(challenge_of(wanted.verifier), found.challenge)
         if found is None or not fits:
             raise ServiceError("sso-refused", _REFUSED)
-        return await self._accounts.enter(found.outsider)
+        return await self._sessions.enter(found.outsider)
 
     # -- helpers -------------------------------------------------------------------------------
 
@@ -262,9 +263,10 @@ class SingleSignOn(UseCases):
         mail = mail if isinstance(mail, str) and claims.get("email_verified") is True else ""
         name = claims.get(settings.name_claim)
         display = claims.get("name")
-        groups = claims.get(settings.groups_claim)
-        named = [groups] if isinstance(groups, str) else groups if isinstance(groups, list) else []
+        told = claims.get(settings.groups_claim)
+        named = [told] if isinstance(told, str) else told if isinstance(told, list) else []
         belongs = {group for group in named if isinstance(group, str)}
+        roles, groups = rights_of(settings, belongs)
         refused = ""
         if settings.allowed_domains and mail.rpartition("@")[2].lower() not in {
             name.lower() for name in settings.allowed_domains
@@ -274,8 +276,8 @@ class SingleSignOn(UseCases):
             subject=f"{settings.issuer}#{claims['sub']}",
             name=name[:_TEXT_MAX] if isinstance(name, str) else "",
             display=display[:200] if isinstance(display, str) else "",
-            roles=_mapped(settings.roles, belongs),
-            groups=_mapped(settings.groups, belongs),
+            roles=roles,
+            groups=groups,
             refused=refused,
         )
 
@@ -287,7 +289,3 @@ def challenge_of(verifier: str) -> str:
 
 def _digest(code: str) -> str:
     return hashlib.sha256(code.encode()).hexdigest()
-
-
-def _mapped(mapping: Mapping[str, list[str]], belongs: set[str]) -> list[str]:
-    return sorted({name for group, names in mapping.items() if group in belongs for name in names})
