@@ -34,7 +34,7 @@ from segue.governance.secrets import (
     mentions_secret,
 )
 from segue.governance.switches import SWITCH_KINDS, Switches, SwitchKind, Thrown
-from segue.governance.table import as_markdown, groups_as_markdown, roles_for, table
+from segue.governance.table import as_markdown, classes_as_markdown, groups_as_markdown, roles_for, table
 from segue.governance.verification import ChainCheck, Problem
 
 __all__ = [
@@ -77,6 +77,7 @@ __all__ = [
     "Verdict",
     "append_checkpoint",
     "as_markdown",
+    "classes_as_markdown",
     "export_records",
     "find_key",
     "findings",

@@ -96,9 +96,12 @@ ACTIONS: Final[dict[str, Action]] = {
     "subject.erase": Action("Installation", ("administer",), "Erase a data subject"),
     "subject.hold": Action("Installation", ("administer",), "Put a legal hold on a data subject, or lift it"),
     "subject.read": Action("Installation", ("audit",), "See everything about one subject on one timeline"),
+    "data.see": Action("Workflow", (), "See data of a class in the runs of a workflow; asked for each class"),
     "act.perform": Action("Act", (), "Act on the world; asked for each act of a run"),
 }
-"""By name. `act.perform` is asked by the host and not by a use case; its principal is the workflow."""
+"""By name. `act.perform` is asked by the host and not by a use case; its principal is the workflow. `data.see` is
+asked while an answer is made, and a deny masks values instead of refusing the request.
+"""
 
 PRINCIPALS: Final = {
     "person": "Person",
@@ -133,6 +136,7 @@ _CONTEXT: Final[dict[str, dict[str, str]]] = {
     "publication.approve": {"own": "Bool"},
     "identity.change": {"own": "Bool"},
     "control.review": {"own": "Bool"},
+    "data.see": {"class": "String"},
     "act.perform": {
         "risk": "String",
         "declares": "Set<String>",

@@ -72,3 +72,16 @@ class Directory:
         await self._store.write([notices.delete_profile(name)])
         self._known = {other: profile for other, profile in known.items() if other != name}
         return name in known
+
+
+def identity_of(profile: Profile, workspace: str) -> Identity:
+    """Somebody as their profile knows them: whom a code speaks for, or who is told something."""
+    return Identity(
+        kind="person",
+        id=profile.id,
+        display=profile.name,
+        roles=profile.roles,
+        groups=profile.groups,
+        limits=profile.limits,
+        workspace=workspace,
+    )

@@ -7,9 +7,11 @@ from typing import Any, Final
 
 import msgspec
 
+from segue.service import answers
 from segue.service.access import UseCases, governed, of
 from segue.service.errors import ServiceError
 from segue.service.inbox import EffectStateName, EffectView
+from segue.service.masking import Masking
 from segue.service.observe import iso
 from segue.service.runs import PAGE_MAX, ms_of
 from segue.service.shapes import Page
@@ -24,8 +26,9 @@ _SEQ_MAX: Final = 2**62
 class Effects(UseCases):
     """What the runs of one data folder did outside that must not simply be repeated."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, masking: Masking) -> None:
         self._store = store
+        self._masking = masking
 
     @governed("effect.list")
     async def page(
@@ -59,7 +62,9 @@ class Effects(UseCases):
         before = _place(after)
         found = await self._store.read(lambda c: list_effects(c, wanted, limit=limit + 1, before=before))
         more = "-".join(map(str, found[limit - 1].place)) if len(found) > limit else None
-        return Page(items=[view(entry) for entry in found[:limit]], next=more)
+        items = [view(entry) for entry in found[:limit]]
+        lens_of = self._masking.lenses_of()
+        return Page(items=[answers.effect(lens_of(item.workflow), item) for item in items], next=more)
 
     @governed("effect.read", on=of("Effect"))
     async def get(self, key: str) -> list[EffectView]:
@@ -73,8 +78,10 @@ class Effects(UseCases):
             raise ServiceError("effect-unknown", f"The ledger holds no act {key!r}.")
         kept = await self._store.read(lambda c: read_kept(c, found[0].run))
         # What was folded has left its answers in the ledger.
-        answers = {event.id: event.output for event in kept.events if isinstance(event, AttemptSucceeded)}
-        return [msgspec.structs.replace(view(e), receipt=answers.get(e.command, e.receipt)) for e in found]
+        answered = {event.id: event.output for event in kept.events if isinstance(event, AttemptSucceeded)}
+        attempts = [msgspec.structs.replace(view(e), receipt=answered.get(e.command, e.receipt)) for e in found]
+        lens_of = self._masking.lenses_of()
+        return [answers.effect(lens_of(attempt.workflow), attempt) for attempt in attempts]
 
 
 def view(entry: EffectEntry) -> EffectView:

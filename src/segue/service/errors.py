@@ -380,6 +380,12 @@ PROBLEMS: Final[dict[str, ProblemKind]] = {
         "The workflow has an input schema, and the input does not fit it. No run was started.",
         "Correct the part that the detail names.",
     ),
+    "mask-refused": ProblemKind(
+        422,
+        "A mask is no value",
+        "The value holds a mask (`$masked`), which stands for data that whoever asks may not see.",
+        "Leave the value out where that keeps what is there, or let somebody correct it who may see it.",
+    ),
     "choice-refused": ProblemKind(
         422,
         "This cannot be decided like this",

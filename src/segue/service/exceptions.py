@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 import msgspec
 
 from segue.core import advance
+from segue.service import answers
 from segue.service.access import UseCases, governed, of, signed
 from segue.service.definitions import Definitions
 from segue.service.effects import view as effect_view
@@ -23,6 +24,8 @@ from segue.service.inbox import (
     Refused,
     Resolution,
 )
+from segue.service.masking import Masking
+from segue.service.masks import refuse_masks
 from segue.service.observe import Observation, iso, observe
 from segue.service.past import Past, read_past
 from segue.service.runs import PAGE_MAX, place_of
@@ -53,10 +56,11 @@ _NEEDS_OUTPUT: Final = ("skip", "happened")
 class Exceptions(UseCases):
     """The inbox of one data folder. `host` is None where no host runs: then it is read and nothing else."""
 
-    def __init__(self, store: Store, definitions: Definitions, host: EmbeddedHost | None) -> None:
+    def __init__(self, store: Store, definitions: Definitions, host: EmbeddedHost | None, masking: Masking) -> None:
         self._store = store
         self._definitions = definitions
         self._host = host
+        self._masking = masking
 
     # -- reading -----------------------------------------------------------------------------------
 
@@ -87,7 +91,8 @@ class Exceptions(UseCases):
         before = place_of(after)
         found = await self._store.read(lambda c: list_incidents(c, wanted, limit=limit + 1, before=before))
         more = str(found[limit - 1].id) if len(found) > limit else None
-        return Page(items=[view(record) for record in found[:limit]], next=more)
+        lens_of = self._masking.lenses()
+        return Page(items=[answers.incident(lens_of(r.digest), view(r)) for r in found[:limit]], next=more)
 
     @governed("exception.list")
     async def groups(
@@ -101,6 +106,7 @@ class Exceptions(UseCases):
         wanted = await self._wanted(state, None, workflow, None, None)
         groups = await self._store.read(lambda c: group_incidents(c, wanted, limit=min(limit, PAGE_MAX)))
         examples = await self._store.read(lambda c: find_incidents(c, [group.newest for group in groups]))
+        lens_of = self._masking.lenses()
         return [
             ExceptionGroup(
                 group=group.fingerprint,
@@ -110,7 +116,7 @@ class Exceptions(UseCases):
                 example=group.newest,
                 workflow=f"{examples[group.newest].namespace}/{examples[group.newest].name}",
                 pointer=examples[group.newest].pointer,
-                error=examples[group.newest].failure.as_data(),
+                error=answers.incident(lens_of(examples[group.newest].digest), view(examples[group.newest])).error,
             )
             for group in groups
         ]
@@ -130,13 +136,15 @@ class Exceptions(UseCases):
         outside = await self._store.read(lambda c: list_effects(c, wanted, limit=_OUTSIDE_MAX))
         seen, payload, sent = await asyncio.to_thread(_told, record, past)
         live = [] if seen is None else [t.view() for t in seen.tasks.values() if t.ended_at is None]
+        lens = self._masking.lens(record.digest) if past is None else self._masking.lens_over(past)
+        covers = lens.covers.task(record.pointer)
         return ExceptionDetail(
-            **msgspec.structs.asdict(view(record)),
-            payload=payload,
-            sent=sent,
+            **msgspec.structs.asdict(answers.incident(lens, view(record))),
+            payload=lens.value(payload, covers.raw),
+            sent=lens.value(sent, covers.sent),
             run_status=run.status,
-            position=live,
-            outside=[effect_view(entry) for entry in reversed(outside)],
+            position=[answers.task(lens, task) for task in live],
+            outside=[answers.effect(lens, effect_view(entry)) for entry in reversed(outside)],
             note=_note(record, past),
         )
 
@@ -176,6 +184,7 @@ class Exceptions(UseCases):
         if record.state == "closed":
             raise ServiceError("exception-closed", f"Exception {number} was resolved before: {record.action}.")
         _check(action, reason, input, output)
+        refuse_masks(input, output)
         if action not in choices(record):
             allowed = ", ".join(choices(record))
             raise ServiceError("choice-refused", f"{action!r} is not among the choices: {allowed}.")
@@ -185,7 +194,7 @@ class Exceptions(UseCases):
             raise ServiceError("choice-refused", f"{error}.") from None
         if not taken:
             raise ServiceError("exception-closed", f"Exception {number} was resolved meanwhile, or not for long.")
-        return view(await self._record(number))
+        return answers.incident(self._masking.lens(record.digest), view(await self._record(number)))
 
     @governed("exception.decide")
     async def decide_group(
@@ -208,6 +217,7 @@ class Exceptions(UseCases):
                 `server-needed`.
         """
         _check(action, reason, msgspec.UNSET, output)
+        refuse_masks(output)
         wanted = IncidentFilter(state="open", fingerprint=group)
         matched = await self._store.read(lambda c: [r.id for r in list_incidents(c, wanted, limit=-1)])
         if not matched:

@@ -1,4 +1,4 @@
-"""What published workflows send out: for policies at the second door, and for people who ask."""
+"""Where the data of published workflows goes: for policies at the second door, for masks, and for people who ask."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections import OrderedDict
 from typing import Any, Final
 
 from segue.connectors import Connection, MemoryConnections, OperationsCache
-from segue.dsl.flows import Leaving, leaving
+from segue.core import Plan
+from segue.dsl.flows import Covers, Flow, Leaving, followed
 from segue.service.definitions import Definitions
 from segue.service.publishing import facts_of
 from segue.types import TaskFailure
@@ -21,7 +22,7 @@ class Flows:
         self._definitions = definitions
         self._connections = connections
         self._operations = OperationsCache()
-        self._kept: OrderedDict[str, tuple[dict[str, Leaving], dict[str, Connection | None]]] = OrderedDict()
+        self._kept: OrderedDict[str, tuple[Flow, dict[str, Connection | None]]] = OrderedDict()
 
     def of(self, digest: str) -> dict[str, Leaving]:
         """What each act of a published definition can send out, by the pointer of its task.
@@ -29,6 +30,21 @@ class Flows:
         Raises:
             LookupError, ServiceError: As `Definitions.plan`.
         """
+        return self._flow(digest).leaving
+
+    def covers(self, digest: str) -> Covers:
+        """The data classes of every value that a run of a published definition may have.
+
+        Raises:
+            LookupError, ServiceError: As `Definitions.plan`.
+        """
+        return self._flow(digest).covers
+
+    def of_plan(self, plan: Plan) -> dict[str, Leaving]:
+        """What each act of a plan that is not published can send out."""
+        return followed(plan, lambda name, operation: self._schema(self._connections.find(name), operation)).leaving
+
+    def _flow(self, digest: str) -> Flow:
         kept = self._kept.get(digest)
         if kept is not None and all(self._connections.find(name) is used for name, used in kept[1].items()):
             self._kept.move_to_end(digest)
@@ -36,10 +52,10 @@ class Flows:
         used: dict[str, Connection | None] = {}
 
         def schema(name: str, operation: str) -> Any:
-            used[name] = connection = self._connections.find(name)
-            return None if connection is None else self._result_schema(connection, operation)
+            used[name] = self._connections.find(name)
+            return self._schema(used[name], operation)
 
-        found = leaving(self._definitions.plan(digest), schema)
+        found = followed(self._definitions.plan(digest), schema)
         self._kept[digest] = (found, used)
         if len(self._kept) > _KEPT_MAX:
             self._kept.popitem(last=False)
@@ -65,7 +81,9 @@ class Flows:
             facts["sources"] = sorted(act.labels.sources)
         return facts
 
-    def _result_schema(self, connection: Connection, operation: str) -> Any:
+    def _schema(self, connection: Connection | None, operation: str) -> Any:
+        if connection is None:
+            return None
         document = connection.document
         try:
             known = self._operations.get(document.digest, document.content, document.source)

@@ -10,9 +10,13 @@ from typing import Any, Final
 import msgspec
 
 from segue.governance import KEYS_NAME, KeyRing, KeysRefused, find_key, new_key_file
+from segue.service import answers
 from segue.service.access import UseCases, governed
+from segue.service.definitions import Definitions
 from segue.service.errors import ServiceError
-from segue.service.observe import iso
+from segue.service.masking import Masking
+from segue.service.observe import iso, observe
+from segue.service.past import read_past
 from segue.service.settings import Settings
 from segue.service.shapes import Page, Shape
 from segue.store import ErasedData, RunFilter, Store
@@ -164,20 +168,22 @@ class Keys(UseCases):
 class Subjects(UseCases):
     """Data subjects of one data folder: whom its runs are about, as their documents say."""
 
-    def __init__(self, store: Store, ring: KeyRing | None) -> None:
+    def __init__(self, store: Store, ring: KeyRing | None, definitions: Definitions, masking: Masking) -> None:
         self._store = store
         self._ring = ring
+        self._definitions = definitions
+        self._masking = masking
 
     @governed("subject.export")
     async def export(self, subject: str) -> SubjectExport:
-        """Everything that is held about one data subject.
+        """Everything that is held about one data subject, as far as whoever asks may see its classes.
 
         Raises:
             ServiceError: `subject-unknown`.
         """
         key = self._key(subject)
         seqs = await self._seqs(subject)
-        runs = [await self._store.read(lambda c, seq=seq: _told(c, seq)) for seq in seqs]  # type: ignore[misc]
+        runs = [await self._of_run(seq) for seq in seqs]
         self._store.note("subject.export", f"subject:{key}", data={"runs": len(runs)})
         await self._store.commit.wait_durable()
         return SubjectExport(subject=subject, runs=runs)
@@ -228,6 +234,19 @@ class Subjects(UseCases):
         self._store.note("subject.hold", f"subject:{key}", verdict="on" if wanted.on else "off", reason=wanted.reason)
         # Retention looks for this row.
         await self._store.write([put_meta(f"held:{key}", "on") if wanted.on else delete_meta(f"held:{key}")])
+
+    async def _of_run(self, seq: int) -> dict[str, Any]:
+        told = await self._store.read(lambda c: _told(c, seq))
+        lens = self._masking.lens(told["digest"])
+        if self._masking.sees_all(self.guard.who()) or told["history"] == "erased":
+            return answers.record(lens, told)
+        past = await read_past(self._store, self._definitions, told["id"])
+        lens = self._masking.lens_over(past)
+        if lens.hidden:
+            seen = await asyncio.to_thread(observe, past.plan, past.events, past.beginning())
+            pointers = {number: task.pointer for number, task in seen.tasks.items()}
+            told["history"] = [answers.history(lens, event, pointers) for event in told["history"]]
+        return answers.record(lens, told)
 
     def _key(self, subject: str) -> str:
         return subject if self._ring is None else self._ring.blind(subject)

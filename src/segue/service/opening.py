@@ -39,6 +39,7 @@ from segue.service.flows import Flows
 from segue.service.functions import described, load_functions
 from segue.service.keys import Keys, Subjects, ring_of
 from segue.service.later import Handlers
+from segue.service.masking import Masking
 from segue.service.migrating import Migrating
 from segue.service.models import Models
 from segue.service.own_credentials import OwnCredentials
@@ -187,6 +188,7 @@ async def open_service(
         rules = rules_of(settings, definitions)
         ring = ring_of(folder, settings)
         flows = Flows(definitions, loaded)
+        masking = Masking(definitions, flows, guard)
         act_limits = ActLimits(settings.limits)
 
         def load(store: Store) -> Definitions:
@@ -227,36 +229,36 @@ async def open_service(
         accounts, sessions = Accounts(roster, passwords), Sessions(roster, passwords)
         directory = Directory(store, host.now_ms if host is not None else now_ms, accounts.people)
         if host is not None:
-            telling = Telling(store, directory, handlers, source, settings.public_url)
+            telling = Telling(store, directory, handlers, source, settings.public_url, masking)
             await stack.enter_async_context(telling.kept())
             if settings.lifecycle_webhook is not None:
                 from segue.service.webhook import LifecycleWebhook
 
-                webhook = LifecycleWebhook(settings.lifecycle_webhook, store, definitions, handlers.outbound)
+                webhook = LifecycleWebhook(settings.lifecycle_webhook, store, definitions, handlers.outbound, masking)
                 await stack.enter_async_context(webhook.kept())
         connections = Connections(store, loaded, handlers, source)
         workflows = Workflows(definitions, host, flows, Publishing(store, settings.publishing))
         limits = Limits(settings.history_max_events, settings.payload_warn_kb * 1024)
-        runs = Runs(store, definitions, workflows, host, limits)
+        runs = Runs(store, definitions, workflows, host, masking, limits)
         yield Service(
             workflows=workflows,
             runs=runs,
             migrating=Migrating(store, definitions, workflows, host),
-            steering=Steering(store, definitions, workflows, runs, host, limits),
-            exceptions=Exceptions(store, definitions, host),
-            tasks=Tasks(store, definitions, directory, host),
-            profiles=Profiles(store, directory),
-            effects=Effects(store),
+            steering=Steering(store, definitions, workflows, runs, host, masking, limits),
+            exceptions=Exceptions(store, definitions, host, masking),
+            tasks=Tasks(store, definitions, directory, host, masking),
+            profiles=Profiles(store, directory, masking),
+            effects=Effects(store, masking),
             events=Events(host),
             connections=connections,
             models=Models(known_models),
             audit=audit,
             controls=Controls(store, audit, known_models, ring),
             keys=Keys(store, ring),
-            subjects=Subjects(store, ring),
+            subjects=Subjects(store, ring, definitions, masking),
             secrets=Secrets(store),
             retention=Retention(rules, settings, definitions, store, host),
-            timeline=Timeline(store, runs, ring),
+            timeline=Timeline(store, runs, ring, masking),
             backups=Backups(store),
             accounts=accounts,
             sessions=sessions,

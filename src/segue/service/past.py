@@ -16,7 +16,7 @@ from segue.service.errors import ServiceError
 from segue.store import Kept, RunRecord, Snapshot, Store
 from segue.store.runs import find_run
 from segue.store.snapshots import read_kept
-from segue.types import Event, Json, RunStarted
+from segue.types import Event, Json, RunMigrated, RunStarted
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,11 @@ class Past:
     def events(self) -> list[Event]:
         """Those that are kept, oldest first."""
         return self.kept.events
+
+    def definitions(self) -> set[str]:
+        """Digests of every definition that the kept part of it ran under: more than one after a migration."""
+        moved = {e.definition for e in self.events if isinstance(e, RunStarted | RunMigrated)}
+        return {self.record.digest, self.first_plan.digest} | moved
 
     def until(self, number: int) -> list[Event]:
         """The kept events up to this one, by its number from 1."""

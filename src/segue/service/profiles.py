@@ -7,14 +7,16 @@ from typing import Any, Final
 import msgspec
 
 from segue.people import Profile
+from segue.service import answers
 from segue.service.access import UseCases, governed, of
 from segue.service.asked import NoticeView
 from segue.service.directory import Directory
 from segue.service.errors import ServiceError
+from segue.service.masking import UNKNOWN_PLACE, Masking
 from segue.service.runs import PAGE_MAX, place_of
 from segue.service.shapes import Page
 from segue.service.showing import notice_view
-from segue.store import Store, notices
+from segue.store import Store, human_tasks, notices
 
 OWN: Final = frozenset({"name", "email", "chat", "channels", "digestMinutes", "quiet", "absent"})
 """What people say of themselves. Roles, groups, limits and the manager decide about others, so others set them."""
@@ -23,8 +25,9 @@ OWN: Final = frozenset({"name", "email", "chat", "channels", "digestMinutes", "q
 class Profiles(UseCases):
     """The people of one data folder."""
 
-    def __init__(self, store: Store, directory: Directory) -> None:
+    def __init__(self, store: Store, directory: Directory, masking: Masking) -> None:
         self._store = store
+        self._masking = masking
         self._directory = directory
 
     @governed("profile.list")
@@ -81,7 +84,13 @@ class Profiles(UseCases):
             lambda c: notices.notices_of_person(c, identity.id, limit=limit + 1, before=before)
         )
         more = str(found[limit - 1].id) if len(found) > limit else None
-        return Page(items=[notice_view(record) for record in found[:limit]], next=more)
+        places = await self._store.read(lambda c: human_tasks.places_of(c, [record.task for record in found]))
+        lens_of = self._masking.lenses()
+        shown = []
+        for record in found[:limit]:
+            digest, pointer = places.get(record.task, UNKNOWN_PLACE)
+            shown.append(answers.notice(lens_of(digest), notice_view(record), pointer))
+        return Page(items=shown, next=more)
 
     @governed("notice.read")
     async def read(self, number: int) -> None:

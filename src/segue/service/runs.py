@@ -14,10 +14,13 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 import msgspec
 
 from segue.core import Plan, RunState
+from segue.service import answers
 from segue.service.access import UseCases, governed, of, signed, workflow_of
 from segue.service.definitions import Definitions
 from segue.service.errors import ServiceError
 from segue.service.lifecycle import Lifecycle, lifecycle_of
+from segue.service.masking import Lens, Masking
+from segue.service.masks import refuse_masks
 from segue.service.observe import Observation, iso, observe
 from segue.service.past import Past, first_plan_of, read_past, state_of
 from segue.service.recorded import NO_LIMITS, Limits, recorded
@@ -40,7 +43,7 @@ from segue.store import RunFilter as StoredFilter
 from segue.store.incidents import first_held
 from segue.store.places import queue_place
 from segue.store.snapshots import read_kept, read_page
-from segue.types import CLOSED, Event, Failure, RunCancelled, RunPaused, RunResumed
+from segue.types import CLOSED, Event, Failure, Identity, RunCancelled, RunPaused, RunResumed, RunStarted
 
 if TYPE_CHECKING:
     from segue.hosts import EmbeddedHost
@@ -97,12 +100,14 @@ class Runs(UseCases):
         definitions: Definitions,
         workflows: Workflows,
         host: EmbeddedHost | None,
+        masking: Masking,
         limits: Limits = NO_LIMITS,
     ) -> None:
         self._store = store
         self._definitions = definitions
         self._workflows = workflows
         self._host = host
+        self._masking = masking
         self._limits = limits
         self._keyed = asyncio.Lock()
 
@@ -127,8 +132,9 @@ class Runs(UseCases):
             The run, and whether it was started now and not before with the same key.
 
         Raises:
-            ServiceError: `workflow-unknown`, `input-refused`, `key-reused`, `server-needed`.
+            ServiceError: `workflow-unknown`, `input-refused`, `mask-refused`, `key-reused`, `server-needed`.
         """
+        refuse_masks(input)
         told = dict(cause or {"kind": "api"})
         if by := signed(""):
             told["by"] = by
@@ -169,6 +175,8 @@ class Runs(UseCases):
         page = await self._store.runs(chosen, limit=min(limit, PAGE_MAX), before=place_of(after))
         held = await self._held([record.seq for record in page.items if not record.is_closed])
         items = [summary_of(r, results=results, held=held.get(r.seq)) for r in page.items]
+        lens_of = self._masking.lenses()
+        items = [answers.summary(lens_of(run.workflow.digest), run) if results or run.held else run for run in items]
         return Page(items=items, next=None if page.next is None else str(page.next))
 
     @governed("run.list")
@@ -193,14 +201,16 @@ class Runs(UseCases):
             return _erased(await self._record(run_id))
         record, seen = past.record, await _observed(past)
         held = await self._held([] if record.is_closed else [record.seq])
-        summary = summary_of(record, held=held.get(record.seq))
+        lens = self._masking.lens_over(past)
+        summary = answers.summary(lens, summary_of(record, held=held.get(record.seq)))
         fields = {name: getattr(summary, name) for name in summary.__struct_fields__}
         # The record may be a moment older or newer than the history: one of them must count, and it is this one.
         fields["status"] = seen.state.status
-        fields |= shown(seen)
+        fields |= answers.run_fields(lens, seen, shown(seen))
         history = recorded(past, seen, self._limits)
         queued = await self._queued(record, seen.state)
-        return RunDetail(**fields, input=seen.state.input, open=seen.open_commands(), history=history, queued=queued)
+        given = lens.value(seen.state.input, lens.covers.input)
+        return RunDetail(**fields, input=given, open=seen.open_commands(), history=history, queued=queued)
 
     async def _queued(self, record: RunRecord, state: RunState) -> Queued | None:
         found = await self._store.read(lambda c: queue_place(c, record.seq)) if state.queued else None
@@ -213,7 +223,9 @@ class Runs(UseCases):
         Raises:
             ServiceError: `run-unknown`.
         """
-        return (await self._record(run_id)).output
+        record = await self._record(run_id)
+        lens = self._masking.lens(record.digest)
+        return lens.value(record.output, lens.covers.output)
 
     @governed("run.read", on=of("Run"))
     async def tasks(self, run_id: str, *, limit: int = 200, after: str | None = None) -> Page[TaskView]:
@@ -228,10 +240,11 @@ class Runs(UseCases):
         """
         limit = min(limit, PAGE_MAX)
         number = place_of(after) or 0
-        seen = await _observed(await self._read(run_id))
-        found = [task for task in seen.tasks.values() if task.id > number]
+        past = await self._read(run_id)
+        lens = self._masking.lens_over(past)
+        found = [task for task in (await _observed(past)).tasks.values() if task.id > number]
         more = str(found[limit - 1].id) if len(found) > limit else None
-        return Page(items=[task.view() for task in found[:limit]], next=more)
+        return Page(items=[answers.task(lens, task.view()) for task in found[:limit]], next=more)
 
     @governed("run.read", on=of("Run"))
     async def task(self, run_id: str, number: int) -> TaskDetail:
@@ -248,7 +261,7 @@ class Runs(UseCases):
             raise ServiceError("history-folded", f"Task {number} of run {run_id} has ended before: {past.left()}.")
         if task is None:
             raise ServiceError("task-unknown", f"Run {run_id} has started no task with the number {number}.")
-        return task.detail()
+        return answers.task_detail(self._masking.lens_over(past), task.detail())
 
     @governed("run.read", on=of("Run"))
     async def history(self, run_id: str, *, limit: int = 200, after: str | None = None) -> HistoryPage:
@@ -262,6 +275,7 @@ class Runs(UseCases):
         before, found = await self._store.read(lambda c: read_page(c, record.seq, offset, limit + 1))
         more = str(before + limit) if len(found) > limit else None
         items = [msgspec.to_builtins(event) for event in found[:limit]]
+        items = await self._shown(record, items)
         return HistoryPage(items=items, next=more, first=before + 1, folded=before if offset < before else 0)
 
     @governed("run.read", on=of("Run"))
@@ -273,6 +287,8 @@ class Runs(UseCases):
         """
         past = await self._read(run_id)
         items = await asyncio.to_thread(lifecycle_of, past.plan, run_id, past.events, past.beginning(), past.before)
+        lens = self._masking.lens_over(past)
+        items = [answers.lifecycle(lens, event) for event in items]
         return HistoryPage(items=items, first=past.before + 1, folded=past.before)
 
     @governed("run.control", on=of("Run"))
@@ -310,7 +326,7 @@ class Runs(UseCases):
         """
         record = await self._record(run_id)
         held = await self._held([] if record.is_closed else [record.seq])
-        return summary_of(record, held=held.get(record.seq))
+        return answers.summary(self._masking.lens(record.digest), summary_of(record, held=held.get(record.seq)))
 
     @governed("run.control", on=of("Run"))
     async def cancel_if_open(self, run_id: str, *, by: str = "", reason: str = "") -> None:
@@ -329,13 +345,14 @@ class Runs(UseCases):
             ServiceError: `run-unknown`.
         """
         past = await self._read(run.id)
+        seen = await _observed(past)
         return RunReport(
             id=run.id,
             workflow=run.workflow,
             status=run.status,
             duration_ms=run.duration_ms or 0,
             folded=past.before,
-            **told(await _observed(past)),
+            **answers.run_fields(self._masking.lens_over(past), seen, told(seen)),
         )
 
     @governed("run.read", on=of("Run"))
@@ -352,7 +369,12 @@ class Runs(UseCases):
             outcome = await host.wait_closed(run_id)
         except UnknownRun:
             raise _unknown(run_id) from None
-        return outcome.status, outcome.output, outcome.failure
+        if self._masking.sees_all(self.guard.who()):
+            return outcome.status, outcome.output, outcome.failure
+        lens = self._masking.lens((await self._record(run_id)).digest)
+        failed = lens.failure(None if outcome.failure is None else msgspec.to_builtins(outcome.failure))
+        shown = None if failed is None else msgspec.convert(failed, Failure)
+        return outcome.status, lens.value(outcome.output, lens.covers.output), shown
 
     @governed("run.follow", on=of("Run"))
     async def follow(self, run_id: str) -> AsyncGenerator[dict[str, Any], None]:
@@ -362,23 +384,30 @@ class Runs(UseCases):
             ServiceError: `run-unknown` or `server-needed`; when called, not while iterating.
         """
         record = await self._record(run_id)
-        return self._following(self._driving(), record)
+        # Whose eyes it is for is settled here: what iterates later may run as somebody else, or as nobody.
+        return self._following(self._driving(), record, self._masking.lens(record.digest))
 
-    async def _following(self, host: EmbeddedHost, record: RunRecord) -> AsyncGenerator[dict[str, Any], None]:
+    async def _following(
+        self, host: EmbeddedHost, record: RunRecord, lens: Lens
+    ) -> AsyncGenerator[dict[str, Any], None]:
         run = self._followed(record)
         # Subscribed before the first read, so nothing can happen unseen in between.
         with closing(host.subscribe(record.id)) as changes:
             while True:
                 for event in await self._news(run):
                     for cloud_event in run.lifecycle.apply(event):
-                        yield cloud_event
+                        yield answers.lifecycle(lens, cloud_event)
                 if run.lifecycle.closed or await anext(changes, None) is None:
                     return
 
     @governed("run.follow")
-    async def follow_all(self) -> AsyncGenerator[dict[str, Any], None]:
+    def follow_all(self) -> AsyncGenerator[dict[str, Any], None]:
         """Lifecycle CloudEvents of all runs, of what happens from now on."""
-        host = self._driving()
+        return self._following_all(self._driving(), self.guard.who())
+
+    async def _following_all(
+        self, host: EmbeddedHost, reader: Identity | None
+    ) -> AsyncGenerator[dict[str, Any], None]:
         since_ms = time.time_ns() // 1_000_000
         followed: dict[str, _Followed] = {}
         with closing(host.subscribe(None)) as changes:
@@ -386,11 +415,12 @@ class Runs(UseCases):
                 run = followed.pop(change.run_id, None) or await self._take_up(change.run_id)
                 if run is None:
                     continue
+                lens = self._masking.lens(run.record.digest, by=reader)
                 for event in await self._news(run):
                     for cloud_event in run.lifecycle.apply(event):
                         # What happened before is read to know where the run stands, and not told.
                         if event.at >= since_ms:
-                            yield cloud_event
+                            yield answers.lifecycle(lens, cloud_event)
                 if not run.lifecycle.closed:
                     followed[change.run_id] = run
                     if len(followed) > _FOLLOWED_MAX:
@@ -459,6 +489,21 @@ class Runs(UseCases):
         if record is None:
             raise _unknown(run_id)
         return record
+
+    async def _shown(self, record: RunRecord, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Events as whoever asks may see them. Which task an answer belongs to, only the whole history tells."""
+        if self._masking.sees_all(self.guard.who()):
+            return items
+        _, first = await self._store.read(lambda c: read_page(c, record.seq, 0, 1))
+        began = first and isinstance(first[0], RunStarted) and first[0].definition == record.digest
+        if began and not self._masking.lens(record.digest).hidden:
+            return items
+        past = await self._read(record.id)
+        lens = self._masking.lens_over(past)
+        if not lens.hidden:
+            return items
+        pointers = {number: task.pointer for number, task in (await _observed(past)).tasks.items()}
+        return [answers.history(lens, item, pointers) for item in items]
 
     async def _read(self, run_id: str) -> Past:
         return await read_past(self._store, self._definitions, run_id)

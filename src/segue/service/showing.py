@@ -9,6 +9,7 @@ from typing import Any, Final, get_args
 import msgspec
 
 from segue.core import Tasking, advance
+from segue.service import answers
 from segue.service.asked import (
     Change,
     HumanTaskDetail,
@@ -19,13 +20,14 @@ from segue.service.asked import (
     Voice,
 )
 from segue.service.definitions import Definitions
+from segue.service.masking import Masking
 from segue.service.observe import iso, observe
 from segue.service.past import Past, read_past
 from segue.service.shapes import TaskDetail, WorkflowRef
 from segue.store import Store, codec, human_tasks, notices
 from segue.store.human_tasks import PRIORITIES, HumanTaskRecord
 from segue.store.notices import NoticeRecord
-from segue.types import DecisionMade, Offer, TaskAssigned
+from segue.types import DecisionMade, Identity, Offer, TaskAssigned
 
 STEPS_MAX: Final = 100
 _SHOWN: Final = ("title", "description", "form", "context", "suggestion", "about", "outcomes", "authority")
@@ -37,12 +39,15 @@ assert set(get_args(human_tasks.HumanTaskState)) == set(get_args(HumanTaskStateN
 class Showing:
     """Makes the pages of one data folder."""
 
-    def __init__(self, store: Store, definitions: Definitions) -> None:
+    def __init__(self, store: Store, definitions: Definitions, masking: Masking) -> None:
         self._store = store
         self._definitions = definitions
+        self._masking = masking
 
-    async def page(self, record: HumanTaskRecord, live: Tasking | None, policy: str, now: int) -> HumanTaskDetail:
-        """Everything about one task.
+    async def page(
+        self, record: HumanTaskRecord, live: Tasking | None, policy: str, now: int, reader: Identity | None
+    ) -> HumanTaskDetail:
+        """Everything about one task, as far as `reader` may see it.
 
         Args:
             live: What it holds, where it is before people; otherwise history is asked for what it held at last.
@@ -55,7 +60,7 @@ class Showing:
         history = past.events
         reasons = [(e.at, e.reason) for e in history if isinstance(e, TaskAssigned) and e.id == record.task]
         fields = {} if held is None else _asked(held, record, policy)
-        return HumanTaskDetail(
+        page = HumanTaskDetail(
             **msgspec.structs.asdict(view(record, now)),
             **fields,
             decisions=[_voice(e) for e in history if isinstance(e, DecisionMade) and e.id == record.task],
@@ -66,6 +71,7 @@ class Showing:
             steps=steps,
             policy=policy,
         )
+        return answers.human_page(self._masking.lens_over(past, by=reader), page)
 
 
 def view(record: HumanTaskRecord, now: int) -> HumanTaskView:

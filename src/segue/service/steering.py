@@ -13,10 +13,13 @@ from segue.core import Moment, Plan, RunState, advance
 from segue.core.machines.undo import was_undone_since
 from segue.core.plan import ExtendedNode, Node
 from segue.core.state import Frame
+from segue.service import answers
 from segue.service.access import UseCases, governed, of, signed
 from segue.service.definitions import Definitions
 from segue.service.errors import ServiceError
 from segue.service.inbox import RunMoment
+from segue.service.masking import Masking
+from segue.service.masks import refuse_masks
 from segue.service.observe import iso, observe
 from segue.service.past import Past, read_past
 from segue.service.recorded import NO_LIMITS, Limits, recorded
@@ -50,6 +53,7 @@ class Steering(UseCases):
         workflows: Workflows,
         runs: Runs,
         host: EmbeddedHost | None,
+        masking: Masking,
         limits: Limits = NO_LIMITS,
     ) -> None:
         self._store = store
@@ -57,6 +61,7 @@ class Steering(UseCases):
         self._workflows = workflows
         self._runs = runs
         self._host = host
+        self._masking = masking
         self._limits = limits
 
     @governed("run.steer", on=of("Run"))
@@ -77,6 +82,7 @@ class Steering(UseCases):
         """
         host = self._driving()
         _require_reason(reason)
+        refuse_masks(input)
         past = await self._open(run_id)
         walk = await asyncio.to_thread(_walk, past)
         event = _restart(past, walk, pointer, input)
@@ -94,6 +100,7 @@ class Steering(UseCases):
         """
         host = self._driving()
         _require_reason(reason)
+        refuse_masks(output)
         past = await self._open(run_id)
         walk = await asyncio.to_thread(_walk, past)
         live = _live(walk.state, pointer)
@@ -118,7 +125,8 @@ class Steering(UseCases):
         events = past.until(number)
         seen = await asyncio.to_thread(observe, past.plan, events, past.beginning())
         state, event = seen.state, events[-1]
-        fields = msgspec.structs.asdict(summary_of(past.record)) | shown(seen)
+        lens = self._masking.lens_over(past)
+        fields = msgspec.structs.asdict(summary_of(past.record)) | answers.run_fields(lens, seen, shown(seen))
         over = state.ended is not None
         fields["status"] = state.status
         fields["ended_at"] = iso(state.last_at) if over else None
@@ -126,15 +134,15 @@ class Steering(UseCases):
         root = next(iter(state.frames.values()), None)
         return RunMoment(
             **fields,
-            input=state.input,
+            input=lens.value(state.input, lens.covers.input),
             open=seen.open_commands(),
             event=number,
             of=past.count,
             history=recorded(past, seen, self._limits),
             event_kind=str(type(event).__struct_config__.tag),
             at=iso(event.at),
-            context=None if root is None else codec.settled(root.thread.context),
-            data=[task.detail() for task in newest(seen.tasks.values())],
+            context=None if root is None else lens.value(codec.settled(root.thread.context), lens.covers.context),
+            data=[answers.task_detail(lens, task.detail()) for task in newest(seen.tasks.values())],
         )
 
     @governed("run.steer", on=of("Run"))
@@ -163,6 +171,7 @@ class Steering(UseCases):
             ServiceError: `run-unknown`, `workflow-unknown`, `place-refused`, `history-folded` or `server-needed`.
         """
         host = self._driving()
+        refuse_masks(input)
         past = await self._read(run_id)
         _require_whole(past)
         record, history = past.record, past.events
@@ -343,7 +352,7 @@ def _require_same_place(
         now = _walked(other, prefix).state
     except Exception as error:
         raise ServiceError(
-            "place-refused", f"These events mean nothing to {other.name}:{other.version}: {error!r}."
+            "place-refused", f"These events mean nothing to {other.name}:{other.version} ({type(error).__name__})."
         ) from None
     if _place(was) != _place(now):
         raise ServiceError(

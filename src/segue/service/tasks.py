@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from segue.core import Tasking
-from segue.governance import Guard
 from segue.people import (
     Granted,
     Profile,
@@ -20,6 +19,7 @@ from segue.people import (
     permission,
 )
 from segue.people.figures import Decided
+from segue.service import answers
 from segue.service.access import UseCases, governed, of, open_to_all
 from segue.service.asked import (
     FiguresView,
@@ -32,8 +32,10 @@ from segue.service.asked import (
     WorkloadView,
 )
 from segue.service.definitions import Definitions
-from segue.service.directory import Directory
+from segue.service.directory import Directory, identity_of
 from segue.service.errors import ServiceError
+from segue.service.masking import UNKNOWN_PLACE, Masking
+from segue.service.masks import refuse_masks
 from segue.service.observe import iso
 from segue.service.runs import PAGE_MAX, place_of
 from segue.service.shapes import Page
@@ -55,12 +57,18 @@ class Tasks(UseCases):
     """The human tasks of one data folder. `host` is None where no host runs: then they are only listed."""
 
     def __init__(
-        self, store: Store, definitions: Definitions, directory: Directory, host: EmbeddedHost | None
+        self,
+        store: Store,
+        definitions: Definitions,
+        directory: Directory,
+        host: EmbeddedHost | None,
+        masking: Masking,
     ) -> None:
         self._store = store
         self._directory = directory
         self._host = host
-        self._showing = Showing(store, definitions)
+        self._masking = masking
+        self._showing = Showing(store, definitions, masking)
         self._redeeming: set[str] = set()
 
     # -- lists -------------------------------------------------------------------------------------
@@ -111,7 +119,8 @@ class Tasks(UseCases):
             lambda c: human_tasks.list_human_tasks(c, wanted, limit=limit + 1, before=before)
         )
         more = str(found[limit - 1].id) if len(found) > limit else None
-        return Page(items=[view(record, now) for record in found[:limit]], next=more)
+        lens_of = self._masking.lenses()
+        return Page(items=[answers.human_task(lens_of(r.digest), view(r, now)) for r in found[:limit]], next=more)
 
     @governed("task.list")
     async def queues(self) -> list[QueueView]:
@@ -147,7 +156,13 @@ class Tasks(UseCases):
             LabelView(**{**msgspec.structs.asdict(label), "agreed": bool(label.agreed), "at": iso(label.at)})
             for label in found[:limit]
         ]
-        return Page(items=made, next=more)
+        places = await self._store.read(lambda c: human_tasks.places_of(c, [label.task for label in made]))
+        lens_of = self._masking.lenses()
+        shown = []
+        for one in made:
+            digest, pointer = places.get(one.task, UNKNOWN_PLACE)
+            shown.append(answers.label(lens_of(digest), one, pointer))
+        return Page(items=shown, next=more)
 
     # -- one task ----------------------------------------------------------------------------------
 
@@ -282,7 +297,7 @@ class Tasks(UseCases):
         profile = (await self._directory.all()).get(found.person)
         if profile is None:
             raise ServiceError("code-refused", "The code is unknown, was used, or has expired.")
-        return await self._record(found.task), identity_of(profile, self.guard)
+        return await self._record(found.task), identity_of(profile, self.guard.workspace)
 
     @governed("task.decide", on=of("HumanTask"))
     async def _admitted(self, number: int) -> Tasking:
@@ -296,6 +311,7 @@ class Tasks(UseCases):
     ) -> HumanTaskView:
         if len(decision.comment) > COMMENT_MAX:
             raise ServiceError("choice-refused", f"A comment has at most {COMMENT_MAX} characters.")
+        refuse_masks(decision.data)
         entered = task.entry if decision.data is msgspec.UNSET else decision.data
         resubmits = decision.outcome == RESUBMIT
         granted = await self._permission(record, task, identity, entered=entered, resubmits=resubmits)
@@ -328,7 +344,7 @@ class Tasks(UseCases):
             raise ServiceError("choice-refused", f"{error}.") from None
         now = await self._record(record.id)
         if refused is None:
-            return view(now, self._now())
+            return answers.human_task(self._masking.lens(now.digest), view(now, self._now()))
         if not now.is_open:
             raise _closed(now)
         raise ServiceError("choice-refused", f"Task {record.id}: {refused}.")
@@ -367,7 +383,7 @@ class Tasks(UseCases):
     async def _detail(self, record: HumanTaskRecord, identity: Identity | None) -> HumanTaskDetail:
         live = await self._host.asked(record.run_id, record.task) if self._host and record.is_open else None
         policy = self.guard.policies.version
-        page = await self._showing.page(record, live, policy, self._now())
+        page = await self._showing.page(record, live, policy, self._now(), identity)
         if live is None or identity is None:
             return page
         granted = await self._permission(record, live, identity)
@@ -413,19 +429,6 @@ class Tasks(UseCases):
 
     def _now(self) -> int:
         return self._directory.now_ms()
-
-
-def identity_of(profile: Profile, guard: Guard) -> Identity:
-    """Somebody whom a code speaks for."""
-    return Identity(
-        kind="person",
-        id=profile.id,
-        display=profile.name,
-        roles=profile.roles,
-        groups=profile.groups,
-        limits=profile.limits,
-        workspace=guard.workspace,
-    )
 
 
 def _name(identity: Identity) -> str:

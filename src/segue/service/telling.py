@@ -15,10 +15,14 @@ from functools import partial
 from typing import Any, Final
 from urllib.parse import urlencode
 
+import msgspec
+
 from segue.people import CODE_LIFE_MS, Profile, Told, digest_text, hash_code, new_code, notices_of, text_of
-from segue.service.directory import Directory
+from segue.service import answers
+from segue.service.directory import Directory, identity_of
+from segue.service.masking import UNKNOWN_PLACE, Masking
 from segue.service.observe import iso
-from segue.store import HostError, Store, notices
+from segue.store import HostError, Store, human_tasks, notices
 from segue.store.human_tasks import PRIORITIES
 from segue.store.notices import NoticeRecord, UntoldChange
 from segue.store.records import Sql
@@ -50,9 +54,11 @@ class Telling:
         handlers: Mapping[str, Handler],
         secrets: SecretSource,
         public_url: str | None,
+        masking: Masking,
     ) -> None:
         self._store = store
         self._directory = directory
+        self._masking = masking
         self._handlers = handlers
         self._secrets = secrets
         self._public_url = None if public_url is None else public_url.rstrip("/")
@@ -120,7 +126,7 @@ class Telling:
             await self._store.write([notices.mark_notices(numbers, "failed", None, "there is no address any more")])
             return
         link, made = self._link(together, now)
-        subject, text = _said(together, link)
+        subject, text = _said(await self._readable(together, profile), link)
         await self._store.write([notices.mark_notices(numbers, "sending", None), *made])
         arguments = _mail(address, subject, text) if first.channel == "email" else _chat(address, text)
         key = f"notice:{first.id}" + (f"+{len(numbers) - 1}" if len(numbers) > 1 else "")
@@ -137,6 +143,17 @@ class Telling:
             await self._store.write([notices.mark_notices(numbers, "unknown", None, said)])
             raise
         await self._store.write([notices.mark_notices(numbers, "sent", self._directory.now_ms(), record["id"])])
+
+    async def _readable(self, together: Sequence[NoticeRecord], profile: Profile) -> list[NoticeRecord]:
+        """The notices with their titles as whoever gets them may see them."""
+        places = await self._store.read(lambda c: human_tasks.places_of(c, [notice.task for notice in together]))
+        shown = []
+        for notice in together:
+            digest, pointer = places.get(notice.task, UNKNOWN_PLACE)
+            lens = self._masking.lens(digest, by=identity_of(profile, self._masking.workspace))
+            title = answers.title(lens, notice.title, pointer) if lens.hidden else notice.title
+            shown.append(msgspec.structs.replace(notice, title=title))
+        return shown
 
     def _after(self, failure: Failure, together: Sequence[NoticeRecord], now: int) -> Sql:
         numbers = [notice.id for notice in together]

@@ -10,9 +10,11 @@ from functools import partial
 from typing import Any, Final
 
 from segue.governance import KeyRing
+from segue.service import answers
 from segue.service.access import UseCases, governed, of
 from segue.service.audit import AuditView, audit_view
 from segue.service.errors import ServiceError
+from segue.service.masking import Masking
 from segue.service.observe import iso
 from segue.service.runs import Runs, place_of, summary_of
 from segue.service.shapes import Page, RunSummary, Shape
@@ -82,8 +84,9 @@ class Trace(Shape, frozen=True, kw_only=True):
 class Timeline(UseCases):
     """Stories of one data folder. `ring` is None where it is not encrypted."""
 
-    def __init__(self, store: Store, runs: Runs, ring: KeyRing | None) -> None:
+    def __init__(self, store: Store, runs: Runs, ring: KeyRing | None, masking: Masking) -> None:
         self._store = store
+        self._masking = masking
         self._runs = runs
         self._ring = ring
 
@@ -191,11 +194,15 @@ class Timeline(UseCases):
             tasks = list_human_tasks(c, HumanTaskFilter(run=record.seq), limit=-1)
             return [(task.title, task.pointer, change) for task in tasks for change in changes_of(c, task.id)]
 
+        lens = self._masking.lens(record.digest)
         found = [item for item in await self._store.read(query) if before is None or item[2].at <= before]
         found.sort(key=lambda item: item[2].at, reverse=True)
         return [
             TraceStep(
-                at=iso(change.at), what=f"{title}: {change.change}", by=change.by or None, detail={"task": pointer}
+                at=iso(change.at),
+                what=f"{answers.title(lens, title, pointer)}: {change.change}",
+                by=change.by or None,
+                detail={"task": pointer},
             )
             for title, pointer, change in found
         ]

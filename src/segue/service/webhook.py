@@ -19,14 +19,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from segue.service import answers
 from segue.service.definitions import Definitions
 from segue.service.lifecycle import Lifecycle
+from segue.service.masking import Lens, Masking
 from segue.service.past import first_plan_of, state_of
 from segue.store import ErasedData, HostError, Kept, RunRecord, Store
 from segue.store.records import put_meta, read_meta
 from segue.store.runs import find_runs
 from segue.store.snapshots import read_folded, read_kept, read_page
-from segue.types import Event, TaskFailure
+from segue.types import Event, Identity, TaskFailure
 
 if TYPE_CHECKING:
     from segue.connectors import Outbound
@@ -36,6 +38,8 @@ _log = logging.getLogger("segue.webhook")
 LOOK_SECONDS: Final = 0.5
 PAUSES_SECONDS: Final = (1.0, 2.0, 5.0, 15.0, 60.0)
 """How long to wait after one failure in a row, two, three …; the last one holds for all further ones."""
+RECEIVER: Final = "lifecycle-webhook"
+"""What the receiver is called in rules: `Link::"lifecycle-webhook"`."""
 _ROWS: Final = 200
 _FOLLOWED_MAX: Final = 1000
 _MEDIA: Final = "application/cloudevents-batch+json"
@@ -74,12 +78,15 @@ class LifecycleWebhook:
         outbound: The guarded client: the outbound policy of the settings decides what it reaches.
     """
 
-    def __init__(self, url: str, store: Store, definitions: Definitions, outbound: Outbound) -> None:
+    def __init__(
+        self, url: str, store: Store, definitions: Definitions, outbound: Outbound, masking: Masking
+    ) -> None:
         self._url = url
         self._key = f"lifecycle-sent:{url}"
         self._store = store
         self._definitions = definitions
         self._outbound = outbound
+        self._masking = masking
         self._seen_writes = -1
         self._followed: dict[int, _Followed] = {}
 
@@ -147,11 +154,12 @@ class LifecycleWebhook:
                 events = news.kept
                 followed = self._followed[run.seq]
             told: list[dict[str, Any]] = []
+            lens = self._lens(run)
             for event in events:
                 caused = followed.lifecycle.apply(event)
                 followed.seen += 1
                 if followed.seen > news.seen:
-                    told += caused
+                    told += [answers.lifecycle(lens, cloud_event) for cloud_event in caused]
         except Exception:
             # One run that cannot be read must not keep all others from being told.
             _log.exception("what happened to run %s is left out", run.id)
@@ -163,6 +171,11 @@ class LifecycleWebhook:
             if len(self._followed) > _FOLLOWED_MAX:
                 self._followed.pop(next(iter(self._followed)))
         return told
+
+    def _lens(self, run: RunRecord) -> Lens:
+        """Whoever receives is nobody of ours: rules can let the link `lifecycle-webhook` see more."""
+        link = Identity(kind="connection", id=RECEIVER, workspace=self._masking.workspace)
+        return self._masking.lens(run.digest, by=link)
 
     def _follow(self, run: RunRecord, kept: Kept) -> _Followed:
         plan = self._definitions.plan(run.digest)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -113,6 +113,12 @@ def find_human_task(connection: sqlite3.Connection, number: int) -> HumanTaskRec
     """The task with this number."""
     row = connection.execute(f"SELECT {_COLUMNS} {_FROM} WHERE h.id = ?", (number,)).fetchone()
     return None if row is None else _record(row)
+
+
+def places_of(connection: sqlite3.Connection, numbers: Iterable[int]) -> dict[int, tuple[str, str]]:
+    """Digest of the definition and pointer of each of these tasks."""
+    sql = f"SELECT h.id, r.digest, h.pointer {_FROM} WHERE h.id IN (SELECT value FROM json_each(?))"  # noqa: S608
+    return {number: (digest, pointer) for number, digest, pointer in connection.execute(sql, (str(list(numbers)),))}
 
 
 def list_human_tasks(

@@ -40,6 +40,7 @@ from segue.types.events import (
     TimerFired,
 )
 from segue.types.failures import (
+    DEFAULT_STATUS,
     ERROR_BASE,
     Failure,
     FailureWord,
@@ -64,6 +65,7 @@ from segue.types.secrets import SecretText
 __all__ = [
     "AUDIT_GENESIS",
     "CLOSED",
+    "DEFAULT_STATUS",
     "DEFAULT_WORKSPACE",
     "ERROR_BASE",
     "LOCAL_OWNER",

@@ -6,18 +6,28 @@ stand on schemas and travel along; nothing is computed for them while a run goes
 Open `traced.py` first, then `tasks.py`; decision 0090 says what this promises and what not.
 """
 
+from segue.dsl.flows.covers import CLEAR, NO_COVERS, Cover, Covers, TaskCovers, both, merged
 from segue.dsl.flows.labels import NO_LABELS, Labels, declared_labels
-from segue.dsl.flows.leaving import Leaving, OperationSchema, leaving
+from segue.dsl.flows.leaving import Flow, Leaving, OperationSchema, followed, leaving
 from segue.dsl.flows.traced import ITEM, Origin, Traced
 
 __all__ = [
+    "CLEAR",
     "ITEM",
+    "NO_COVERS",
     "NO_LABELS",
+    "Cover",
+    "Covers",
+    "Flow",
     "Labels",
     "Leaving",
     "OperationSchema",
     "Origin",
+    "TaskCovers",
     "Traced",
+    "both",
     "declared_labels",
+    "followed",
     "leaving",
+    "merged",
 ]

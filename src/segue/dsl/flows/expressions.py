@@ -178,7 +178,9 @@ def _call(name: str, arguments: tuple[tree.Node, ...], dot: Traced, variables: V
     if name in _FRESH:
         return NOTHING
     if name in ("map", "map_values") and len(arguments) == 1:
-        return made_of({ITEM: trace(arguments[0], dot.any(), variables)})
+        mapped = made_of({ITEM: trace(arguments[0], dot.any(), variables)})
+        # `map_values` keeps the keys of an object, and keys are data too.
+        return mapped if name == "map" else join(mapped, dot.derived())
     if name in _LAST_ARGUMENT and arguments:
         return trace(arguments[-1], dot, variables)
     if name in _ANY_ELEMENT:

@@ -1,4 +1,4 @@
-"""What leaves a run by each of its acts, and what is known of it."""
+"""What leaves a run by each of its acts, and what is known of it; and what may stand in each of its values."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from segue.core.plan import ActNode, Node, Plan
+from segue.core.plan import ActNode, HumanNode, Node, Plan
+from segue.dsl.flows.covers import NO_COVERS, Cover, Covers, TaskCovers, cover_of
 from segue.dsl.flows.labels import NO_LABELS, Labels, declared_labels, labels_at
-from segue.dsl.flows.tasks import Walk
-from segue.dsl.flows.traced import Origin, Path
+from segue.dsl.flows.tasks import INPUT, Walk
+from segue.dsl.flows.traced import Origin, Path, Traced, join
 
 OperationSchema = Callable[[str, str], Any]
 """`(connection, operation) -> the JSON Schema of its result`, or None; its labels hold for what the system gives."""
@@ -39,13 +40,53 @@ class Leaving:
     arguments: Mapping[Path, Mapping[Origin, Labels]]
 
 
-def leaving(plan: Plan, operation_schema: OperationSchema | None = None) -> dict[str, Leaving]:
-    """For each act of the plan, by pointer, what it sends out.
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """Where the data of one plan goes.
 
-    Source: design section 7 (labels); decision 0090.
+    Attributes:
+        leaving: For each act, by pointer, what it sends out.
+        covers: The data classes of every value that a run of it may have.
+    """
+
+    leaving: dict[str, Leaving]
+    covers: Covers
+
+
+def followed(plan: Plan, operation_schema: OperationSchema | None = None) -> Flow:
+    """Follow the data of a plan.
+
+    Source: design section 7 (labels); decisions 0090 and 0111.
     """
     sources = _Sources(plan, operation_schema or (lambda connection, operation: None))
     walk = Walk(plan, sources.carries).run()
+    return Flow(_leaving(plan, walk, sources), _covers(walk, sources))
+
+
+def leaving(plan: Plan, operation_schema: OperationSchema | None = None) -> dict[str, Leaving]:
+    """For each act of the plan, by pointer, what it sends out."""
+    return followed(plan, operation_schema).leaving
+
+
+def _covers(walk: Walk, sources: _Sources) -> Covers:
+    classes = sources.classes()
+    if not classes:
+        return NO_COVERS
+
+    def cover(value: Traced) -> Cover:
+        return cover_of(value, sources.declared)
+
+    tasks = {
+        pointer: TaskCovers(
+            cover(seen.raw), cover(seen.input), cover(seen.sent), cover(seen.result), cover(seen.output)
+        )
+        for pointer, seen in walk.seen.items()
+    }
+    output = join(walk.output, Traced(frozenset({Origin("output")})))
+    return Covers(classes, cover(INPUT), cover(output), cover(walk.context), tasks)
+
+
+def _leaving(plan: Plan, walk: Walk, sources: _Sources) -> dict[str, Leaving]:
     found: dict[str, Leaving] = {}
     for index, given in walk.given.items():
         node = plan.nodes[index]
@@ -80,7 +121,10 @@ class _Sources:
 
     def __init__(self, plan: Plan, operation_schema: OperationSchema) -> None:
         document = plan.definition if isinstance(plan.definition, dict) else {}
-        self._declared: dict[str, dict[Path, Labels]] = {"input": declared_labels(_schema(document.get("input")))}
+        self._declared: dict[str, dict[Path, Labels]] = {
+            "input": declared_labels(_schema(document.get("input"))),
+            "output": declared_labels(_schema(document.get("output"))),
+        }
         self._names: dict[str, str] = {"input": "input"}
         for node in plan.nodes:
             self._add(node, operation_schema)
@@ -94,8 +138,23 @@ class _Sources:
             self._names[node.pointer] = use
             if operation is not None:
                 declared = _merged(declared, declared_labels(operation_schema(use, operation)))
+        if isinstance(node, HumanNode):
+            # The labels of a form hold for what people enter in it.
+            form = declared_labels(_given(definition).get("form"))
+            declared = _merged(declared, {("data", *path): labels for path, labels in form.items()})
         if declared:
             self._declared[node.pointer] = declared
+        for part in ("input", "output"):
+            if described := declared_labels(_schema(definition.get(part))):
+                self._declared[f"{node.pointer}/{part}"] = described
+
+    def declared(self, source: str) -> Mapping[Path, Labels]:
+        return self._declared.get(source, {})
+
+    def classes(self) -> frozenset[str]:
+        """Every class that is named anywhere."""
+        found = (labels.classes for declared in self._declared.values() for labels in declared.values())
+        return frozenset[str]().union(*found)
 
     def labels(self, origin: Origin) -> Labels:
         known = labels_at(self._declared.get(origin.source, {}), origin.path)
@@ -120,10 +179,14 @@ def _target(node: Node) -> tuple[str | None, str | None]:
     """The connection and the operation that a task names, where the document says them in plain."""
     if not isinstance(node, ActNode) or not isinstance(node.definition, dict):
         return None, None
-    given = node.definition.get("with")
-    given = given if isinstance(given, dict) else {}
+    given = _given(node.definition)
     use, operation = given.get("use"), given.get("operation")
     return _plain(use), _plain(operation)
+
+
+def _given(definition: Mapping[str, Any]) -> Mapping[str, Any]:
+    given = definition.get("with")
+    return given if isinstance(given, dict) else {}
 
 
 def _plain(value: Any) -> str | None:

@@ -27,6 +27,7 @@ from segue.core.plan import (
     SwitchNode,
     TryNode,
 )
+from segue.dsl.flows.covers import Seen
 from segue.dsl.flows.expressions import trace_shape
 from segue.dsl.flows.traced import ITEM, NOTHING, Origin, Traced, join, made_of
 
@@ -54,13 +55,16 @@ class _Around:
 
 
 class Walk:
-    """One plan. `given` holds, by the index of an acting node, what its arguments may come from."""
+    """One plan. `given` holds, by the index of an acting node, what its arguments may come from; `seen`, by the
+    pointer of any task, what it is given and gives.
+    """
 
     def __init__(self, plan: Plan, carries: Carries) -> None:
         self.plan = plan
         self.carries = carries
         self.given: dict[int, Traced] = {}
-        self._context = NOTHING
+        self.seen: dict[str, Seen] = {}
+        self.context = NOTHING
         self.output = NOTHING
 
     def run(self) -> Walk:
@@ -68,15 +72,15 @@ class Walk:
         root = self.plan.root
         turns = 0
         while True:
-            before = self._context
+            before = self.context
             started = self._value(root.input_from, INPUT, _Around())
             # The context begins as the workflow's input.
-            self._context = join(self._context, started)
+            self.context = join(self.context, started)
             done = self._list(root.tasks, started, _Around())
             self.output = self._value(root.output_as, done, _Around())
             turns += 1
-            self._context = _settled(self._context, turns)
-            if self._context == before:
+            self.context = _settled(self.context, turns)
+            if self.context == before:
                 return self
 
     # -- programs ----------------------------------------------------------------------------------
@@ -87,7 +91,7 @@ class Walk:
         if program.constant:
             return NOTHING
         variables = {
-            "context": self._context,
+            "context": self.context,
             "steps": made_of(around.steps),
             "workflow": made_of({"input": INPUT}),
             "task": made_of({"input": around.raw, "output": more.get("output", NOTHING)}),
@@ -99,14 +103,19 @@ class Walk:
     # -- tasks -------------------------------------------------------------------------------------
 
     def _task(self, node: Node, raw: Traced, around: _Around) -> Traced:
+        raw = _described(node, "input", raw)
         around = replace(around, raw=raw)
         data = self._value(node.input_from, raw, around)
         done = self._kinds.get(type(node), Walk._passes)(self, node, data, around)
-        output = self._value(node.output_as, done, around, input=data, output=done)
+        output = _described(node, "output", self._value(node.output_as, done, around, input=data, output=done))
+        self._see(node, raw=raw, input=data, output=output)
         if node.export_as is not None:
             exported = self._value(node.export_as, output, around, input=data, output=output)
-            self._context = join(self._context, exported)
+            self.context = join(self.context, exported)
         return join(output, raw) if node.condition is not None else output
+
+    def _see(self, node: Node, **what: Traced) -> None:
+        self.seen.setdefault(node.pointer, Seen()).add(**what)
 
     def _passes(self, node: Node, data: Traced, around: _Around) -> Traced:
         return data
@@ -123,6 +132,7 @@ class Walk:
         result = Traced(frozenset({Origin(node.pointer)}))
         if self.carries(node):
             result = join(result, given.derived())
+        self._see(node, result=result)
         if node.undo is not None:
             self._note(node.undo, self._value(node.undo.arguments, result, around, input=data))
         return result
@@ -131,7 +141,9 @@ class Walk:
         """A person may write anything into the form, and may copy what is shown."""
         assert isinstance(node, HumanNode)
         given = self._note(node, self._value(node.arguments, data, around, input=data))
-        return join(Traced(frozenset({Origin(node.pointer)})), given.derived())
+        result = join(Traced(frozenset({Origin(node.pointer)})), given.derived())
+        self._see(node, result=result)
+        return result
 
     def _emit(self, node: Node, data: Traced, around: _Around) -> Traced:
         assert isinstance(node, EmitNode)
@@ -139,6 +151,7 @@ class Walk:
 
     def _note(self, node: Node, given: Traced) -> Traced:
         self.given[node.index] = join(self.given.get(node.index, NOTHING), given)
+        self._see(node, sent=given)
         return given
 
     def _do(self, node: Node, data: Traced, around: _Around) -> Traced:
@@ -153,7 +166,8 @@ class Walk:
 
     def _listen(self, node: Node, data: Traced, around: _Around) -> Traced:
         assert isinstance(node, ListenNode)
-        event = Traced(frozenset({Origin(node.pointer)}))
+        # What a schema says of its output, it says of an array of events.
+        event = Traced(frozenset({Origin(node.pointer, (ITEM,))}))
         if node.foreach is None:
             return made_of({ITEM: event})
         inner = replace(around, bound={**around.bound, node.foreach.item: event, node.foreach.at: NOTHING})
@@ -161,7 +175,7 @@ class Walk:
         output = self._value(node.foreach.output_as, done, inner, input=data, output=done)
         if node.foreach.export_as is not None:
             exported = self._value(node.foreach.export_as, output, inner, input=data, output=output)
-            self._context = join(self._context, exported)
+            self.context = join(self.context, exported)
         return made_of({ITEM: output})
 
     def _fork(self, node: Node, data: Traced, around: _Around) -> Traced:
@@ -182,21 +196,23 @@ class Walk:
     def _try(self, node: Node, data: Traced, around: _Around) -> Traced:
         assert isinstance(node, TryNode)
         done = self._list(node.tasks, data, around)
-        caught = replace(around, bound={**around.bound, node.catch_as: self._failure(node.tasks)})
+        seen = join(data, self.context, *around.steps.values(), *around.bound.values())
+        caught = replace(around, bound={**around.bound, node.catch_as: self._failure(node.tasks, seen)})
         if node.catch_tasks is None:
             return join(done, data)
         return join(done, self._list(node.catch_tasks, data, caught))
 
-    def _failure(self, tasks: tuple[Node, ...]) -> Traced:
-        """A failure may quote what an act was given and what it was answered."""
-        told = NOTHING
+    def _failure(self, tasks: tuple[Node, ...], seen: Traced) -> Traced:
+        """A failure may quote what an act was given and what it was answered, and what an expression read."""
+        told = seen
         pending = list(tasks)
         while pending:
             node = pending.pop()
             pending.extend(child for listed in node.children() for child in listed)
-            if isinstance(node, ActNode):
+            if isinstance(node, ActNode | HumanNode | ListenNode):
                 told = join(told, Traced(frozenset({Origin(node.pointer)})), self.given.get(node.index, NOTHING))
-        return told.derived()
+        words = told.derived()
+        return made_of({"type": words, "title": words, "detail": words})
 
     def _function(self, node: Node, data: Traced, around: _Around) -> Traced:
         assert isinstance(node, FunctionNode)
@@ -261,6 +277,15 @@ class Walk:
             if following == reached:
                 return reached
             reached = following
+
+
+def _described(node: Node, part: str, value: Traced) -> Traced:
+    """The same value; where a schema of the task describes it, labels on that schema hold too."""
+    definition = node.definition if isinstance(node.definition, dict) else {}
+    holder = definition.get(part)
+    if not isinstance(holder, dict) or "schema" not in holder:
+        return value
+    return join(value, Traced(frozenset({Origin(f"{node.pointer}/{part}")})))
 
 
 def _settled(value: Traced, turns: int) -> Traced:

@@ -1,0 +1,96 @@
+"""The mask: what stands where a value may not be seen, and how a value is masked place by place.
+
+In data it is an object with one key, `{"$masked": ["personal"]}`; in a field that is text, `•••• (personal)`. Nobody
+can mistake one for data: where something is masked, an object of the data that has this key itself is shown as
+`{"$masked": [], "value": …}`, and no mask is taken in where a value is corrected (`refuse_masks`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from typing import Any, Final
+
+import msgspec
+
+from segue.dsl.flows import ITEM, Cover
+from segue.service.errors import ServiceError
+
+MASK: Final = "$masked"
+_DOTS: Final = "••••"
+_TEXT: Final = re.compile(rf"{_DOTS} \([^()]{{0,500}}\)")
+
+
+def mask(classes: Collection[str]) -> dict[str, Any]:
+    """What stands for a value of these classes."""
+    return {MASK: sorted(classes)}
+
+
+def mask_text(classes: Collection[str]) -> str:
+    """What stands for a text of these classes, where a field can hold nothing else."""
+    return f"{_DOTS} ({', '.join(sorted(classes))})"
+
+
+def masked(value: Any, cover: Cover, hidden: frozenset[str]) -> Any:
+    """The value with masks where one of the hidden classes holds; what is below a mask is not told apart.
+
+    A value that is not built as its schema says is masked as a whole: the places of its classes are not in it.
+    """
+    if value is None:
+        return None
+    try:
+        return _masked(value, cover, hidden)
+    except RecursionError:
+        return mask(cover.all() & hidden)
+
+
+def refuse_masks(*values: Any) -> None:
+    """Refuse a value that holds a mask: it would be written over what it stands for.
+
+    Raises:
+        ServiceError: `mask-refused`.
+    """
+    pending = [value for value in values if value is not msgspec.UNSET]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, dict):
+            if MASK in value:
+                raise _refusal()
+            pending.extend(value.values())
+        elif isinstance(value, list):
+            pending.extend(value)
+        elif isinstance(value, str) and value.startswith(_DOTS) and _TEXT.fullmatch(value):
+            raise _refusal()
+
+
+def _refusal() -> ServiceError:
+    return ServiceError("mask-refused", "The value holds a mask, which stands for data that you may not see.")
+
+
+def _masked(value: Any, cover: Cover, hidden: frozenset[str]) -> Any:
+    refused = cover.classes & hidden
+    if refused:
+        return mask(refused)
+    if isinstance(value, dict):
+        return _object(value, cover, hidden)
+    if isinstance(value, list):
+        named = Cover(parts={key: part for key, part in cover.parts.items() if key != ITEM})
+        if refused := named.all() & hidden:
+            return mask(refused)
+        each = cover.parts.get(ITEM, _CLEAR)
+        return [_masked(item, each, hidden) for item in value]
+    if cover.parts and value is not None and not isinstance(value, bool) and (refused := cover.all() & hidden):
+        return mask(refused)
+    return value
+
+
+_CLEAR: Final = Cover()
+
+
+def _object(value: dict[str, Any], cover: Cover, hidden: frozenset[str]) -> Any:
+    anywhere = cover.parts.get(ITEM, _CLEAR)
+    if (refused := anywhere.classes & hidden) and not value.keys() <= cover.parts.keys():
+        # Keys that no schema names may be as telling as what stands under them.
+        return mask(refused)
+    shown = {key: _masked(part, cover.at(key), hidden) for key, part in value.items()}
+    return {MASK: [], "value": shown} if MASK in value else shown
