@@ -6,8 +6,10 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from tests.integration.cli_support import Cli
 from tests.integration.service_support import document
 
+import segue.sandbox as segue_sandbox
 from segue.service import (
     NewPolicy,
     PublicationDecision,
@@ -132,3 +134,54 @@ async def test_who_may_not_publish_makes_nothing_wait(tmp_path: Path) -> None:
 
         assert (await service.publications.page()).items == []
         assert (denied.kind, error.value.kind) == ("permission-denied", "permission-denied")
+
+
+CALLS = """document: {dsl: '1.0.3', namespace: demo, name: calls, version: '1.0.0'}
+do:
+  - warn:
+      call: connector
+      with:
+        use: billing
+        operation: OPERATION
+        arguments: ARGUMENTS
+        undo:
+          operation: raiseFinanceAlert
+          arguments: { body: { client_no: '${ .client_no }', severity: info, message: withdrawn } }
+"""
+ALERT = "{ body: { client_no: '${ .client_no }', severity: warning, message: '${ .text }' } }"
+
+
+def calls(operation: str = "raiseFinanceAlert", arguments: str = ALERT) -> str:
+    return CALLS.replace("OPERATION", operation).replace("ARGUMENTS", arguments)
+
+
+@pytest.mark.parametrize(
+    ("text", "rule", "pointer"),
+    [
+        (calls("raiseAlert"), "unknown-operation", "/do/0/warn/with/operation"),
+        (calls(arguments="{}"), "wrong-arguments", "/do/0/warn/with/arguments"),
+        (calls(arguments=ALERT.replace("warning", "loud")), "wrong-arguments", "/body/severity"),
+        (calls(arguments=ALERT.replace("severity: warning, ", "")), "wrong-arguments", "/with/arguments/body"),
+        (calls().replace("severity: info", "severity: loud"), "wrong-arguments", "/undo/arguments/body/severity"),
+        (calls().replace("          operation: raiseFinanceAlert", "          operation: gone"), "unknown-operation",
+         "/do/0/warn/with/undo/operation"),
+    ],
+)  # fmt: skip
+def test_a_call_that_can_never_succeed_is_not_published(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, rule: str, pointer: str
+) -> None:
+    """C18: a wrongly typed edge is refused at publish time, with its place and what to do."""
+    segue, file = Cli(capsys), tmp_path / "calls.yaml"
+    described = Path(segue_sandbox.__file__).parent / "openapi" / "billing.yaml"
+    data = tmp_path / "data"
+    file.write_text(text)
+    assert segue("validate", file, "--data", data, "--json").code == 0  # no such connection yet: a warning
+    assert segue("connections", "add", "billing", "--openapi", described, "--data", data).code == 0
+    told = segue("validate", file, "--data", data, "--json")
+    (finding,) = [f for f in told.json["documents"][0]["findings"] if f["severity"] == "error"]
+    assert (told.code, finding["rule"], finding["file"]) == (2, rule, str(file))
+    assert finding["pointer"].endswith(pointer)
+    assert finding["remedy"]
+    assert segue("publish", file, "--data", data).code == 2
+    file.write_text(calls())
+    assert segue("publish", file, "--data", data).code == 0

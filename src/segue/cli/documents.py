@@ -39,9 +39,18 @@ def validate(
     function: Annotated[
         list[str] | None, Parameter(help="Python function that documents call: module:name or NAME=module:name.")
     ] = None,
+    data: Annotated[
+        Path | None,
+        Parameter(name="--data", help="Check calls against the connections of this data folder, or of its server."),
+    ] = None,
 ) -> int:
     """Say everything that is wrong with documents: place, rule and remedy. Ends with 2 where one is refused."""
-    found = asyncio.run(_validate(files, allow_processes, function or []))
+    if data is not None and (allow_processes or function):
+        raise ServiceError("command-refused", "With --data, the settings of the folder say what documents may do.")
+    if data is not None:
+        found = [_validate_beside(path, data) for path in files]
+    else:
+        found = asyncio.run(_validate(files, allow_processes, function or []))
     if json:
         print_json({"valid": all(v.valid for v in found), "documents": found})
     else:
@@ -58,12 +67,32 @@ async def _validate(files: list[Path], allow_processes: bool, functions: list[st
             try:
                 content = read_file(path)
             except ServiceError as error:
-                # One file that is missing must not hide what is wrong with the others.
-                finding = Finding("file-unreadable", "error", error.detail, error.remedy, str(path))
-                found.append(Validation(file=str(path), valid=False, findings=[finding]))
+                found.append(_unreadable(path, error))
                 continue
             found.append(await check(content, path))
     return found
+
+
+def _validate_beside(path: Path, data: Path) -> Validation:
+    try:
+        content = read_file(path)
+    except ServiceError as error:
+        return _unreadable(path, error)
+
+    async def local(service: Service) -> object:
+        return await service.workflows.validate(content, file=str(path))
+
+    answer = ask(data, Request("POST", "/validate", body=content, media="application/yaml"), local)
+    told = msgspec.convert(answer, Validation)
+    # A server does not know what the file is called here.
+    findings = [msgspec.structs.replace(finding, file=str(path)) for finding in told.findings]
+    return Validation(file=str(path), valid=told.valid, findings=findings)
+
+
+def _unreadable(path: Path, error: ServiceError) -> Validation:
+    """One file that is missing must not hide what is wrong with the others."""
+    finding = Finding("file-unreadable", "error", error.detail, error.remedy, str(path))
+    return Validation(file=str(path), valid=False, findings=[finding])
 
 
 def _tell(validation: Validation) -> None:

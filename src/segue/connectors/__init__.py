@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from segue.connectors.describing import ConnectionReport, OperationDescription, describe, probe, unresolved
     from segue.connectors.documents import Document, parse_document
     from segue.connectors.exchange import Output, is_success, read_output, refused, retry_after_ms, shape
+    from segue.connectors.foreseeing import foresee
     from segue.connectors.line import HostLines
     from segue.connectors.openid import OpenIdProvider
     from segue.connectors.operations import Operation, Operations, OperationsCache
@@ -57,6 +58,7 @@ _LATER = {
     "describing": ("ConnectionReport", "OperationDescription", "describe", "probe", "unresolved"),
     "documents": ("Document", "parse_document"),
     "exchange": ("Output", "is_success", "read_output", "refused", "retry_after_ms", "shape"),
+    "foreseeing": ("foresee",),
     "line": ("HostLines",),
     "openid": ("OpenIdProvider",),
     "operations": ("Operation", "Operations", "OperationsCache"),
@@ -118,6 +120,7 @@ __all__ = [
     "connection_to_json",
     "describe",
     "encode_body",
+    "foresee",
     "host_of",
     "is_success",
     "new_connection",

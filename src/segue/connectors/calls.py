@@ -58,7 +58,7 @@ class Calls:
 
         Safe and idempotent methods and keyed ones are repeated; a declared lookup verifies; the rest asks.
         """
-        if operation.method in IDEMPOTENT_METHODS or _key_header(connection, operation) is not None:
+        if operation.method in IDEMPOTENT_METHODS or key_header_of(connection, operation) is not None:
             return "repeat"
         return "verify" if connection.lookup_for(operation.id) is not None else "ask"
 
@@ -86,8 +86,8 @@ class Calls:
             TaskFailure: `validation` for arguments or an answer that do not fit; otherwise as for any request.
         """
         operation = self.operations(connection).get(name)
-        arguments = _with_reference(connection, operation, arguments, key)
-        header = _key_header(connection, operation)
+        arguments = with_reference(connection, operation, arguments, key)
+        header = key_header_of(connection, operation)
         if header is not None and header == operation.key_header:
             arguments = {header: key, **arguments}
         prepared = prepare(operation, arguments, base_url=connection.base_url)
@@ -277,13 +277,13 @@ def checked_content(operation: Operation, answer: Answer) -> Any:
     return content
 
 
-def _key_header(connection: Connection, operation: Operation) -> str | None:
+def key_header_of(connection: Connection, operation: Operation) -> str | None:
     if operation.key_header is not None:
         return operation.key_header
     return connection.idempotency_header if operation.method not in IDEMPOTENT_METHODS else None
 
 
-def _with_reference(
+def with_reference(
     connection: Connection, operation: Operation, arguments: Mapping[str, Any], key: str
 ) -> dict[str, Any]:
     """The arguments with the effect key where the operation's lookup will search for it."""

@@ -84,12 +84,18 @@ def _refuse_unknown(operation: Operation, unknown: set[str]) -> None:
 
 
 def _checked(parameter: Parameter, value: Any) -> Any:
+    value = read_value(parameter, value)
+    parameter.check(value)
+    return value
+
+
+def read_value(parameter: Parameter, value: Any) -> Any:
+    """An argument as its schema means it: one value where a list is wanted, text that stands for a number."""
     kinds = parameter.kinds
     if "array" in kinds and not isinstance(value, list):
         value = [value]
     if isinstance(value, str) and kinds and "string" not in kinds:
         value = _read_as(kinds, value)
-    parameter.check(value)
     return value
 
 

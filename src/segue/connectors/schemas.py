@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final, Literal
 
 import jsonschema_rs
@@ -10,6 +11,9 @@ from segue.connectors.documents import Document
 from segue.types import fail
 
 Direction = Literal["request", "response"]
+Steps = tuple[str | int, ...]
+"""A place in a value: the keys and indices that lead there."""
+
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _OF_SCHEMAS: Final = frozenset({"properties", "patternProperties", "$defs", "definitions", "dependentSchemas"})
 _LISTS: Final = frozenset({"allOf", "anyOf", "oneOf", "prefixItems"})
@@ -32,7 +36,13 @@ _DROPPED: Final = frozenset(
     {"$id", "$schema", "example", "examples", "discriminator", "xml", "externalDocs", "nullable", "x-nullable"}
 )
 _SHOWN_ERRORS: Final = 3
+# What an object or a list breaks by its own make, whatever the values in it are.
+_OF_THE_OUTSIDE: Final = frozenset(
+    {"required", "additionalProperties", "type", "minProperties", "maxProperties", "minItems", "maxItems"}
+)
 _SHOWN_CHARACTERS: Final = 200
+
+_BRANCHING: Final = frozenset({"if", "dependentSchemas"})
 
 
 def self_contained(document: Document, schema: Any, direction: Direction) -> dict[str, Any]:
@@ -164,6 +174,32 @@ class Check:
         raise fail(
             "validation", f"{self.what[0].upper()}{self.what[1:]} does not fit its schema: {'; '.join(found)}."
         )
+
+    def foresee(self, value: Any, unknown: Sequence[Steps]) -> list[tuple[Steps, str]]:
+        """What is wrong whatever the parts that are not known yet turn out to be: places and messages.
+
+        Args:
+            unknown: The places of what is not known; what stands there now means nothing.
+        """
+        if unknown and _depends_on_values(self.schema):
+            return []
+        found = []
+        for error in self._validator.iter_errors(value):
+            place, rule = tuple(error.instance_path), [str(step) for step in error.schema_path]
+            if any(place[: len(steps)] == steps for steps in unknown):
+                continue
+            holds_unknown = any(steps[: len(place)] == place for steps in unknown)
+            if holds_unknown and not _OF_THE_OUTSIDE.intersection(rule[-1:]):
+                continue
+            found.append((place, _short(error.message)))
+        return found
+
+
+def _depends_on_values(schema: Any) -> bool:
+    """Which of its rules hold for one value may depend on another one."""
+    if isinstance(schema, dict):
+        return not _BRANCHING.isdisjoint(schema) or any(map(_depends_on_values, schema.values()))
+    return isinstance(schema, list) and any(map(_depends_on_values, schema))
 
 
 def _short(text: str) -> str:

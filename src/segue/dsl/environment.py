@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,11 @@ the catalogue's endpoint as the document writes it, or the absolute URI of a fun
 
 ResolveResource = Callable[[Any], bytes]
 """`(endpoint as written) -> content`. Raises `OSError` or `ValueError` with a message for the author."""
+
+CheckCall = Callable[[str, Mapping[str, Any], Callable[[Any], bool]], Iterable[tuple[Sequence[str | int], str, str]]]
+"""`(connection, arguments of the call, is_unknown) -> findings`: for each the steps that lead there, what is wrong,
+and what to do. `is_unknown` tells of a value whether it is known only when the call is made.
+"""
 
 
 def _runtime() -> dict[str, Any]:
@@ -48,6 +53,7 @@ class Environment:
         allow_processes: An administrator allows tasks to start processes (`run.script`, `run.shell`).
         allow_remote_functions: Functions may be called by absolute URI (ruling R25: off by default).
         connections: Names of the known connections. None: not known, so not checked.
+        check_call: Says what is wrong with a call of one of them, as far as it is known. None: not checked.
         workflows: `(namespace, name)` of the published workflows. None: not checked.
         runtime: What `$runtime` shows: name, version and metadata.
     """
@@ -58,5 +64,6 @@ class Environment:
     allow_processes: bool = False
     allow_remote_functions: bool = False
     connections: Collection[str] | None = None
+    check_call: CheckCall | None = None
     workflows: Collection[tuple[str, str]] | None = None
     runtime: Mapping[str, Any] = field(default_factory=_runtime)

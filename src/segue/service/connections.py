@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Final, Protocol
 
 import msgspec
@@ -17,6 +18,8 @@ from segue.types import SecretSource, TaskFailure
 
 if TYPE_CHECKING:
     from segue.connectors import Calls, Outbound
+    from segue.connectors.foreseeing import Found
+    from segue.dsl import CheckCall
     from segue.store import Store
 
 _NOT_SETTINGS: Final = frozenset({"name", "document", "authentication", "kind"})
@@ -245,6 +248,24 @@ class Connections(UseCases):
         if connection is None:
             raise ServiceError("connection-unknown", f"There is no connection {name!r}.")
         return connection
+
+
+def foreseeing(loaded: MemoryConnections, calls: Callable[[], Calls]) -> CheckCall:
+    """What documents are checked against when they call a connection."""
+
+    def check(name: str, call: Mapping[str, Any], is_unknown: Callable[[Any], bool]) -> list[Found]:
+        from segue.connectors import foresee
+
+        connection = loaded.find(name)
+        if connection is None:
+            return []
+        try:
+            operations = calls().operations(connection)
+        except TaskFailure:
+            return []  # the description as a whole cannot be read: `connections test` says so
+        return foresee(operations, connection, call, is_unknown)
+
+    return check
 
 
 def _fields(connection: Connection, operations: int) -> dict[str, Any]:

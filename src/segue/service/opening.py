@@ -27,7 +27,7 @@ from segue.handlers import FunctionRegistry, HandlerSet, build_handlers
 from segue.service.accounts import Accounts
 from segue.service.audit import Audit
 from segue.service.backups import Backups
-from segue.service.connections import Connections
+from segue.service.connections import Connections, foreseeing
 from segue.service.controls import Controls
 from segue.service.definitions import Definitions
 from segue.service.directory import Directory, now_ms
@@ -178,6 +178,7 @@ async def open_service(
             functions=lambda: described(registry),
             allow_processes=settings.allow_processes,
             connections=lambda: [connection.name for connection in loaded.all()],
+            check_call=foreseeing(loaded, lambda: handlers.calls),
             fetch_function=resources.function,
             fetch_resource=resources.resource,
             allow_remote_functions=settings.allow_remote_functions,

@@ -8,7 +8,7 @@ In the documents, `#<` marks the line where the finding is expected.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -415,3 +415,21 @@ def test_the_remedy_for_something_missing_says_what_to_write(tasks: str, remedy:
     rate = PythonFunction("rate", parameters)
     (found,) = findings_of(document_of(tasks), Environment(functions={"rate": rate}))
     assert found.remedy.startswith(remedy)
+
+
+def test_what_a_connection_says_of_a_call_stands_at_its_place() -> None:
+    """A call that can never succeed is refused when it is published, and so is its undo."""
+    asked: list[tuple[str, Any, bool]] = []
+
+    def check(name: str, call: Mapping[str, Any], is_unknown: Callable[[Any], bool]) -> list[Any]:
+        asked.append((name, call["operation"], is_unknown(call["arguments"]["n"])))
+        return [(("arguments", "n"), "it does not fit", "write another")]
+
+    tasks = (
+        "- a:\n    call: connector\n    with:\n      use: crm\n      operation: x\n      arguments: {n: '${ .n }'}\n"
+        "      undo: {operation: y, arguments: {n: 1}}\n"
+    )
+    findings = findings_of(document_of(tasks), Environment(connections={"crm"}, check_call=check))
+    places = [finding.pointer for finding in findings if finding.rule == "wrong-arguments" and finding.is_error]
+    assert places == ["/do/0/a/with/arguments/n", "/do/0/a/with/undo/arguments/n"]
+    assert asked == [("crm", "x", True), ("crm", "y", False)]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final
 
 from segue.core.plan import Check, Program
-from segue.dsl.compiler.build import DEFINITION, UNDO, Build, Place, Scope, as_object, below
+from segue.dsl.compiler.build import DEFINITION, UNDO, Build, Place, Scope, as_object, below, listed
 from segue.dsl.compiler.checks import SchemaRefused, schema_check
 from segue.dsl.compiler.common import endpoint
 from segue.dsl.compiler.programs import combine, template
@@ -58,6 +59,7 @@ def undo_arguments(
     parameters = dict(function.parameters or {})
     parameters["properties"] = {name: held for name, held in parameters["properties"].items() if name != key}
     check = _check_written(build, parameters, f"undo of {task['call']}", given, at, at)
+    lint_connection(build, given, at)
     return _handed_over(build, function, given, at, scope, _UNDO_WITH_SECRETS)[0], check
 
 
@@ -74,6 +76,23 @@ def _handed_over(
         else:
             parts[key] = template(build, value, below(at, key), scope, place)
     return combine(parts), scheme
+
+
+def lint_connection(build: Build, written: dict[str, Any], at: str) -> None:
+    """What the connection that a call names says of the call, as far as it is written in the document."""
+    known, name = build.environment.connections, written.get("use")
+    if known is None or not isinstance(name, str) or _is_dynamic(build, name) or not build.is_sound(at):
+        return
+    if name not in known:
+        message = f"there is no connection {name!r} here"
+        remedy = f"known: {listed(sorted(known))}; add it with `segue connections add` before a run needs it"
+        build.warn("unknown-connection", below(at, "use"), message, remedy)
+    elif build.environment.check_call is not None:
+        for steps, message, remedy in build.environment.check_call(name, written, partial(_is_expression, build)):
+            if steps == ("operation",):
+                build.error("unknown-operation", below(at, *steps), message, remedy)
+            else:
+                build.error("wrong-arguments", below(at, *steps), message, remedy)
 
 
 def _check_endpoint(build: Build, value: Any, pointer: str) -> None:
@@ -134,9 +153,13 @@ def _alone(schema: Mapping[str, Any], part: Mapping[str, Any]) -> Mapping[str, A
     return {**part, "$defs": schema["$defs"]} if "$defs" in schema else part
 
 
+def _is_expression(build: Build, value: Any) -> bool:
+    return isinstance(value, str) and (build.is_loose or is_wrapped(value))
+
+
 def _is_dynamic(build: Build, value: Any) -> bool:
     if isinstance(value, str):
-        return build.is_loose or is_wrapped(value)
+        return _is_expression(build, value)
     if isinstance(value, dict):
         return any(_is_dynamic(build, held) for held in value.values())
     return isinstance(value, list) and any(_is_dynamic(build, held) for held in value)

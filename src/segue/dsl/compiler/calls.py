@@ -13,10 +13,11 @@ from segue.dsl.compiler.arguments import (
     check_arguments,
     checker,
     handler_arguments,
+    lint_connection,
     undo_arguments,
     undo_key,
 )
-from segue.dsl.compiler.build import Build, CompileKind, Scope, TaskList, as_object, below, listed
+from segue.dsl.compiler.build import Build, CompileKind, Scope, TaskList, as_object, below
 from segue.dsl.compiler.flow import Entry
 from segue.dsl.compiler.human import human_node
 from segue.dsl.compiler.mapping import map_node
@@ -26,7 +27,6 @@ from segue.dsl.compiler.resolving import find_function
 from segue.dsl.compiler.tasks import compile_task
 from segue.dsl.document import Document
 from segue.dsl.environment import PythonFunction
-from segue.dsl.expressions import is_wrapped
 from segue.dsl.functions import FunctionDocument
 from segue.dsl.schema import DEFS, PROTOCOLS
 from segue.dsl.structure import check_structure
@@ -123,7 +123,7 @@ def _call_handler(
     assert function.handler is not None
     build.tally.requires.add(function.handler)
     arguments, scheme = handler_arguments(build, function, task, pointer, scope)
-    _lint_connection(build, as_object(task.get("with")), pointer)
+    lint_connection(build, as_object(task.get("with")), below(pointer, "with"))
     checked = check_arguments(build, function.parameters, task, pointer)
     return ActNode(
         handler=function.handler,
@@ -155,14 +155,6 @@ def _undo(
         arguments=arguments,
         arguments_check=check,
     )
-
-
-def _lint_connection(build: Build, written: dict[str, Any], pointer: str) -> None:
-    known = build.environment.connections
-    name = written.get("use")
-    if known is not None and isinstance(name, str) and not is_wrapped(name) and name not in known:
-        message = f"there is no connection {name!r} here"
-        build.warn("unknown-connection", below(pointer, "with", "use"), message, f"known: {listed(sorted(known))}")
 
 
 def _call_foreign(
