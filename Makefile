@@ -7,6 +7,7 @@
 #   make bench      speed, as ratios against this disk, and the goals (BENCH_PEERS=1, BENCH=--quick, BENCH=--write-docs)
 #   make simulate SEEDS=100000   the simulated world, as long as you like
 #   make kill-campaign KILLS=1000   kill -9 at random moments; the practice company counts what came of it
+#   make undo-campaign KILLS=200    the same, while runs are taken back
 #   make fail-at-write   every shipped workflow, with its disk failing at each write in turn
 #   make lock       resolve the dependencies again
 #   make clean      remove what was built
@@ -24,7 +25,7 @@ WORKERS ?= 2
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help run test test-fast check bench simulate kill-campaign fail-at-write lock clean env env-run
+.PHONY: help run test test-fast check bench simulate kill-campaign undo-campaign fail-at-write lock clean env env-run
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -96,6 +97,9 @@ simulate: env
 
 kill-campaign: env
 	@$(BIN)/python -m scripts.campaigns.kill --kills $(KILLS) $(CAMPAIGN)
+
+undo-campaign: env
+	@$(BIN)/python -m scripts.campaigns.undo --kills $(KILLS) $(CAMPAIGN)
 
 fail-at-write: env
 	@$(BIN)/python -m scripts.campaigns.writes

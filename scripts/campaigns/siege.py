@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import argparse
 import http.client
 import os
 import random
 import statistics
 import subprocess
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import urlsplit
 
-from scripts.demo.stage import Practice, Server, StageError
+from scripts.demo.job import customers
+from scripts.demo.stage import ROOT, Practice, Server, StageError
 
 READY_SECONDS_MAX = 90
 QUIET_SECONDS_MAX = 150
@@ -46,27 +50,87 @@ class Record:
     ready_s: list[float] = field(default_factory=list)
     working_s: list[float] = field(default_factory=list)
 
+    def rows(self, seconds: float) -> list[tuple[str, object]]:
+        """What every campaign tells at its end."""
+        return [
+            ("kills of segue serve", self.kills),
+            ("  before it was ready", self.early),
+            ("kills of the practice company", self.practice_kills),
+            ("second servers refused", self.refused),
+            ("kills per minute", round(self.kills / seconds * 60, 1)),
+            ("ready again after s, p50 / p95 / max", percentiles(self.ready_s)),
+            ("next run ended after s, p50 / p95 / max", percentiles(self.working_s)),
+        ]
+
 
 class Siege:
     """One server and one practice company under attack.
 
     Args:
         draw: Decides everything that is random.
+        after_kill: Looks at what the company has, before the server is started again.
+        meanwhile: Does what people do, before each kill and while the last runs end; the server answers.
     """
 
-    def __init__(self, practice: Practice, server: Server, draw: random.Random) -> None:
+    def __init__(
+        self,
+        practice: Practice,
+        server: Server,
+        draw: random.Random,
+        *,
+        after_kill: Callable[[], None] = lambda: None,
+        meanwhile: Callable[[], None] = lambda: None,
+    ) -> None:
         self.practice = practice
         self.server = server
         self.draw = draw
         self.record = Record()
+        self._after_kill = after_kill
+        self._meanwhile = meanwhile
         self._weather: dict[str, dict[str, object]] = {}
         self._started_s = time.monotonic()
+
+    def campaign(self, kills: int, minutes: float | None, start: Callable[[], str]) -> Iterator[str]:
+        """Besiege one job after another until there were enough kills; yields each when its runs have ended."""
+        end_s = time.monotonic() + minutes * 60 if minutes is not None else float("inf")
+        self.try_second_server()
+        self.change_weather()
+        while self.record.kills < kills and time.monotonic() < end_s:
+            self.practice.reset()
+            job = start()
+            self._besiege(job, kills, end_s)
+            yield job
+
+    def _besiege(self, job: str, kills: int, end_s: float) -> None:
+        """Kill until every run of the job has ended; without further kills when there were enough."""
+        quiet_since_s, last = time.monotonic(), -1
+        wanted = None
+        while True:
+            wanted = customers(self.server, job) if wanted is None else wanted
+            closed = self.closed(job)
+            if wanted is not None and closed >= wanted:
+                return
+            if closed != last:
+                quiet_since_s, last = time.monotonic(), closed
+            elif time.monotonic() - quiet_since_s > QUIET_SECONDS_MAX:
+                return  # what hangs is for the judge
+            if self.record.kills >= kills or time.monotonic() > end_s:
+                self.calm()
+                self._meanwhile()
+                self.wait_for_work(job, time.monotonic() + 1)
+                continue
+            if self.draw.random() < 0.04:
+                self.kill_practice_alone()
+            self.let_work(job)
+            if self.draw.random() < 0.01:
+                self.try_second_server()
+            self._meanwhile()
+            self.kill()
 
     def kill(self) -> None:
         """Kill the server, sometimes the practice company too, and start what was killed."""
         self.server.program.check()
-        self.server.program.kill()
-        self.record.kills += 1
+        self._kill_server()
         if self.draw.random() < 0.06:
             self._kill_practice()
         self.change_weather()
@@ -132,8 +196,7 @@ class Siege:
             time.sleep(self.draw.uniform(0.0, usual_s))
             self.server.program.check()
             self.record.early += not is_ready(self.server.url)
-            self.server.program.kill()
-            self.record.kills += 1
+            self._kill_server()
         while not is_ready(self.server.url):
             self.server.program.check()
             if time.monotonic() - self._started_s > READY_SECONDS_MAX:
@@ -142,6 +205,11 @@ class Siege:
                 )
             time.sleep(0.02)
         self.record.ready_s.append(time.monotonic() - self._started_s)
+
+    def _kill_server(self) -> None:
+        self.server.program.kill()
+        self.record.kills += 1
+        self._after_kill()
 
     def _kill_practice(self) -> None:
         self.practice.program.kill()
@@ -171,6 +239,25 @@ class Siege:
             "drop_after_write": draw.uniform(0.0, 0.08),
             "rate_limit_per_s": None,
         }
+
+
+def campaign_options(command: str, about: str | None, folder: str, *, kills: int) -> argparse.ArgumentParser:
+    """The options of every campaign; `folder` is below `var`, `kills` how many there are where nothing is said."""
+    parser = argparse.ArgumentParser(prog=command, description=about)
+    parser.add_argument("--kills", type=int, default=kills)
+    parser.add_argument("--minutes", type=float, default=None, help="stop killing after so many minutes")
+    parser.add_argument("--seed", type=int, default=None, help="repeats the draws; not the timing of the machine")
+    parser.add_argument("--folder", type=Path, default=ROOT / "var" / folder, help="emptied first")
+    parser.add_argument("--port", type=int, default=0)
+    return parser
+
+
+def percentiles(times_s: list[float]) -> str:
+    """Middle, 95th of a hundred, and largest."""
+    if len(times_s) < 2:
+        return "-"
+    cuts = statistics.quantiles(times_s, n=20, method="inclusive")
+    return f"{cuts[9]:.1f} / {cuts[18]:.1f} / {max(times_s):.1f}"
 
 
 def is_ready(url: str) -> bool:

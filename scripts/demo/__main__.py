@@ -9,8 +9,6 @@ exists exactly once.
 from __future__ import annotations
 
 import argparse
-import shutil
-import signal
 import sys
 import time
 from collections import Counter
@@ -18,44 +16,29 @@ from pathlib import Path
 
 from scripts.demo.job import ACTIONS, customers, prepare, runs, start_job
 from scripts.demo.show import heading, progress, save_picture, say, table
-from scripts.demo.stage import ROOT, Practice, Server, StageError, credentials_of
+from scripts.demo.stage import ROOT, Practice, Server, play
 
 
 def main() -> int:
     """Tell the story; 0 when every count adds up."""
     options = _options()
-    folder: Path = options.folder
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    practice = Practice(folder)
-    server: Server | None = None
-    # So that an interruption also stops the two programs.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(130))
-    try:
-        heading("The practice company opens: CRM, billing, product usage, support")
-        practice.start()
-        for name, system in practice.systems.items():
-            say(f"  {name:8} {system['url']:38} {system['credentials']['kind']}")
-        server = Server(folder, credentials_of(practice.systems), port=options.port)
-        _prepare(practice, server)
-        good = _first_job(practice, server, options.days)
-        good &= _stale_job(practice, server)
-        good &= _second_job(practice, server, options.days)
-        _closing(server, good)
-        if options.picture is not None:
-            save_picture(options.picture)
-        if good and not options.no_wait:
-            _wait(server, practice)
-        return 0 if good else 1
-    except StageError as error:
-        say(f"[red]{error}[/red]")
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    finally:
-        if server is not None:
-            server.program.stop()
-        practice.program.stop()
+    heading("The practice company opens: CRM, billing, product usage, support")
+    return play(options.folder, options.port, lambda practice, server: _story(practice, server, options))
+
+
+def _story(practice: Practice, server: Server, options: argparse.Namespace) -> int:
+    for name, system in practice.systems.items():
+        say(f"  {name:8} {system['url']:38} {system['credentials']['kind']}")
+    _prepare(practice, server)
+    good = _first_job(practice, server, options.days)
+    good &= _stale_job(practice, server)
+    good &= _second_job(practice, server, options.days)
+    _closing(server, good)
+    if options.picture is not None:
+        save_picture(options.picture)
+    if good and not options.no_wait:
+        _wait(server, practice)
+    return 0 if good else 1
 
 
 def _options() -> argparse.Namespace:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 from scripts.demo.stage import TEMPLATES, Practice, Server, StageError
@@ -47,7 +48,10 @@ CONNECTIONS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-def prepare(practice: Practice, server: Server) -> Iterator[str]:
+DOCUMENTS = (TEMPLATES / "renewal-risk.yaml", TEMPLATES / "renewal-job.yaml")
+
+
+def prepare(practice: Practice, server: Server, documents: Iterable[Path] = DOCUMENTS) -> Iterator[str]:
     """Add the connections and publish the documents; yields what was done, line by line."""
     for name, (auth, settings) in CONNECTIONS.items():
         address = practice.systems[name]["openapi"]
@@ -55,9 +59,9 @@ def prepare(practice: Practice, server: Server) -> Iterator[str]:
             "connections", "add", name, "--openapi", address, "--auth", auth, "--setting", json.dumps(settings)
         )
         yield answer.strip().splitlines()[0]
-    for document in ("renewal-risk.yaml", "renewal-job.yaml"):
-        server.command("publish", str(TEMPLATES / document))
-        yield f"published {document}"
+    for document in documents:
+        server.command("publish", str(document))
+        yield f"published {document.name}"
 
 
 def start_job(server: Server, days: int) -> str:
@@ -68,7 +72,12 @@ def start_job(server: Server, days: int) -> str:
         "threshold": THRESHOLD,
         "freshSince": f"{today - timedelta(days=2)}T00:00:00Z",
     }
-    printed = server.command("runs", "start", "sales/renewal-job", "--input", json.dumps(wanted), "--json")
+    return start_run(server, "sales/renewal-job", wanted)
+
+
+def start_run(server: Server, workflow: str, given: Any) -> str:
+    """Start a run at the command line; returns its id."""
+    printed = server.command("runs", "start", workflow, "--input", json.dumps(given), "--json")
     return str(json.loads(printed)["id"])
 
 

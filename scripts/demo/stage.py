@@ -10,10 +10,13 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
+
+from scripts.demo.show import say
 
 ROOT = Path(__file__).parents[2]
 TEMPLATES = ROOT / "src" / "segue" / "catalog" / "templates" / "renewal-risk"
@@ -179,13 +182,50 @@ class Server:
 
     def get(self, path: str, **query: Any) -> Any:
         """GET from the HTTP API."""
+        return self._ask("GET", path, params=query)
+
+    def post(self, path: str, body: Any) -> Any:
+        """POST to the HTTP API."""
+        return self._ask("POST", path, json=body)
+
+    def _ask(self, method: str, path: str, **content: Any) -> Any:
         headers = {"Authorization": f"Bearer {self._token()}"}
-        reply = _HTTP.get(self.url + "/api/v1" + path, params=query, headers=headers, timeout=60)
+        reply = _HTTP.request(method, self.url + "/api/v1" + path, headers=headers, timeout=60, **content)
         reply.raise_for_status()
         return reply.json()
 
     def _token(self) -> str:
         return (self.folder / "token").read_text().strip()
+
+
+def play(folder: Path, port: int, story: Callable[[Practice, Server], int]) -> int:
+    """Open the practice company in an emptied folder, tell a story with it and a server, and stop both programs.
+
+    Args:
+        story: Gets the company, which is open, and the server, which is not started; returns the exit code.
+
+    Returns:
+        The exit code; 1 where something did not come up, 130 where somebody interrupted.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    practice = Practice(folder)
+    server: Server | None = None
+    # So that an interruption also stops the two programs.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(130))
+    try:
+        practice.start()
+        server = Server(folder, credentials_of(practice.systems), port=port)
+        return story(practice, server)
+    except StageError as error:
+        say(f"[red]{error}[/red]")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    finally:
+        if server is not None:
+            server.program.stop()
+        practice.program.stop()
 
 
 def free_port(wanted: int) -> int:
