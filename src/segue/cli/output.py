@@ -22,6 +22,8 @@ STATUS_COLOUR = {
     "pending": "dim",
     "skipped": "dim",
 }
+CLEAR = "\r\x1b[K"
+"""Takes away what stands on the terminal's line."""
 
 
 def has_colour(stream: Any = None) -> bool:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import msgspec
 from cyclopts import Parameter
 
 from segue.cli.app import STDIN
+from segue.cli.attending import Attendant, somebody_is_there
 from segue.cli.common import AsJson
 from segue.cli.inputs import read_file, read_json
-from segue.cli.output import clean, has_colour, note, paint, print_json
+from segue.cli.output import CLEAR, clean, has_colour, note, paint, print_json
 from segue.cli.runs import show_ending, show_tasks
 from segue.service import EXIT_CANCELLED, EXIT_OF_STATUS, RunReport, Service, load_settings, run_document
 
@@ -43,6 +45,7 @@ def run(
     flags = {"allow_processes": allow_processes or None, "functions": function}
     # A person who runs a document at a terminal can reach this machine anyway.
     settings = load_settings(data, flags=flags, defaults={"outbound": {"allow_loopback": True}})
+    attendant = Attendant(asks=not json and str(file) != STDIN and somebody_is_there(), alone=data is None)
     source: Path | bytes = read_file(file) if str(file) == STDIN else file
     if isinstance(source, Path):
         read_file(source)
@@ -53,7 +56,7 @@ def run(
         events=[read_json(one, "--event") for one in event or []],
         others=[read_file(one) for one in others or []],
         data=data,
-        on_started=_progress if not json and has_colour(sys.stderr) else None,
+        on_started=partial(_started, attendant, shows=not json and has_colour(sys.stderr)),
     )
     try:
         report = asyncio.run(_until_ended(running))
@@ -83,6 +86,12 @@ def _cancelled_early(json: bool) -> int:
     return EXIT_CANCELLED
 
 
+def _started(attendant: Attendant, service: Service, run_id: str, *, shows: bool) -> asyncio.Task[None]:
+    if shows:
+        _progress(service, run_id)
+    return asyncio.get_running_loop().create_task(attendant.watch(service, run_id))
+
+
 def _progress(service: Service, run_id: str) -> None:
     """Show on the terminal, on one line, which task started last."""
 
@@ -90,9 +99,9 @@ def _progress(service: Service, run_id: str) -> None:
         try:
             async for event in await service.runs.follow(run_id):
                 if event["type"].endswith(".task.started.v1"):
-                    _show(f"{_CLEAR}{paint('running', 'blue', sys.stderr)} {clean(event['data']['task'])}")
+                    _show(f"{CLEAR}{paint('running', 'blue', sys.stderr)} {clean(event['data']['task'])}")
         finally:
-            _show(_CLEAR)
+            _show(CLEAR)
 
     task = asyncio.get_running_loop().create_task(follow())
     _following.add(task)
@@ -104,7 +113,6 @@ def _show(text: str) -> None:
     sys.stderr.flush()
 
 
-_CLEAR: Final = "\r\x1b[K"
 _following: set[asyncio.Task[None]] = set()
 
 

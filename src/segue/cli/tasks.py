@@ -52,7 +52,16 @@ def list_(
         print_json(page)
         return
     rows = [
-        (t["id"], t["priority"], t["title"], t["state"], _who(t), t["dueAt"] or "", t["run"], t["outcome"] or "")
+        (
+            t["id"],
+            t["priority"],
+            t["title"],
+            t["state"],
+            who_is_asked(t),
+            t["dueAt"] or "",
+            t["run"],
+            t["outcome"] or "",
+        )
         for t in page["items"]
     ]
     table(("id", "priority", "task", "state", "for", "due", "run", "outcome"), rows, empty="No tasks.")
@@ -66,7 +75,7 @@ def show(task: Number, /, *, data: Data = None, json: AsJson = False) -> None:
     if json:
         print_json(found)
     else:
-        _show(found)
+        show_task(found)
 
 
 def claim(task: Number, /, *, data: Data = None, json: AsJson = False) -> None:
@@ -221,7 +230,7 @@ def _do(task: int, act: str, body: dict[str, Any] | None, data: Data, json: bool
     if json:
         print_json(found)
     else:
-        said = found["outcome"] or f"for {_who(found)}"
+        said = found["outcome"] or f"for {who_is_asked(found)}"
         say(f"{found['id']} {found['state']}: {said}" + (f", {found['votes']} so far" if found["votes"] else ""))
 
 
@@ -242,7 +251,7 @@ def _decide(
             raise ServiceError("human-task-closed", f"Task {task} is closed: {page['outcome'] or page['state']}.")
         seen = page["seen"]
         if not json:
-            _show(page)
+            show_task(page)
             say()
     body |= {"seen": seen, "comment": comment}
     if form is not None:
@@ -250,11 +259,12 @@ def _decide(
     _do(task, act, body, data, json)
 
 
-def _show(found: dict[str, Any]) -> None:
+def show_task(found: dict[str, Any]) -> None:
+    """The page of a task."""
     fields(
         [
             *(("task", found["id"]), ("title", found["title"]), ("state", found["state"])),
-            *(("priority", found["priority"]), ("for", _who(found)), ("requester", found["requester"])),
+            *(("priority", found["priority"]), ("for", who_is_asked(found)), ("requester", found["requester"])),
             *(("workflow", f"{found['workflow']['namespace']}/{found['workflow']['name']}"), ("run", found["run"])),
             *(("offered", found["offeredAt"]), ("due", found["dueAt"])),
             ("deadline", f"{found['deadlineAt']}: {found['deadlineOutcome']}" if found["deadlineAt"] else None),
@@ -279,7 +289,8 @@ def _show(found: dict[str, Any]) -> None:
     show_tasks(found["steps"], [])
 
 
-def _who(task: dict[str, Any]) -> str:
+def who_is_asked(task: dict[str, Any]) -> str:
+    """Whom a task is for: who has claimed it, or to whom it is offered."""
     if task["owner"]:
         return str(task["owner"])
     names = [f"{kind[:-1]}:{name}" for kind, held in task["audience"].items() if kind != "manager" for name in held]

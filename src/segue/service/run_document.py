@@ -36,7 +36,7 @@ async def run_document(
     others: Sequence[bytes | str] = (),
     events: Sequence[dict[str, Any]] = (),
     data: Path | None = None,
-    on_started: Callable[[Service, str], Any] | None = None,
+    on_started: Callable[[Service, str], asyncio.Task[None] | None] | None = None,
 ) -> RunReport:
     """Run a document to its end.
 
@@ -48,7 +48,8 @@ async def run_document(
         others: Documents that it starts with `run.workflow`.
         events: CloudEvents to send once the run has started, in order.
         data: Data folder to work in; a temporary one where it is left out.
-        on_started: Called with the service and the run's id once the run is on disk.
+        on_started: Called with the service and the run's id once the run is on disk; a task that it returns is
+            cancelled when the run has ended.
 
     Returns:
         What became of the run: `completed`, `faulted` or `cancelled`.
@@ -84,13 +85,14 @@ async def _to_its_end(
     service: Service,
     starting: asyncio.Future[tuple[RunSummary, bool]],
     events: Sequence[dict[str, Any]],
-    on_started: Callable[[Service, str], Any] | None,
+    on_started: Callable[[Service, str], asyncio.Task[None] | None] | None,
 ) -> RunReport:
+    beside: asyncio.Task[None] | None = None
     try:
         # Shielded: a run that is about to be on disk must be known here, or nobody could cancel it.
         run, _ = await asyncio.shield(starting)
         if on_started is not None:
-            on_started(service, run.id)
+            beside = on_started(service, run.id)
         if events:
             await service.events.send(list(events))
         ended = await service.runs.wait(run.id)
@@ -99,6 +101,10 @@ async def _to_its_end(
         run, _ = await starting
         await service.runs.cancel_if_open(run.id)
         ended = await service.runs.wait(run.id)
+    finally:
+        if beside is not None:
+            beside.cancel()
+            await asyncio.gather(beside, return_exceptions=True)
     return await service.runs.report(ended)
 
 
