@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from segue.dsl import Environment, PythonFunction, compile_plan, read_document
 from segue.dsl.flows import ITEM, Labels, Leaving, Origin, declared_labels, leaving
+from segue.dsl.flows.tasks import Walk
 
 HEADER = "document: {dsl: '1.0.3', namespace: n, name: d, version: 1.0.0}\n"
 CUSTOMER = """
@@ -95,6 +98,26 @@ def test_labels_come_through_loops_branches_and_the_context() -> None:
 - send: {call: f, with: {all: "${ . }"}}
 """
     assert acts_of(CUSTOMER + text)["/do/3/send"].labels.classes == {"personal"}
+
+
+def test_nested_loops_are_not_walked_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is walked until nothing new comes; one within another must not multiply that."""
+    walks = 0
+    walk = Walk._walk
+
+    def counted(self: Walk, *given: Any) -> Any:
+        nonlocal walks
+        walks += 1
+        return walk(self, *given)
+
+    monkeypatch.setattr(Walk, "_walk", counted)
+    depth, text = 10, "call: f\nwith: {all: '${ . }', one: '${ $x9 }'}\noutput: {as: '${ {a: .a, b: $x1} }'}\n"
+    for level in reversed(range(depth)):
+        inner = "".join(f"      {line}\n" for line in text.splitlines())
+        text = f"for: {{each: x{level}, in: '${{ .items }}'}}\ndo:\n  - t:\n{inner}"
+    indented = "".join(f"    {line}\n" for line in text.splitlines())
+    assert len(acts_of(f"do:\n- t:\n{indented}")) == 1
+    assert walks < 60
 
 
 def test_declared_labels_follow_references_and_end() -> None:

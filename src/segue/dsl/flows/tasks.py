@@ -40,6 +40,9 @@ _ROUNDS_MAX = 12
 Two or three are the rule; each further one is a value that a loop nests into itself.
 """
 
+_REMEMBERED_MAX = 8
+"""Walks of one task that are remembered: loops within loops come back to the last few of them."""
+
 INPUT = Traced(frozenset({Origin("input")}))
 """The input of the run."""
 
@@ -54,6 +57,27 @@ class _Around:
     """The raw input of the task itself, which `$task.input` is."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Walked:
+    """A walk of a task that changed nothing else: the same again gives the same output.
+
+    A walk reads its inputs, the context, and what the acts inside it were given; what they are given with these
+    inputs, it has seen itself when it comes to its end.
+    """
+
+    raw: Traced
+    bound: Mapping[str, Traced]
+    steps: Mapping[str, Traced]
+    context: Traced
+    output: Traced
+
+    def is_of(self, raw: Traced, around: _Around, context: Traced) -> bool:
+        """It began with the same."""
+        return (
+            self.raw == raw and self.context == context and self.bound == around.bound and self.steps == around.steps
+        )
+
+
 class Walk:
     """One plan. `given` holds, by the index of an acting node, what its arguments may come from; `seen`, by the
     pointer of any task, what it is given and gives.
@@ -65,6 +89,7 @@ class Walk:
         self.given: dict[int, Traced] = {}
         self.seen: dict[str, Seen] = {}
         self.context = NOTHING
+        self._walked: dict[int, list[_Walked]] = {}
         self.output = NOTHING
 
     def run(self) -> Walk:
@@ -103,6 +128,21 @@ class Walk:
     # -- tasks -------------------------------------------------------------------------------------
 
     def _task(self, node: Node, raw: Traced, around: _Around) -> Traced:
+        """What a task gives. Those with others inside are walked once for the same input: nested loops come back."""
+        if type(node) not in _NESTING:
+            return self._walk(node, raw, around)
+        walked = self._walked.setdefault(node.index, [])
+        for known in walked:
+            if known.is_of(raw, around, self.context):
+                return known.output
+        context = self.context
+        output = self._walk(node, raw, around)
+        if self.context == context:
+            del walked[: max(0, len(walked) - _REMEMBERED_MAX + 1)]
+            walked.append(_Walked(raw, around.bound, around.steps, context, output))
+        return output
+
+    def _walk(self, node: Node, raw: Traced, around: _Around) -> Traced:
         raw = _described(node, "input", raw)
         around = replace(around, raw=raw)
         data = self._value(node.input_from, raw, around)
@@ -277,6 +317,9 @@ class Walk:
             if following == reached:
                 return reached
             reached = following
+
+
+_NESTING = frozenset({DoNode, ForNode, ListenNode, ForkNode, TryNode, FunctionNode, ExtendedNode})
 
 
 def _described(node: Node, part: str, value: Traced) -> Traced:
