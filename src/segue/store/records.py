@@ -201,12 +201,6 @@ def events_after(connection: sqlite3.Connection, after: int, *, limit: int) -> l
     return [StoredEvent(seq, at, blobs.load(connection, envelope)) for seq, at, envelope in rows]
 
 
-def delete_events_before(received_ms: int, *, limit: int) -> Sql:
-    """Forget the oldest events, a bounded number at a time. Their ids are no longer known afterwards."""
-    sql = "DELETE FROM event WHERE seq IN (SELECT seq FROM event WHERE received_at < ? ORDER BY received_at LIMIT ?)"
-    return sql, (received_ms, limit)
-
-
 # -- parked runs -----------------------------------------------------------------------------------
 
 
