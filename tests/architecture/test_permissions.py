@@ -78,7 +78,7 @@ def test_every_action_is_somebodys_and_stands_in_known_groups() -> None:
 def _strings(path: Path) -> Iterator[ast.Constant]:
     """Actions that are asked in the middle of a use case."""
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "admit_to":
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("admit_to", "admit_or_wait"):
             yield from (argument for argument in node.args if isinstance(argument, ast.Constant))
 
 

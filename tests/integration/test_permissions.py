@@ -34,6 +34,7 @@ BODIES: dict[str, Any] = {
     "runRetention": {"dryRun": True},
     "pruneAudit": {"before": "2020-01-01T00:00:00Z", "dryRun": True},
     "explainPolicy": {"who": "role:viewer", "action": "run.read"},
+    "adjustWorkflow": {"values": {"x": 1}, "reason": "x"},
     "changePolicy": {"text": None, "reason": "x"},
     "reviewControl": {
         "since": "2020-01-01T00:00:00Z",
@@ -50,6 +51,8 @@ ASKED_INSIDE = {
     "tokens.revoke": "identity.change",
     "publications.decide": "publication.approve",
     "controls.review": "control.review",
+    "adjusting.adjust": "workflow.adjust",
+    "adjusting.decide": "adjustment.approve",
 }
 DOCUMENT = openapi_document()
 OPERATIONS = {

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 
-from segue.api.bodies import JSON, YAML, require_media
-from segue.api.common import After, Asked, Limit, Name, Namespace, Version
-from segue.api.describe import json_answer, json_response, operation
-from segue.service import LeavingAct, Page, Published, Validation, WorkflowDetail, WorkflowSummary
+from segue.api.bodies import JSON, YAML, read_json, require_media
+from segue.api.common import After, Asked, Limit, Name, Namespace, Version, Workflow
+from segue.api.describe import json_answer, json_response, operation, schema_of
+from segue.service import (
+    Adjustables,
+    AdjustmentDecision,
+    AdjustmentView,
+    LeavingAct,
+    NewAdjustment,
+    Page,
+    Published,
+    Validation,
+    WorkflowDetail,
+    WorkflowSummary,
+)
 
 router = APIRouter(tags=["workflows"])
+Number = Annotated[int, Path(alias="adjustment", description="Number of the adjustment.", ge=1, le=2**53)]
+State = Annotated[Literal["made", "waiting", "approved", "refused", "all"], Query(description="Only these.")]
 
 _DOCUMENT = {
     "application/yaml": {"schema": {"type": "string", "description": "A workflow document."}},
@@ -117,3 +130,68 @@ async def get_workflow(namespace: Namespace, name: Name, version: Version, servi
 async def get_leaving(namespace: Namespace, name: Name, version: Version, service: Asked) -> Response:
     """Followed through the document, before anything runs."""
     return json_response(await service.workflows.leaving(namespace, name, version))
+
+
+@router.get(
+    "/workflows/{namespace}/{name}/adjustable",
+    **operation(
+        "getAdjustable",
+        "What may be adjusted without a new version",
+        answers={200: json_answer(Adjustables, "Each value with what it is and what it may be.")},
+        problems=("workflow-unknown",),
+    ),
+)
+async def get_adjustable(namespace: Namespace, name: Name, service: Asked) -> Response:
+    """As the latest version declares it."""
+    return json_response(await service.adjusting.show(namespace, name))
+
+
+@router.post(
+    "/workflows/{namespace}/{name}/adjust",
+    **operation(
+        "adjustWorkflow",
+        "Change adjustable values",
+        answers={200: json_answer(AdjustmentView, "Runs that start from now on get them.")},
+        problems=("workflow-unknown", "adjustment-refused", "media-type-refused", "body-too-large"),
+        body={"application/json": {"schema": schema_of(NewAdjustment)}},
+    ),
+)
+async def adjust_workflow(namespace: Namespace, name: Name, request: Request, service: Asked) -> Response:
+    """All of them or none."""
+    wanted = await read_json(request, NewAdjustment)
+    return json_response(await service.adjusting.adjust(namespace, name, wanted))
+
+
+@router.get(
+    "/adjustments",
+    **operation(
+        "listAdjustments",
+        "Changes of adjustable values",
+        answers={200: json_answer(Page[AdjustmentView], "Newest first, also what waits and what was refused.")},
+    ),
+)
+async def list_adjustments(
+    service: Asked, workflow: Workflow = None, state: State = "all", limit: Limit = 50, after: After = None
+) -> Response:
+    """With who and why."""
+    chosen = None if state == "all" else state
+    return json_response(await service.adjusting.page(workflow=workflow, state=chosen, limit=limit, after=after))
+
+
+@router.post(
+    "/adjustments/{adjustment}/decide",
+    **operation(
+        "decideAdjustment",
+        "Approve or refuse somebody else's change of a value",
+        answers={200: json_answer(AdjustmentView, "As it was decided.")},
+        problems=(
+            *("adjustment-unknown", "adjustment-decided", "adjustment-refused"),
+            *("media-type-refused", "body-too-large"),
+        ),
+        body={"application/json": {"schema": schema_of(AdjustmentDecision)}},
+    ),
+)
+async def decide_adjustment(adjustment: Number, request: Request, service: Asked) -> Response:
+    """Approving lets it count."""
+    wanted = await read_json(request, AdjustmentDecision)
+    return json_response(await service.adjusting.decide(adjustment, wanted))

@@ -44,6 +44,16 @@ _GROUPS: Final = {
             "list": ("segue.cli.workflows:list_", "List workflows."),
             "show": ("segue.cli.workflows:show", "Show one workflow."),
             "leaving": ("segue.cli.workflows:leaving", "Tell what a workflow can send out."),
+            "adjustable": ("segue.cli.adjusting:adjustable", "Show the values that may be adjusted."),
+            "adjust": ("segue.cli.adjusting:adjust", "Change values without a new version."),
+        },
+    ),
+    "adjustments": (
+        "Changes of adjustable values.",
+        {
+            "list": ("segue.cli.adjusting:list_", "List changes, newest first."),
+            "approve": ("segue.cli.adjusting:approve", "Let one count that waits."),
+            "refuse": ("segue.cli.adjusting:refuse", "Do not let it count."),
         },
     ),
     "runs": (

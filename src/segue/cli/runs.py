@@ -137,6 +137,7 @@ def show(
             ("held", None if at is not None else _held(found)),
             ("history", _recorded(found["history"])),
             ("queued", _queued(found.get("queued"))),
+            ("adjusted", ", ".join(f"{n}={msgspec.json.encode(v).decode()}" for n, v in found["adjustable"].items())),
         ]
     )
     say("\ninput")

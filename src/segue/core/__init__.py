@@ -6,7 +6,8 @@
 inside events. Open `plan.py` first, then `turn.py`.
 """
 
-from segue.core import bounds, snapshot
+from segue.core import adjustable, bounds, snapshot
+from segue.core.adjustable import Adjustable
 from segue.core.advance import advance, consumes, refuses, replay
 from segue.core.machines.human import Tasking
 from segue.core.migration import Examination, Move, Obstacle, examine
@@ -14,6 +15,7 @@ from segue.core.plan import Plan
 from segue.core.state import Moment, RunState
 
 __all__ = [
+    "Adjustable",
     "Examination",
     "Moment",
     "Move",
@@ -21,6 +23,7 @@ __all__ = [
     "Plan",
     "RunState",
     "Tasking",
+    "adjustable",
     "advance",
     "bounds",
     "consumes",

@@ -69,6 +69,7 @@ def advance(
         state.results = "results" in event.flags
         state.value_max = value_bytes_max_of(event.flags)
         state.runtime = event.runtime
+        state.adjustable = event.adjustable
         state.queued = "queued" in event.flags
         plan = plan.at(event.definition)
         state.definition = plan.digest

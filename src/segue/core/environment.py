@@ -111,4 +111,5 @@ _RESOLVERS: dict[str, Callable[[Turn, Frame], Any]] = {
     "runtime": _runtime,
     "authorization": _authorization,
     "steps": _steps,
+    "adjustable": lambda turn, _: turn.state.adjustable,
 }

@@ -281,6 +281,8 @@ def migrate(turn: Turn, event: RunMigrated) -> None:
             place = {"name": owner.node.name, "pointer": owner.node.pointer}
             state.open[number] = msgspec.structs.replace(command, **place)
     state.definition = new.digest
+    if event.adjustable is not msgspec.UNSET:
+        state.adjustable = event.adjustable
     turn.plan = new
 
 

@@ -6,7 +6,7 @@ shared by all runs of a definition, and its programs are pure functions.
 Every expression of a document becomes a `Program`. A program says by name which variables it reads, so the
 core builds only those:
 
-    context input output task workflow runtime authorization steps   and the names bound by
+    context input output task workflow runtime authorization steps adjustable   and the names bound by
     enclosing loops, listeners and catches (item, index, error, or as the document calls them).
 
 `secrets` is not among them: secret references are constants of the program (see `segue.types.SecretText`).
@@ -17,7 +17,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+if TYPE_CHECKING:
+    from segue.core.adjustable import Adjustable
 
 
 class Flow(IntEnum):
@@ -576,6 +579,7 @@ class Plan:
         requires: Handlers and functions the plan calls, for checks at publish and start.
         undoes: Some act of it has an `undo`.
         promises: It calls a function that is itself a task and has a schema of its result.
+        adjustable: Values that operations may adjust, by name, as `segue.core.adjustable` has them.
         others: Finds other definitions by digest, for histories that go on from one to another. None: there are none.
     """
 
@@ -592,6 +596,7 @@ class Plan:
     nodes: tuple[Node, ...] = ()
     undoes: bool = False
     promises: bool = False
+    adjustable: Mapping[str, Adjustable] = field(default_factory=dict)
     others: Callable[[str], Plan] | None = None
 
     def __post_init__(self) -> None:

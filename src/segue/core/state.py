@@ -107,6 +107,7 @@ class RunState(msgspec.Struct):
         results: What functions answer that are themselves tasks is checked; older histories replay without.
         queued: It has not begun: its workflow has as many runs under way as it may.
         value_max: The largest value that it keeps, as JSON, in bytes; 0 where it has no bounds (`bounds.py`).
+        adjustable: The adjustable values that it began with; `$adjustable`.
         correlations: Values of the instance's correlation keys.
         last_at: Time of the newest event applied.
     """
@@ -137,6 +138,7 @@ class RunState(msgspec.Struct):
     names: dict[int, str] = {}
     value_max: int = 0
     runtime: str = ""
+    adjustable: dict[str, Any] = {}
     ended: RunStatus | None = None
     output: Any = None
     failure: Failure | None = None

@@ -41,6 +41,10 @@ ACTIONS: Final[dict[str, Action]] = {
     "workflow.read": Action("Workflow", ("read",), "Read a workflow"),
     "workflow.validate": Action("Workflow", ("read", "build"), "Check a document"),
     "workflow.publish": Action("Workflow", ("publish",), "Publish a workflow"),
+    "workflow.adjust": Action("Workflow", ("operate",), "Change an adjustable value of a workflow"),
+    "adjustment.approve": Action(
+        "Workflow", ("operate", "approve", "publish"), "Approve or refuse somebody else's change of a value"
+    ),
     "publication.list": Action("Workflow", ("read", "publish"), "List publications that wait for approval"),
     "publication.approve": Action("Workflow", ("publish",), "Approve or refuse somebody else's publication"),
     "run.list": Action("Run", ("read",), "List and count runs"),
@@ -134,6 +138,16 @@ _ATTRIBUTES: Final[dict[str, tuple[str, ...]]] = {
 _CONTEXT: Final[dict[str, dict[str, str]]] = {
     "workflow.publish": {"risk": "String", "classes": "Set<String>"},
     "publication.approve": {"own": "Bool"},
+    "workflow.adjust": {
+        "name": "String",
+        "old": "String",
+        "new": "String",
+        "numbers": "Bool",
+        "old_number": "decimal",
+        "new_number": "decimal",
+        "role": "String",
+    },
+    "adjustment.approve": {"own": "Bool"},
     "identity.change": {"own": "Bool"},
     "control.review": {"own": "Bool"},
     "data.see": {"class": "String"},

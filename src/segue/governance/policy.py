@@ -133,7 +133,7 @@ class Policies:
             "principal": principal,
             "action": {"type": "Action", "id": action},
             "resource": target,
-            "context": {**_no_context(action), **(context or {})},
+            "context": {**_no_context(action), **_typed(action, context or {})},
         }
         entities = [
             _entity(principal, {"workspace": identity.workspace}, identity),
@@ -228,7 +228,27 @@ def _actions() -> cedarpy.Entities:
     return cedarpy.Entities.from_json_str(json.dumps(entities))
 
 
-_FILLERS: Final[dict[str, Any]] = {"String": "", "Bool": False, "Set<String>": [], "Long": 0}
+def _decimal(value: float) -> dict[str, Any]:
+    """A number as Cedar's decimal: four digits after the point."""
+    return {"__extn": {"fn": "decimal", "arg": f"{value:.4f}"}}
+
+
+_FILLERS: Final[dict[str, Any]] = {
+    "String": "",
+    "Bool": False,
+    "Set<String>": [],
+    "Long": 0,
+    "decimal": _decimal(0),
+}
+
+
+def _typed(action: str, context: Mapping[str, Any]) -> dict[str, Any]:
+    """A context with its numbers as the schema has them."""
+    kinds = context_of(action)
+    return {
+        name: _decimal(value) if kinds.get(name) == "decimal" and isinstance(value, int | float) else value
+        for name, value in context.items()
+    }
 
 
 @cache

@@ -18,6 +18,7 @@ from segue.hosts.contracts import (
     RunChange,
     RunOutcome,
     UnknownRun,
+    ValuesOf,
 )
 from segue.hosts.embedded import Control, EmbeddedHost, Subscription
 from segue.store import HostError
@@ -39,5 +40,6 @@ __all__ = [
     "Subscription",
     "SystemClock",
     "UnknownRun",
+    "ValuesOf",
     "VirtualClock",
 ]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol
 
 from segue.core import Plan
+from segue.core.adjustable import settled
 from segue.store import Rules
 from segue.types import EffectContext, Failure, Perform, RunStatus
 
@@ -156,6 +157,15 @@ PolicyOf = Callable[[Plan], FailurePolicy]
 def no_policy(plan: Plan) -> FailurePolicy:
     """The definition says nothing."""
     return _NO_POLICY
+
+
+ValuesOf = Callable[[Plan], Mapping[str, Any]]
+"""`(plan) -> the adjustable values that a run of it starts with`; every one that it declares, and each fits."""
+
+
+def declared_values(plan: Plan) -> Mapping[str, Any]:
+    """The defaults: nobody has adjusted anything."""
+    return settled(plan.adjustable, {})
 
 
 _NO_POLICY: Final = FailurePolicy()

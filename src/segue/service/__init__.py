@@ -9,6 +9,13 @@ Open `service.py` first, then `runs.py`.
 from segue.dsl import document_schema
 from segue.people import Profile
 from segue.service.accounts import Accounts
+from segue.service.adjusting import (
+    Adjustables,
+    AdjustableView,
+    AdjustmentDecision,
+    AdjustmentView,
+    NewAdjustment,
+)
 from segue.service.asked import (
     FiguresView,
     HumanTaskDetail,
@@ -177,6 +184,10 @@ __all__ = [
     "PROBLEM_BASE",
     "Accounts",
     "Action",
+    "AdjustableView",
+    "Adjustables",
+    "AdjustmentDecision",
+    "AdjustmentView",
     "AuditProblem",
     "AuditPruned",
     "AuditSigned",
@@ -228,6 +239,7 @@ __all__ = [
     "MigrationObstacle",
     "Migrations",
     "ModelView",
+    "NewAdjustment",
     "NewAuditPrune",
     "NewAuditVerification",
     "NewBackup",

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any, Final, ParamSpec, TypeVar, cast
 
-from segue.governance import ACTIONS, SWITCH_RULE, Guard, PolicyDenied, Resource, in_scope, roles_for
+from segue.governance import ACTIONS, SWITCH_RULE, Guard, PolicyDenied, Resource, Verdict, in_scope, roles_for
 from segue.service.errors import ServiceError
 from segue.store import ErasedData
 from segue.types import acting, acting_as
@@ -110,6 +110,20 @@ def admit_to(guard: Guard, action: str, resource: Resource, context: dict[str, A
         guard.check(action, resource, context)
     except PolicyDenied as denied:
         raise refusal_of(denied, guard) from None
+
+
+def admit_or_wait(guard: Guard, action: str, resource: Resource, context: dict[str, Any]) -> Verdict:
+    """The same where a use case can wait for an approval: `allow`, or `needs-approval`.
+
+    Raises:
+        ServiceError: `permission-denied` or `not-signed-in`.
+    """
+    try:
+        return guard.check(action, resource, context)
+    except PolicyDenied as denied:
+        if denied.verdict.verdict != "needs-approval":
+            raise refusal_of(denied, guard) from None
+        return denied.verdict
 
 
 def refusal_of(denied: PolicyDenied, guard: Guard) -> ServiceError:

@@ -156,13 +156,13 @@ class Definitions:
             check_call=self._check_call,
         )
         document = read_document(source, file=file)
-        findings = [_finding(f) for f in (*check_document(document, environment), *complaints(document))]
+        findings = [finding_of(f) for f in (*check_document(document, environment), *complaints(document))]
         if any(f.severity == "error" for f in findings):
             return Checked(document, findings, None, recorder.pins)
         try:
             plan = compile_plan(document, environment)
         except DefinitionError as error:
-            return Checked(document, [_finding(f) for f in error.findings], None, recorder.pins)
+            return Checked(document, [finding_of(f) for f in error.findings], None, recorder.pins)
         recorder.pins.python = sorted(
             name.removeprefix(_PYTHON) for name in plan.requires if name.startswith(_PYTHON)
         )
@@ -298,7 +298,7 @@ class Definitions:
             plan.digest = definition.digest
             return plan
         except DefinitionError as error:
-            raise refused(name, [_finding(f) for f in error.findings]) from None
+            raise refused(name, [finding_of(f) for f in error.findings]) from None
 
 
 def refused(file: str, findings: list[Finding]) -> ServiceError:
@@ -308,7 +308,8 @@ def refused(file: str, findings: list[Finding]) -> ServiceError:
     return ServiceError("definition-refused", f"{file} has {count}.", findings=findings)
 
 
-def _finding(found: Any) -> Finding:
+def finding_of(found: Any) -> Finding:
+    """A finding of the linter as the service tells it."""
     return Finding(
         found.rule,
         found.severity,

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from segue.ai import ModelRegistry
 from segue.handlers import FunctionRegistry
+from segue.service.adjusting import Adjustables, AdjustmentView, NewAdjustment
 from segue.service.errors import RunFaulted, RunWasCancelled
 from segue.service.functions import register
 from segue.service.opening import open_service
 from segue.service.service import Service
 from segue.service.settings import Settings, load_settings
 from segue.service.shapes import Published, RunDetail, RunSummary, SentEvents
+from segue.service.workflows import parse_workflow
 from segue.types import SecretSource
 
 AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
@@ -176,6 +178,32 @@ class Segue:
         """
         await self.service.runs.get(run_id)
         return Run(self.service, run_id)
+
+    async def adjustable(self, workflow: str) -> Adjustables:
+        """The values of a workflow that may be adjusted without a new version, and what they are.
+
+        Args:
+            workflow: `namespace/name`.
+
+        Raises:
+            ServiceError: `workflow-unknown`.
+        """
+        return await self.service.adjusting.show(*parse_workflow(workflow))
+
+    async def adjust(self, workflow: str, *, reason: str, reset: Sequence[str] = (), **values: Any) -> AdjustmentView:
+        """Change values of a workflow; runs that start from now on get them.
+
+            await segue.adjust("sales/renewal-risk", threshold=0.7, reason="too many calls")
+
+        Args:
+            reset: Names of values that go back to their defaults.
+            values: New values by name. `service.adjusting.adjust` takes names that Python cannot write.
+
+        Raises:
+            ServiceError: `workflow-unknown`, `adjustment-refused`, or `approval-needed` where a rule asks for one.
+        """
+        wanted = NewAdjustment(values=values, reset=list(reset), reason=reason)
+        return await self.service.adjusting.adjust(*parse_workflow(workflow), wanted)
 
     async def send(self, *events: dict[str, Any]) -> SentEvents:
         """Send CloudEvents. Each source and id counts once.

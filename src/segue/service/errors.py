@@ -182,6 +182,12 @@ PROBLEMS: Final[dict[str, ProblemKind]] = {
         "Nothing of this kind and name is stopped.",
         "List what is with `segue switches`.",
     ),
+    "adjustment-unknown": ProblemKind(
+        404,
+        "There is no such change of values",
+        "No adjustment has this number.",
+        "List them with `segue adjustments list`.",
+    ),
     "publication-unknown": ProblemKind(
         404,
         "There is no such publication",
@@ -289,6 +295,12 @@ PROBLEMS: Final[dict[str, ProblemKind]] = {
         "It is stopped already",
         "Something of this kind and name was stopped and not released.",
         "`segue switches` says by whom and why.",
+    ),
+    "adjustment-decided": ProblemKind(
+        409,
+        "The change of values is decided",
+        "Somebody approved or refused it, or it needed no approval; the first decision counts.",
+        "Change the values anew, if they should be something else.",
     ),
     "publication-decided": ProblemKind(
         409,
@@ -421,6 +433,12 @@ PROBLEMS: Final[dict[str, ProblemKind]] = {
         "The function cannot be registered",
         "A Python function was registered under a name that is not allowed or taken.",
         "Choose another name.",
+    ),
+    "adjustment-refused": ProblemKind(
+        422,
+        "The values cannot be changed so",
+        "A value is not declared, does not fit what the document allows, or would not change.",
+        "`segue workflows adjustable` shows the values and what they may be.",
     ),
     "setting-refused": ProblemKind(
         422,

@@ -25,6 +25,8 @@ from segue.governance import (
 from segue.governance.credentials import Passwords
 from segue.handlers import FunctionRegistry, HandlerSet, build_handlers
 from segue.service.accounts import Accounts
+from segue.service.adjusted import Adjusted
+from segue.service.adjusting import Adjusting
 from segue.service.audit import Audit
 from segue.service.backups import Backups
 from segue.service.connections import Connections, foreseeing
@@ -66,6 +68,7 @@ from segue.service.tokens import Tokens
 from segue.service.vault import Secrets, VaultSecrets
 from segue.service.workflows import Workflows
 from segue.store import FolderInUse, FolderNotUsable, Rules, Store
+from segue.store.adjustments import list_values
 from segue.store.effects import acts_since
 from segue.store.folder import DATABASE_NAME, open_reader
 from segue.store.permission import list_policy_changes, list_switches
@@ -73,6 +76,7 @@ from segue.store.records import list_connections
 from segue.types import LOCAL_OWNER, Identity, SecretSource, TaskFailure, owner_of
 
 if TYPE_CHECKING:
+    from segue.core import Plan
     from segue.hosts import EmbeddedHost
 
 
@@ -191,6 +195,7 @@ async def open_service(
         flows = Flows(definitions, loaded)
         masking = Masking(definitions, flows, guard)
         act_limits = ActLimits(settings.limits)
+        adjusted = Adjusted()
 
         def load(store: Store) -> Definitions:
             # What the host needs before it goes on with the first run.
@@ -201,6 +206,7 @@ async def open_service(
                 put_in_force(guard, list_policy_changes(reader))
                 if act_limits.any:
                     act_limits.prime(acts_since(reader, time.time_ns() // 1_000_000 - HOUR_MS))
+                adjusted.load(list_values(reader))
                 load_switches(guard, list_switches(reader, thrown=True))
                 for data in list_connections(reader).values():
                     loaded.put(connection_from_json(data))
@@ -209,7 +215,9 @@ async def open_service(
         try:
             if drive:
                 door = ActDoor(guard, guard.switches, flows.facts, act_limits)
-                opened = _host(folder, settings, handlers, load, source, rules, attended, alone, door, ring)
+                opened = _host(
+                    folder, settings, handlers, load, source, rules, attended, alone, door, ring, adjusted.values
+                )
                 host = await stack.enter_async_context(opened)
                 store = host.store
             else:
@@ -238,7 +246,8 @@ async def open_service(
                 webhook = LifecycleWebhook(settings.lifecycle_webhook, store, definitions, handlers.outbound, masking)
                 await stack.enter_async_context(webhook.kept())
         connections = Connections(store, loaded, handlers, source)
-        workflows = Workflows(definitions, host, flows, Publishing(store, settings.publishing))
+        publishing = Publishing(store, settings.publishing, adjusted)
+        workflows = Workflows(definitions, host, flows, publishing)
         limits = Limits(settings.history_max_events, settings.payload_warn_kb * 1024)
         runs = Runs(store, definitions, workflows, host, masking, limits)
         yield Service(
@@ -268,6 +277,7 @@ async def open_service(
             sso=SingleSignOn(settings.oidc, sessions, handlers, source, store, settings.public_url),
             permissions=Permissions(store, accounts),
             publications=Publications(store, workflows),
+            adjusting=Adjusting(store, definitions, workflows, adjusted),
             switches=StopSwitches(store, guard.switches, host),
             store=store,
             host=host,
@@ -286,6 +296,7 @@ def _host(
     alone: bool,
     door: ActDoor,
     ring: KeyRing | None,
+    values: Callable[[Plan], Mapping[str, Any]],
 ) -> AbstractAsyncContextManager[EmbeddedHost]:
     from segue.hosts import EmbeddedHost, HostSettings
 
@@ -296,6 +307,7 @@ def _host(
         secrets=secrets,
         door=door,
         policy=policies(attended=attended, concurrency=settings.concurrency),
+        values=values,
         cipher=ring,
         settings=HostSettings(
             acts_max=settings.acts_max,

@@ -16,6 +16,8 @@ import msgspec
 from segue.dsl import Document
 from segue.governance import Guard, PolicyDenied, Resource
 from segue.service.access import UseCases, admit_to, governed, open_to_all, refusal_of
+from segue.service.adjusted import Adjusted, let_go
+from segue.service.definitions import finding_of
 from segue.service.errors import Finding, ServiceError
 from segue.service.observe import iso
 from segue.service.shapes import Page, Shape
@@ -82,17 +84,9 @@ def missing(document: Document, strictness: Strictness) -> Iterator[Finding]:
         value = said.get(key)
         fits = isinstance(value, list) if key == "classes" else isinstance(value, str | list) and bool(value)
         if not fits:
-            found = document.finding(
-                "governed",
-                severity,
-                f"`{key}` is missing",
-                f"Say {meaning}.",
-                pointer=_PLACE if said else "/document",
-            )
-            yield Finding(
-                found.rule, found.severity, found.message, found.remedy, found.file, found.line, found.column,
-                found.pointer,
-            )  # fmt: skip
+            place = _PLACE if said else "/document"
+            found = document.finding("governed", severity, f"`{key}` is missing", f"Say {meaning}.", pointer=place)
+            yield finding_of(found)
 
 
 def said_of(definition: Any) -> Mapping[str, Any]:
@@ -116,9 +110,25 @@ def facts_of(definition: Any) -> dict[str, Any]:
 class Publishing:
     """What stands between a checked document and its publication."""
 
-    def __init__(self, store: Store, strictness: Strictness = "off") -> None:
+    def __init__(self, store: Store, strictness: Strictness, adjusted: Adjusted) -> None:
         self._store = store
+        self._adjusted = adjusted
         self.strictness: Strictness = strictness
+
+    def complaints(self, document: Document, plan: Plan | None) -> Iterator[Finding]:
+        """What stands against publishing, or should be known, besides what validation finds."""
+        yield from missing(document, self.strictness)
+        for name, value, why in () if plan is None else self._adjusted.refused_by(plan):
+            message = f"{name!r} was adjusted to {value!r}, and this version does not allow that: {why}"
+            remedy = "publish it, and the default counts; or let the range hold what is set"
+            pointer = f"{_PLACE}/adjustable/{name}"
+            if plan is not None and name not in plan.adjustable:
+                pointer = _PLACE if said_of(document.data) else "/document"
+            yield finding_of(document.finding("adjusted-value-refused", "warning", message, remedy, pointer=pointer))
+
+    async def published(self, plan: Plan, by: str) -> None:
+        """It is the latest version of its name by now."""
+        await let_go(self._store, self._adjusted, plan, by)
 
     async def admit(self, guard: Guard, plan: Plan, source: str) -> None:
         """Let this definition be published by whoever acts.

@@ -210,7 +210,14 @@ class Runs(UseCases):
         history = recorded(past, seen, self._limits)
         queued = await self._queued(record, seen.state)
         given = lens.value(seen.state.input, lens.covers.input)
-        return RunDetail(**fields, input=given, open=seen.open_commands(), history=history, queued=queued)
+        return RunDetail(
+            **fields,
+            input=given,
+            adjustable=seen.state.adjustable,
+            open=seen.open_commands(),
+            history=history,
+            queued=queued,
+        )
 
     async def _queued(self, record: RunRecord, state: RunState) -> Queued | None:
         found = await self._store.read(lambda c: queue_place(c, record.seq)) if state.queued else None

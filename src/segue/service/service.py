@@ -9,6 +9,7 @@ import segue
 from segue.governance import Guard
 from segue.service.access import UseCases, open_to_all
 from segue.service.accounts import Accounts
+from segue.service.adjusting import Adjusting
 from segue.service.audit import Audit
 from segue.service.backups import Backups
 from segue.service.connections import Connections
@@ -77,6 +78,7 @@ class Service:
     sso: SingleSignOn
     permissions: Permissions
     publications: Publications
+    adjusting: Adjusting
     switches: StopSwitches
     store: Store
     host: EmbeddedHost | None

@@ -248,12 +248,14 @@ class RunDetail(RunSummary, frozen=True, kw_only=True):
 
     Attributes:
         queued: Where it stands while it is `pending`.
+        adjustable: The adjustable values of its workflow that it has, from its start on.
         omitted: How many earlier ones there are that the history still tells of; `listTasks` pages all tasks.
         history: How long its history is, and whether it is whole.
     """
 
     queued: Queued | None = None
     input: Any = None
+    adjustable: dict[str, Any] = {}
     tasks: list[TaskView] = []
     skipped: list[SkippedTask] = []
     decisions: list[Decision] = []

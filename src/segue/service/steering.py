@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from segue.core import Moment, Plan, RunState, advance
+from segue.core.adjustable import carried
 from segue.core.machines.undo import was_undone_since
 from segue.core.plan import ExtendedNode, Node
 from segue.core.state import Frame
@@ -135,6 +136,7 @@ class Steering(UseCases):
         return RunMoment(
             **fields,
             input=lens.value(state.input, lens.covers.input),
+            adjustable=state.adjustable,
             open=seen.open_commands(),
             event=number,
             of=past.count,
@@ -193,6 +195,9 @@ class Steering(UseCases):
                 )
             began = digest
         other = self._definitions.plan(digest)
+        if version is not None and (first.adjustable or other.adjustable):
+            values = carried(other.adjustable, first.adjustable, host.values(digest))
+            first = msgspec.structs.replace(first, adjustable=values)
         by = signed(by)
         cause = {"kind": "fork", "run": run_id, "task": pointer, "event": number, "by": by, "reason": reason}
         first = msgspec.structs.replace(first, run_id=host.new_run_id(), definition=began, cause=codec.settled(cause))

@@ -27,7 +27,14 @@ from segue.store.runs import RunRecord, find_runs
 RUNS_MAX: Final = 50
 _DEPTH_MAX: Final = 64
 CHANGES: Final = (
-    *("workflow.publish", "schedule.stop", "connection.add", "connection.remove", "settings.change"),
+    *(
+        "workflow.publish",
+        "workflow.adjust",
+        "schedule.stop",
+        "connection.add",
+        "connection.remove",
+        "settings.change",
+    ),
     *("policy.change", "identity.change", "profile.put", "switch.stop", "switch.release"),
     *("key.rotate", "subject.erase", "subject.hold", "audit.prune", "run.migrate"),
 )

@@ -15,7 +15,7 @@ from segue.service.definitions import Checked, Definitions, refused
 from segue.service.errors import Finding, ServiceError
 from segue.service.flows import Flows
 from segue.service.observe import iso
-from segue.service.publishing import Publishing, missing
+from segue.service.publishing import Publishing
 from segue.service.shapes import (
     LabelledArgument,
     LeavingAct,
@@ -137,12 +137,12 @@ class Workflows(UseCases):
             ServiceError: `definition-refused` where what it needs has gone since, or `version-taken`.
         """
         checked = await self._definitions.check(source, file="<publication>")
-        return await self._put(checked, [])
+        return await self._put(checked, self._missing(checked))
 
     def _missing(self, checked: Checked) -> list[Finding]:
         if self._publishing is None:
             return []
-        return list(missing(checked.document, self._publishing.strictness))
+        return list(self._publishing.complaints(checked.document, checked.plan))
 
     def _is_published(self, plan: Plan) -> bool:
         known = self._definitions.find(plan.namespace, plan.name, plan.version)
@@ -165,6 +165,9 @@ class Workflows(UseCases):
         summary = self._summary(self.find(plan.namespace, plan.name, plan.version))
         if created and summary.latest:
             await self._reschedule(plan.digest, scheduled=plan.schedule is not None)
+            if self._publishing is not None:
+                who = self.guard.who()
+                await self._publishing.published(plan, "" if who is None else who.name)
         warnings = [finding for finding in [*checked.findings, *lacks] if finding.severity != "error"]
         return Published(workflow=summary, created=created, warnings=warnings)
 

@@ -37,6 +37,8 @@ SEALED: Final[dict[str, tuple[str, ...]]] = {
     "policy_change": ("text", "reason"),
     "switch": ("reason", "released_reason"),
     "publication": ("source", "reason"),
+    "adjusted": ("value",),
+    "adjustment": ("changes", "reason", "decided_reason"),
 }
 """Sealed columns by table; a value that was stored before encryption was on is read as it is."""
 

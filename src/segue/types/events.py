@@ -31,6 +31,7 @@ class RunStarted(msgspec.Struct, frozen=True, tag_field="e", tag="run-started", 
             tasks is checked; `queued`: nothing begins before `RunAdmitted`;
             `value-max=N`: it has bounds, and keeps no value of more than N bytes.
         runtime: Version of Segue that started it, for `$runtime.version`; a later release replays the same.
+        adjustable: The adjustable values of its workflow as they were then, all that its document declares.
     """
 
     at: int
@@ -41,6 +42,7 @@ class RunStarted(msgspec.Struct, frozen=True, tag_field="e", tag="run-started", 
     cause: dict[str, Json] = {}
     flags: tuple[str, ...] = ()
     runtime: str = ""
+    adjustable: dict[str, Json] = {}
 
 
 class RunAdmitted(msgspec.Struct, frozen=True, tag_field="e", tag="admitted", omit_defaults=True):
@@ -154,6 +156,7 @@ class RunMigrated(msgspec.Struct, frozen=True, tag_field="e", tag="migrated", om
     Attributes:
         definition: Digest of that version.
         nodes: Index of each task in the old plan, and that of its counterpart in the new one.
+        adjustable: The values that it has from then on. Left out, neither version declares any.
     """
 
     at: int
@@ -161,6 +164,7 @@ class RunMigrated(msgspec.Struct, frozen=True, tag_field="e", tag="migrated", om
     nodes: tuple[tuple[int, int], ...] = ()
     by: str = ""
     reason: str = ""
+    adjustable: dict[str, Json] | msgspec.UnsetType = msgspec.UNSET
 
 
 class FailureReleased(msgspec.Struct, frozen=True, tag_field="e", tag="released", omit_defaults=True):

@@ -216,6 +216,7 @@ WARNINGS = frozenset(
         "invalid-pattern",
         "listen-to-anything",
         "newer-dsl-version",
+        "unused-adjustable",
         "unknown-connection",
         "unknown-workflow",
         "unreachable-task",

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from segue.core.adjustable import Adjustable
 from segue.core.plan import Flow, Node
 from segue.dsl.document import Document, escape
 from segue.dsl.environment import Environment
@@ -51,12 +52,13 @@ class Place:
 
 
 LANGUAGE: Final = frozenset(
-    {"context", "input", "output", "secrets", "task", "workflow", "runtime", "authorization", "steps"}
+    {"context", "input", "output", "secrets", "task", "workflow", "runtime", "authorization", "steps", "adjustable"}
 )
-_BEFORE: Final = frozenset({"context", "task", "workflow", "runtime", "steps"})
-WORKFLOW_INPUT: Final = Place("the workflow's `input.from`", frozenset({"workflow", "runtime"}))
-WORKFLOW_TIMEOUT: Final = Place("the workflow's `timeout`", frozenset({"context", "workflow", "runtime"}))
-WORKFLOW_OUTPUT: Final = Place("the workflow's `output.as`", frozenset({"context", "workflow", "runtime", "steps"}))
+_RUN: Final = frozenset({"workflow", "runtime", "adjustable"})
+_BEFORE: Final = _RUN | {"context", "task", "steps"}
+WORKFLOW_INPUT: Final = Place("the workflow's `input.from`", _RUN)
+WORKFLOW_TIMEOUT: Final = Place("the workflow's `timeout`", _RUN | {"context"})
+WORKFLOW_OUTPUT: Final = Place("the workflow's `output.as`", _RUN | {"context", "steps"})
 SCHEDULE: Final = Place("`schedule`", frozenset())
 CONDITION: Final = Place("`if`", _BEFORE)
 INPUT_FROM: Final = Place("`input.from`", _BEFORE | {"secrets"})
@@ -154,12 +156,14 @@ class Tally:
     Attributes:
         seen: Pointers of the components under `use` that were compiled for some task.
         requires, pins: Become the plan's requirements and a part of its digest.
+        adjusted: Adjustable values that expressions read, with the pointers of those.
     """
 
     nodes: int = 0
     seen: set[str] = field(default_factory=set)
     requires: set[str] = field(default_factory=set)
     pins: dict[str, str] = field(default_factory=dict)
+    adjusted: dict[str, set[str]] = field(default_factory=dict)
 
 
 CompileKind = Callable[["Build", dict[str, Any], str, Scope, dict[str, Any]], Node]
@@ -175,6 +179,7 @@ class Build:
         kinds: How each kind of task is compiled.
         findings: Each once, in the order in which they were made.
         secrets: Declared ones.
+        adjustable: Declared values that operations may adjust. A catalogue's function sees none of its caller's.
         extensions: What each extends, itself, and its pointer.
         extending: The same by kind of task, filled when a task of the kind is met.
     """
@@ -188,6 +193,7 @@ class Build:
     is_loose: bool = False
     findings: dict[Finding, None] = field(default_factory=dict)
     secrets: frozenset[str] = frozenset()
+    adjustable: Mapping[str, Adjustable] = field(default_factory=dict)
     extensions: list[tuple[str, dict[str, Any], str]] = field(default_factory=list)
     extending: dict[str, list[tuple[dict[str, Any], str]]] = field(default_factory=dict)
 

@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from segue.core.plan import Evaluate, Program
+from segue.dsl.compiler.adjustable import adjustables_are_known
 from segue.dsl.compiler.build import LANGUAGE, Build, Place, Scope, TaskList, below, listed
 from segue.dsl.compiler.shapes import CONSTANT, Derived, Shape
 from segue.dsl.expressions import Expression, ExpressionError, compile_expression, is_wrapped, unwrap
@@ -154,6 +155,8 @@ def _tried(build: Build, text: str, pointer: str, scope: Scope, place: Place) ->
         return _fixed(text)
     if "steps" in compiled.variables and not _steps_are_known(build, compiled, pointer, scope, quiet=True):
         return _fixed(text)
+    if not adjustables_are_known(build, compiled, pointer, scope, quiet=True):
+        return _fixed(text)
     run, reads = _run_of(build, compiled, pointer)
     return None, _or_text(run, text), reads, compiled.tree
 
@@ -262,6 +265,8 @@ def _is_allowed(build: Build, compiled: Expression, pointer: str, scope: Scope, 
     if hidden:
         return False
     if "secrets" in compiled.variables and not _secrets_are_declared(build, compiled, pointer):
+        return False
+    if not adjustables_are_known(build, compiled, pointer, scope):
         return False
     return "steps" not in compiled.variables or _steps_are_known(build, compiled, pointer, scope)
 

@@ -186,7 +186,8 @@ def variable(build: Build, holder: dict[str, Any], key: str, default: str, point
     at = below(pointer, key)
     if not isinstance(name, str) or not build.is_sound(at):
         return default
-    if name in LANGUAGE:
+    # A document that declares no adjustable values may have called something so before there were any.
+    if name in LANGUAGE and (name != "adjustable" or build.adjustable):
         message = f"${name} is a variable of the language, and could not be read any more inside"
         build.error("shadowed-variable", at, message, "choose another name")
         return default

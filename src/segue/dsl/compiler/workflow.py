@@ -13,6 +13,7 @@ from cronsim import CronSim, CronSimError
 
 from segue.core.plan import DoNode, Flow, Plan, Schedule
 from segue.dsl.compiler import calls, forks, runs, tasks
+from segue.dsl.compiler.adjustable import declared_adjustables, read_adjustables
 from segue.dsl.compiler.authentication import policy
 from segue.dsl.compiler.build import (
     FINDINGS_MAX,
@@ -93,11 +94,13 @@ def _compile(build: Build) -> Plan:
     _lint_identity(build, identity)
     _lint_evaluate(build, as_object(data.get("evaluate")))
     _lint_secrets(build)
+    build.adjustable = declared_adjustables(build, identity)
     root = _root(build, data)
     schedule = _schedule(build, data.get("schedule"), identity)
     requires = tuple(sorted(build.tally.requires))
     _lint_unused(build)
     lint_checkpoints(build, root)
+    adjustable = read_adjustables(build)
     return Plan(
         namespace=str(identity.get("namespace")),
         name=str(identity.get("name")),
@@ -109,6 +112,7 @@ def _compile(build: Build) -> Plan:
         secrets=tuple(name for name in as_list(build.use.get("secrets")) if isinstance(name, str)),
         schedule=schedule,
         requires=requires,
+        adjustable=adjustable,
     )
 
 

@@ -23,7 +23,7 @@ from secrets import token_hex
 from typing import TYPE_CHECKING, Any, Final
 
 from segue.core import Plan, RunState, advance, bounds
-from segue.hosts.contracts import Clock, HostSettings, PolicyOf, no_policy
+from segue.hosts.contracts import Clock, HostSettings, PolicyOf, ValuesOf, declared_values, no_policy
 from segue.hosts.embedded.live import LiveRun
 from segue.store import Batch, GroupCommit, HostError, codec, records, snapshots
 from segue.types import (
@@ -118,16 +118,19 @@ class Engine:
         settings: HostSettings,
         policy: PolicyOf = no_policy,
         *,
+        values: ValuesOf = declared_values,
         tokens: Callable[[int], str] = token_hex,
     ) -> None:
         """A new engine.
 
         Args:
+            values: Asked once for each run.
             tokens: Makes texts that nobody else has, of so many bytes.
         """
         self.clock = clock
         self.settings = settings
         self.policy = policy
+        self.values = values
         self._tokens = tokens
         self.runs: dict[int, LiveRun] = {}
         self.by_id: dict[str, LiveRun] = {}
@@ -184,7 +187,8 @@ class Engine:
         if not hidden:
             flags += (self._bounds,)
         runtime = plan.runtime.get("version", "")
-        self.apply(run, RunStarted(now, run_id, digest, input, self._tokens(8), cause, flags, runtime))
+        adjustable = dict(self.values(plan)) if plan.adjustable else {}
+        self.apply(run, RunStarted(now, run_id, digest, input, self._tokens(8), cause, flags, runtime, adjustable))
         if "queued" in flags:
             self.parking.consider(run)
         return run

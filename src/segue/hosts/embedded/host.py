@@ -24,6 +24,8 @@ from segue.hosts.contracts import (
     PolicyOf,
     RunOutcome,
     UnknownRun,
+    ValuesOf,
+    declared_values,
     no_policy,
 )
 from segue.hosts.embedded.admission import Admission
@@ -94,6 +96,7 @@ class EmbeddedHost:
         clock: Clock | None = None,
         settings: HostSettings | None = None,
         policy: PolicyOf = no_policy,
+        values: ValuesOf = declared_values,
         door: Door | None = None,
         fault: Callable[[int], None] | None = None,
         cipher: Cipher | None = None,
@@ -104,6 +107,7 @@ class EmbeddedHost:
             handlers: By the name that documents' acts give. `workflow` is the host's own.
             plans: Where compiled definitions come from, or what makes that of the opened store.
             policy: What definitions say about their failures.
+            values: What their adjustable values are now; the defaults where it is left out.
             door: Asked before each act; every act is let through where it is left out.
             cipher: Seals what is stored.
             fault: Testing seam: called before each write with its number; may raise to make the write fail.
@@ -112,7 +116,7 @@ class EmbeddedHost:
             FolderInUse: Another process has the folder open.
             FolderNotUsable: It is too new, damaged, foreign, or may not be written.
         """
-        make_engine = partial(Engine, clock or SystemClock(), settings or HostSettings(), policy)
+        make_engine = partial(Engine, clock or SystemClock(), settings or HostSettings(), policy, values=values)
         return _Opening(
             lambda: cls.assemble(
                 make_engine(),
@@ -439,6 +443,14 @@ class EmbeddedHost:
         """
         self._check_takes_work()
         return await self._operator.fork(digest, prefix, restart)
+
+    def values(self, digest: str) -> Mapping[str, Any]:
+        """The adjustable values that a run of this definition would start with now.
+
+        Raises:
+            LookupError: There is no such definition.
+        """
+        return self._engine.values(self._plans.plan(digest))
 
     def new_run_id(self) -> str:
         """An id that no run has."""

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from segue.core import Examination, Obstacle, Plan, Tasking, advance, examine, replay, snapshot
+from segue.core.adjustable import carried
 from segue.hosts.contracts import Outcome, UnknownRun
 from segue.hosts.embedded.engine import WORKFLOW, Engine
 from segue.hosts.embedded.live import LiveRun
@@ -82,7 +83,8 @@ class Operator:
         # From here to the event nothing else can happen to the run, so what was examined is what is moved.
         found = examine(run.plan, new, run.state, mapping)
         if not found.obstacles and not dry_run:
-            event = RunMigrated(self._engine.clock.now_ms(), digest, found.nodes, by, reason)
+            values = self._values(run, new)
+            event = RunMigrated(self._engine.clock.now_ms(), digest, found.nodes, by, reason, values)
             _rehearse(run, new, event)
             self._engine.apply(run, event)
         self._engine.parking.consider(run)
@@ -121,6 +123,12 @@ class Operator:
         assert isinstance(held, Tasking)
         # The core replaces what it holds and changes nothing in it, except the agenda.
         return msgspec.structs.replace(held, agenda=list(held.agenda))
+
+    def _values(self, run: LiveRun, new: Plan) -> Any:
+        """The adjustable values that a run has under another version."""
+        if not new.adjustable and not run.state.adjustable:
+            return msgspec.UNSET
+        return carried(new.adjustable, run.state.adjustable, self._engine.values(new))
 
     def _prepare(self, run: LiveRun, event: Intervention, outcome: Outcome | None) -> bool:
         """Is the run at this task? Then put the ledger right."""
