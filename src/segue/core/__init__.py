@@ -7,11 +7,10 @@ inside events. Open `plan.py` first, then `turn.py`.
 """
 
 from segue.core import adjustable, bounds, snapshot
-from segue.core.adjustable import Adjustable
 from segue.core.advance import advance, consumes, refuses, replay
 from segue.core.machines.human import Tasking
 from segue.core.migration import Examination, Move, Obstacle, examine
-from segue.core.plan import Plan
+from segue.core.plan import Adjustable, Plan
 from segue.core.state import Moment, RunState
 
 __all__ = [

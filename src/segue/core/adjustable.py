@@ -12,31 +12,9 @@ Source: decision 0119.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
-from segue.core.plan import Check
-
-
-@dataclass(frozen=True, slots=True)
-class Adjustable:
-    """One value that may be adjusted.
-
-    Attributes:
-        schema: JSON Schema of what it may be.
-        check: The same as a function; it answers with what does not fit, or None.
-        role: Who changes it must have this role besides; empty where any who may adjust may change it.
-        read_by: Pointers of the expressions that read it.
-    """
-
-    name: str
-    schema: Mapping[str, Any]
-    default: Any
-    check: Check
-    title: str = ""
-    role: str = ""
-    read_by: tuple[str, ...] = ()
-
+from segue.core.plan import Adjustable
 
 Declared = Mapping[str, Adjustable]
 

@@ -27,6 +27,8 @@ _ALONE = frozenset({"body", "branch", "undo"})
 def restart(turn: Turn, event: TaskRestarted) -> None:
     """Start a task again: the live one itself, or an earlier one of a live task's list."""
     frame = turn.state.frames.get(event.id)
+    if event.input is not msgspec.UNSET:
+        turn.state.decided = []  # nobody has decided about what it is given now
     if event.apart:
         turn.state.undos.clear()
         turn.state.apart_at = turn.now

@@ -17,10 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, Final, Literal
-
-if TYPE_CHECKING:
-    from segue.core.adjustable import Adjustable
+from typing import Any, Final, Literal
 
 
 class Flow(IntEnum):
@@ -561,6 +558,39 @@ class Schedule:
     zone: str = "UTC"
 
 
+@dataclass(frozen=True, slots=True)
+class Adjustable:
+    """One value that may be adjusted.
+
+    Attributes:
+        schema: JSON Schema of what it may be.
+        check: The same as a function; it answers with what does not fit, or None.
+        role: Who changes it must have this role besides; empty where any who may adjust may change it.
+        read_by: Pointers of the expressions that read it.
+    """
+
+    name: str
+    schema: Mapping[str, Any]
+    default: Any
+    check: Check
+    title: str = ""
+    role: str = ""
+    read_by: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Consequence:
+    """What a task says of its acts.
+
+    Attributes:
+        affects: Whom they have consequences for: `person`.
+        adverse: They go against them.
+    """
+
+    affects: str
+    adverse: bool = False
+
+
 RUNTIME_NAME: Final = "segue"
 
 
@@ -580,6 +610,7 @@ class Plan:
         undoes: Some act of it has an `undo`.
         promises: It calls a function that is itself a task and has a schema of its result.
         adjustable: Values that operations may adjust, by name, as `segue.core.adjustable` has them.
+        consequences: What acts mean for somebody, by index of their node, as `segue.core.consequences` has them.
         others: Finds other definitions by digest, for histories that go on from one to another. None: there are none.
     """
 
@@ -597,6 +628,7 @@ class Plan:
     undoes: bool = False
     promises: bool = False
     adjustable: Mapping[str, Adjustable] = field(default_factory=dict)
+    consequences: Mapping[int, Consequence] = field(default_factory=dict)
     others: Callable[[str], Plan] | None = None
 
     def __post_init__(self) -> None:

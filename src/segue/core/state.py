@@ -108,6 +108,7 @@ class RunState(msgspec.Struct):
         queued: It has not begun: its workflow has as many runs under way as it may.
         value_max: The largest value that it keeps, as JSON, in bytes; 0 where it has no bounds (`bounds.py`).
         adjustable: The adjustable values that it began with; `$adjustable`.
+        decided: Decisions of people so far, where acts of the plan carry them (`consequences.py`), oldest first.
         correlations: Values of the instance's correlation keys.
         last_at: Time of the newest event applied.
     """
@@ -139,6 +140,7 @@ class RunState(msgspec.Struct):
     value_max: int = 0
     runtime: str = ""
     adjustable: dict[str, Any] = {}
+    decided: list[dict[str, Any]] = []
     ended: RunStatus | None = None
     output: Any = None
     failure: Failure | None = None

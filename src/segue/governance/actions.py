@@ -136,7 +136,12 @@ _ATTRIBUTES: Final[dict[str, tuple[str, ...]]] = {
     "Act": ("namespace", "name", "handler", "connection", "operation", "task"),
 }
 _CONTEXT: Final[dict[str, dict[str, str]]] = {
-    "workflow.publish": {"risk": "String", "classes": "Set<String>"},
+    "workflow.publish": {
+        "risk": "String",
+        "classes": "Set<String>",
+        "use_case": "String",
+        "affects_person": "Bool",
+    },
     "publication.approve": {"own": "Bool"},
     "workflow.adjust": {
         "name": "String",
@@ -157,6 +162,12 @@ _CONTEXT: Final[dict[str, dict[str, str]]] = {
         "classes": "Set<String>",
         "untrusted": "Bool",
         "sources": "Set<String>",
+        "use_case": "String",
+        "affects": "String",
+        "adverse": "Bool",
+        "decided_by_person": "Bool",
+        "decider": "String",
+        "decision": "String",
     },
 }
 

@@ -39,7 +39,7 @@ def findings(policies: Policies) -> list[PolicyFinding]:
     rules = list(policies.rules.values())
     permits = [rule for rule in rules if rule.effect == "permit"]
     # The border of workspaces meets every rule there is; telling that of each says nothing.
-    forbids = [rule for rule in rules if rule.effect == "forbid" and rule.id != "workspace-border"]
+    forbids = [rule for rule in rules if rule.effect == "forbid" and rule.id != "workspace-border" and not rule.warn]
     found = [*_contradictions(permits, forbids), *_repetitions(permits)]
     order = {"shadowed": 0, "conflict": 1, "redundant": 2}
     return sorted(found, key=lambda finding: (order[finding.kind], finding.rule, finding.by))

@@ -56,17 +56,21 @@ class ActDoor:
         policies = self._guard.policies
         if policies is not self._seen:
             self._seen, self._ruled = policies, _are_ruled(policies)
-        if not self._ruled and not self._switches.any and not self._limits.any:
+        # What has consequences for somebody is asked about whoever wrote the rules: some of those ship.
+        ruled = self._ruled or bool(command.affects)
+        if not ruled and not self._switches.any and not self._limits.any:
             return ""
         name = workflow.rpartition(":")[0]
         thrown = self._switches.stops(name, command)
         if thrown is not None:
             return _stopped(command, f"{thrown.kind} {thrown.name!r} is stopped by {thrown.by}: {thrown.reason}")
         allowed = ""
-        if self._ruled:
+        if ruled:
             verdict = self._verdict(workflow, name, command)
             if not verdict.allowed:
                 return self._refused(name, command, verdict)
+            if verdict.warnings and not begun:
+                self._guard.note(self._process(name), ACTION, _resource(name, command), verdict)
             allowed = f"{','.join(verdict.rules)}@{verdict.policy}"
         if self._limits.any and (reason := self._limits.exceeded(name, command, begun=begun)):
             return self._refused(name, command, Verdict("deny", ("limit",), policies.version, reason))
@@ -77,12 +81,32 @@ class ActDoor:
         return _stopped(command, f"{verdict.reason} (policy {verdict.policy})")
 
     def _verdict(self, workflow: str, name: str, command: Perform) -> Verdict:
-        reads = self._guard.policies.reads(ACTION)
+        reads = self._guard.policies.reads(ACTION) - _CARRIED
         facts = self._facts(workflow, command.pointer) if any(place.startswith("context") for place in reads) else {}
-        return self._guard.verdict(self._process(name), ACTION, _resource(name, command), facts)
+        context = {**facts, **decided_by(command)}
+        return self._guard.verdict(self._process(name), ACTION, _resource(name, command), context)
 
     def _process(self, name: str) -> Identity:
         return Identity(kind="workflow", id=name, workspace=self._guard.workspace)
+
+
+_CARRIED: Final = frozenset(
+    f"context.{name}" for name in ("affects", "adverse", "decided_by_person", "decider", "decision")
+)
+"""What rules read of an act and the act carries itself."""
+
+
+def decided_by(command: Perform) -> dict[str, Any]:
+    """What an act carries of whom it affects, and which person's decision it follows from."""
+    if not command.affects:
+        return {}
+    return {
+        "affects": command.affects,
+        "adverse": command.adverse,
+        "decided_by_person": bool(command.decided_by),
+        "decider": command.decided_by,
+        "decision": command.decided,
+    }
 
 
 def _resource(name: str, command: Perform) -> Resource:

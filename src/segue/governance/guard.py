@@ -146,12 +146,13 @@ class Guard:
         known = ACTIONS.get(action)
         if verdict.allowed and known is not None and "read" in known.groups:
             return
+        warned = f"; warned of by {', '.join(verdict.warnings)}" if verdict.warnings else ""
         self.audit.record(
             principal="nobody" if identity is None else identity.name,
             action=action,
             resource=resource.name,
             verdict=verdict.verdict,
-            reason=f"{verdict.reason} (policy {verdict.policy})",
+            reason=f"{verdict.reason}{warned} (policy {verdict.policy})",
             at=time.time_ns() // 1_000_000,
             workspace=self.workspace,
         )

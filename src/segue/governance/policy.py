@@ -2,7 +2,8 @@
 
 A rule is one Cedar policy with an `@id`. Rules come in files; shipped files lie in `policies/`, and a file of the
 same name in the store takes a shipped one's place. A `forbid` annotated `@approval("role")` does not refuse for
-good: where only such rules forbid, the verdict is that somebody with that role must approve.
+good: where only such rules forbid, the verdict is that somebody with that role must approve. One annotated
+`@warn("why")` refuses nothing: where it applies, the verdict tells it.
 
 Source: decision 0061; the Cedar policy language, version 4.
 """
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from importlib import resources
 from typing import Any, Final, Literal
@@ -52,6 +53,7 @@ class Verdict(msgspec.Struct, frozen=True):
         policy: Version of the policies.
         approver: Role that may approve, where that is needed.
         reason: One sentence for whoever asked.
+        warnings: Ids of rules that would refuse it and only warn.
     """
 
     verdict: VerdictName
@@ -59,6 +61,7 @@ class Verdict(msgspec.Struct, frozen=True):
     policy: str
     reason: str
     approver: str = ""
+    warnings: tuple[str, ...] = ()
 
     @property
     def allowed(self) -> bool:
@@ -79,6 +82,7 @@ class Rule(msgspec.Struct, frozen=True):
     approval: str
     tree: dict[str, Any]
     shipped: bool = False
+    warn: str = ""
 
 
 class Policies:
@@ -102,12 +106,12 @@ class Policies:
                 known = self.rules.setdefault(rule.id, rule)
                 if known is not rule:
                     raise PolicyRefused(f"{name}: the rule id {rule.id!r} is taken by a rule of {known.file}")
-        text = "\n".join(self.files.values())
-        self._set = cedarpy.PolicySet.from_str(text) if self.rules else None
+        self._warns = any(rule.warn for rule in self.rules.values())
+        binding = [rule for rule in self.rules.values() if not rule.warn]
+        self._set = _set_of(binding) if self._warns else _set_from(self.files.values())
         # What would hold if everything were approved: approval lifts a forbid, and never stands in for a permit.
-        others = {rule.id: rule.tree for rule in self.rules.values() if not rule.approval}
-        approved = {"staticPolicies": others, "templates": {}, "templateLinks": []}
-        self._approved = cedarpy.PolicySet.from_json_str(json.dumps(approved))
+        self._approved = _set_of([rule for rule in binding if not rule.approval])
+        self._warnings = _set_of([rule for rule in self.rules.values() if rule.warn])
         self._reads = {action: _reads(self.rules.values(), action) for action in ACTIONS}
 
     def decide(
@@ -125,7 +129,7 @@ class Policies:
             workspace: Where the resource is.
             context: As the action's schema has it.
         """
-        if self._set is None or action not in ACTIONS:
+        if not self.rules or action not in ACTIONS:
             return self._deny((), f"no rule knows the action {action!r}")
         principal = {"type": PRINCIPALS[identity.kind], "id": identity.id}
         target = {"type": resource.type, "id": resource.id}
@@ -147,11 +151,19 @@ class Policies:
         if answer.diagnostics.errors:
             return self._deny(rules, "a rule could not be evaluated")
         if answer.allowed:
-            return Verdict("allow", rules, self.version, f"permitted by {_said(rules)}")
+            return Verdict(
+                "allow", rules, self.version, f"permitted by {_said(rules)}", warnings=self._warned(request, world)
+            )
         refusal = self._refusal(rules, action, identity)
         if refusal.verdict == "needs-approval" and not cedarpy.is_authorized(request, self._approved, world).allowed:
             return self._deny(rules, f"no rule permits {identity.name} the action {action}")
         return refusal
+
+    def _warned(self, request: dict[str, Any], world: cedarpy.Entities) -> tuple[str, ...]:
+        if not self._warns:
+            return ()
+        named = cedarpy.is_authorized(request, self._warnings, world).diagnostics.id_annotations_by_reason
+        return tuple(sorted(filter(None, named.values())))
 
     def text_of(self, rule: str) -> str:
         """A rule as Cedar text, without the comments of its file."""
@@ -203,7 +215,21 @@ def _rules(file: str, text: str) -> Iterator[Rule]:
         approval = annotations.get("approval") or ""
         if approval and tree["effect"] != "forbid":
             raise PolicyRefused(f"{file}: rule {name!r} permits, so it cannot ask for approval; make it a forbid")
-        yield Rule(name, file, tree["effect"], approval, tree, shipped=shipped().get(file) == text)
+        warn = annotations.get("warn") or ""
+        if warn and (approval or tree["effect"] != "forbid"):
+            raise PolicyRefused(f"{file}: rule {name!r} can only warn where it is a forbid without @approval")
+        yield Rule(name, file, tree["effect"], approval, tree, shipped=shipped().get(file) == text, warn=warn)
+
+
+def _set_from(texts: Iterable[str]) -> cedarpy.PolicySet:
+    return cedarpy.PolicySet.from_str("\n".join(texts))
+
+
+def _set_of(rules: Iterable[Rule]) -> cedarpy.PolicySet:
+    trees = {rule.id: rule.tree for rule in rules}
+    return cedarpy.PolicySet.from_json_str(
+        json.dumps({"staticPolicies": trees, "templates": {}, "templateLinks": []})
+    )
 
 
 def _entity(uid: dict[str, str], attributes: Mapping[str, Any], identity: Identity | None = None) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 
 from segue.core import Plan
-from segue.core.adjustable import Adjustable
+from segue.core.plan import Adjustable
 from segue.governance import Resource, Verdict
 from segue.service.access import UseCases, admit_or_wait, admit_to, governed, open_to_all, workflow_of
 from segue.service.adjusted import ACTION, Adjusted, make_adjustment

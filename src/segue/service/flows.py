@@ -73,7 +73,8 @@ class Flows:
         if definition is None:
             return {}
         declared = facts_of(self._definitions.plan(definition.digest).definition)
-        facts: dict[str, Any] = {"risk": declared["risk"], "declares": declared["classes"]}
+        facts: dict[str, Any] = {name: declared[name] for name in ("risk", "use_case")}
+        facts["declares"] = declared["classes"]
         act = self.of(definition.digest).get(pointer)
         if act is not None:
             facts["classes"] = sorted(act.labels.classes)

@@ -98,10 +98,11 @@ def said_of(definition: Any) -> Mapping[str, Any]:
 
 
 def facts_of(definition: Any) -> dict[str, Any]:
-    """What policies see of a document: its class of risk, and its data classes."""
+    """What policies see of a document: what it is for, its class of risk, and its data classes."""
     said = said_of(definition)
-    risk, classes = said.get("risk"), said.get("classes")
+    risk, classes, use_case = said.get("risk"), said.get("classes"), said.get("use_case")
     return {
+        "use_case": use_case if isinstance(use_case, str) else "",
         "risk": risk if isinstance(risk, str) else "",
         "classes": [one for one in classes if isinstance(one, str)] if isinstance(classes, list) else [],
     }
@@ -140,7 +141,8 @@ class Publishing:
             "Workflow", f"{plan.namespace}/{plan.name}", {"namespace": plan.namespace, "name": plan.name}
         )
         try:
-            guard.check("workflow.publish", resource, facts_of(plan.definition))
+            affects = any(one.affects == "person" for one in plan.consequences.values())
+            guard.check("workflow.publish", resource, {**facts_of(plan.definition), "affects_person": affects})
         except PolicyDenied as denied:
             if denied.verdict.verdict != "needs-approval":
                 raise refusal_of(denied, guard) from None

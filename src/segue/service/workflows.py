@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from segue.dsl import read_document
 from segue.dsl.flows import Leaving
 from segue.service.access import UseCases, governed, open_to_all, workflow_of
+from segue.service.consequences import undecided_acts
 from segue.service.definitions import Checked, Definitions, refused
 from segue.service.errors import Finding, ServiceError
 from segue.service.flows import Flows
@@ -140,9 +141,10 @@ class Workflows(UseCases):
         return await self._put(checked, self._missing(checked))
 
     def _missing(self, checked: Checked) -> list[Finding]:
-        if self._publishing is None:
-            return []
-        return list(self._publishing.complaints(checked.document, checked.plan))
+        found = [] if checked.plan is None else list(undecided_acts(self.guard, checked.document, checked.plan))
+        if self._publishing is not None:
+            found += self._publishing.complaints(checked.document, checked.plan)
+        return found
 
     def _is_published(self, plan: Plan) -> bool:
         known = self._definitions.find(plan.namespace, plan.name, plan.version)

@@ -29,6 +29,9 @@ class Perform(msgspec.Struct, frozen=True, gc=False, tag_field="c", tag="perform
         iteration: Index in each enclosing loop, outermost first.
         attempt: Which try of an enclosing `try` this is, from 1.
         detached: Nobody waits for the answer (`await: false`).
+        affects: Whom it has consequences for, as its document says; `adverse`: it goes against them.
+        decided_by: Who decided it: people, of the newest human task on the way to it; empty where nobody has.
+            decided_at: pointer of that task. decided: its outcome.
     """
 
     id: int
@@ -40,6 +43,11 @@ class Perform(msgspec.Struct, frozen=True, gc=False, tag_field="c", tag="perform
     iteration: tuple[int, ...] = ()
     attempt: int = 1
     detached: bool = False
+    affects: str = ""
+    adverse: bool = False
+    decided_by: str = ""
+    decided_at: str = ""
+    decided: str = ""
 
 
 class StartTimer(msgspec.Struct, frozen=True, gc=False, tag_field="c", tag="timer", omit_defaults=True):

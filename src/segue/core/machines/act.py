@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from segue.core.consequences import carried
 from segue.core.environment import evaluate
 from segue.core.machines.base import Machine
 from segue.core.plan import ActNode, Node, Plan, UndoNode
@@ -86,6 +87,7 @@ class Act(Machine):
                 frame.iteration,
                 frame.attempt,
                 not node.wait,
+                **(carried(turn, frame) if turn.plan.consequences else {}),
             )
         )
         if not node.wait:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from segue.core import consequences
 from segue.core.environment import evaluate, iso
 from segue.core.machines.act import effect_of
 from segue.core.machines.attempt import draw
@@ -257,6 +258,8 @@ def _close(turn: Turn, frame: Frame, task: Tasking, phase: str, outcome: str, by
     _tell(turn, frame, task, phase, by, outcome, task.entry)
     del turn.state.open[frame.id]
     result = _result(turn, outcome, task.entry, asked=task.reason, votes=task.votes, edited=task.edited)
+    if phase == "decided":
+        consequences.note(turn, frame, outcome, task.votes)
     if phase == "expired":
         result |= {"expired": True, "by": None}
     if node.result_check is not None and (complaint := node.result_check(result)) is not None:

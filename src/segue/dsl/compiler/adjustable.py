@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from segue.core.adjustable import Adjustable
+from segue.core.plan import Adjustable
 from segue.dsl.compiler.build import Build, Scope, as_object, below, listed
 from segue.dsl.compiler.checks import SchemaRefused, schema_check
 from segue.dsl.expressions import Expression

@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from segue.core.adjustable import Adjustable
-from segue.core.plan import Flow, Node
+from segue.core.plan import Adjustable, Flow, Node
 from segue.dsl.document import Document, escape
 from segue.dsl.environment import Environment
 from segue.dsl.findings import Finding

@@ -32,6 +32,7 @@ from segue.dsl.compiler.build import (
 )
 from segue.dsl.compiler.checkpoints import lint_checkpoints
 from segue.dsl.compiler.common import constant_duration_ms, duration, schema, timeout
+from segue.dsl.compiler.consequences import consequences_of
 from segue.dsl.compiler.events import strategy
 from segue.dsl.compiler.programs import transform
 from segue.dsl.document import Document
@@ -101,7 +102,7 @@ def _compile(build: Build) -> Plan:
     _lint_unused(build)
     lint_checkpoints(build, root)
     adjustable = read_adjustables(build)
-    return Plan(
+    plan = Plan(
         namespace=str(identity.get("namespace")),
         name=str(identity.get("name")),
         version=str(identity.get("version")),
@@ -114,6 +115,8 @@ def _compile(build: Build) -> Plan:
         requires=requires,
         adjustable=adjustable,
     )
+    plan.consequences = consequences_of(build, plan)
+    return plan
 
 
 def _root(build: Build, data: dict[str, Any]) -> DoNode:
