@@ -1,7 +1,7 @@
 """`python -m segue.hosts.simulated`: run simulated worlds and report what must not happen.
 
 Prints worlds per second. On a finding it prints what the auditor says, the events of that world, and one command
-that repeats it, and ends with exit code 1.
+that repeats it, and ends with exit code 1. With `--keep-going` it says what was found and goes on to the last seed.
 """
 
 from __future__ import annotations
@@ -12,36 +12,41 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 
 from segue.hosts.simulated.simulation import Finding, World
 
 _CHUNK = 50
 _LOG_LINES_MAX = 400
+_TOLD_EVERY_SECONDS = 60.0
 _COUNTED = ("runs", "children", "scheduled", "events", "acts", "crashes", "held", "interventions")
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What came of some seeds: counts, and the first complaint with its seed."""
+    """What came of some seeds: the last one, counts, and complaints by seed."""
 
-    counts: Counter[str]
-    seed: int | None = None
-    complaint: str = ""
+    last: int
+    counts: Counter[str] = field(default_factory=Counter)
+    found: dict[int, str] = field(default_factory=dict)
 
 
-def run_batch(seeds: Sequence[int]) -> Batch:
-    """Run these seeds, up to the first finding."""
-    counts: Counter[str] = Counter()
+def run_batch(seeds: Sequence[int], *, keeps_going: bool = False) -> Batch:
+    """Run these seeds, up to the first finding unless it keeps going."""
+    batch = Batch(seeds[-1])
     for seed in seeds:
         try:
             report = World(seed).run()
         except Finding as finding:
-            return Batch(counts, seed, finding.complaint)
-        counts["worlds"] += 1
+            batch.found[seed] = finding.complaint
+            if not keeps_going:
+                break
+            continue
+        batch.counts["worlds"] += 1
         for name in _COUNTED:
-            counts[name] += getattr(report, name)
-    return Batch(counts)
+            batch.counts[name] += getattr(report, name)
+    return batch
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -51,22 +56,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--start", type=int, default=0, help="the first seed")
     parser.add_argument("--seed", type=int, help="run this one world and print its events")
     parser.add_argument("--workers", type=int, default=1, help="processes to run them in")
+    parser.add_argument("--keep-going", action="store_true", help="collect findings instead of ending at the first")
     asked = parser.parse_args(arguments)
     if asked.seed is not None:
         return show(asked.seed)
-    began = time.monotonic()
+    began = told = time.monotonic()
     total: Counter[str] = Counter()
-    found = Batch(total)
-    for batch in _batches(asked.start, asked.seeds, asked.workers):
+    found: dict[int, str] = {}
+    for batch in _batches(asked.start, asked.seeds, asked.workers, keeps_going=asked.keep_going):
         total.update(batch.counts)
-        if batch.seed is not None:
-            found = batch
+        found |= batch.found
+        if found and not asked.keep_going:
             break
+        for seed, complaint in batch.found.items():
+            print(f"FOUND    {complaint}\nrepeat   {_repeat(seed)}", flush=True)
+        if time.monotonic() - told > _TOLD_EVERY_SECONDS:
+            told = time.monotonic()
+            print(f"up to seed {batch.last}: {len(found)} findings", flush=True)
     took = time.monotonic() - began
-    worlds = total["worlds"]
+    worlds = total["worlds"] + len(found)
     said = ", ".join(f"{total[name]} {name}" for name in _COUNTED)
     print(f"{worlds} worlds in {took:.1f} s ({worlds / max(took, 0.001):.0f} a second): {said}")
-    return 0 if found.seed is None else show(found.seed)
+    if asked.keep_going and found:
+        print(f"{len(found)} findings: {', '.join(str(seed) for seed in sorted(found))}")
+        return 1
+    return show(next(iter(found))) if found else 0
 
 
 def show(seed: int) -> int:
@@ -83,18 +97,23 @@ def show(seed: int) -> int:
     if complaint is None:
         print(f"seed {seed}: nothing to complain of")
         return 0
-    print(f"\nFOUND    {complaint}\nrepeat   python -m segue.hosts.simulated --seed {seed}")
+    print(f"\nFOUND    {complaint}\nrepeat   {_repeat(seed)}")
     return 1
 
 
-def _batches(start: int, count: int, workers: int) -> Iterator[Batch]:
+def _repeat(seed: int) -> str:
+    return f"python -m segue.hosts.simulated --seed {seed}"
+
+
+def _batches(start: int, count: int, workers: int, *, keeps_going: bool) -> Iterator[Batch]:
     chunks = [range(first, min(first + _CHUNK, start + count)) for first in range(start, start + count, _CHUNK)]
+    run = partial(run_batch, keeps_going=keeps_going)
     if workers <= 1:
-        yield from map(run_batch, chunks)
+        yield from map(run, chunks)
         return
     with ProcessPoolExecutor(workers) as pool:
         try:
-            yield from pool.map(run_batch, chunks)
+            yield from pool.map(run, chunks)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
