@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from segue.store.blobs import load_event, release
 from segue.store.codec import ERASED
-from segue.store.records import Sql, event_seq
+from segue.store.records import Sql, event_seq, keep_newest_event
 from segue.types import MessageConsumed
 
 
@@ -57,6 +57,7 @@ def erase_runs(about: About) -> list[Sql]:
         (f"UPDATE label SET input = NULL, proposed = NULL, decided = NULL WHERE {tasks}", (runs,)),  # noqa: S608
         (f"DELETE FROM inbox WHERE {of}", (runs,)),  # noqa: S608
         (f"DELETE FROM snapshot WHERE {of}", (runs,)),  # noqa: S608
+        keep_newest_event(),
         ("DELETE FROM event WHERE seq IN (SELECT value FROM json_each(?))", (events,)),
         *release(-seq for seq in about.events),
     ]

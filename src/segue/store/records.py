@@ -154,6 +154,7 @@ def list_schedules(connection: sqlite3.Connection) -> list[ScheduleRecord]:
 # -- events ----------------------------------------------------------------------------------------
 
 _EVENT = "SELECT seq, received_at, envelope FROM event"
+_NEWEST_EVENT = "events-newest"
 
 
 def known_events(connection: sqlite3.Connection, keys: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
@@ -171,8 +172,18 @@ def event_seq(connection: sqlite3.Connection, source: str, event_id: str) -> int
 
 
 def newest_event(connection: sqlite3.Connection) -> int:
-    """The largest sequence number of an event, 0 without any."""
-    return int(connection.execute("SELECT coalesce(max(seq), 0) FROM event").fetchone()[0])
+    """The largest sequence number that an event has, or had before it was erased; 0 without any."""
+    (newest,) = connection.execute("SELECT coalesce(max(seq), 0) FROM event").fetchone()
+    return max(int(newest), int(read_meta(connection, _NEWEST_EVENT) or 0))
+
+
+def keep_newest_event() -> Sql:
+    """Remember the largest sequence number, before the event that has it is removed: it is never given again."""
+    sql = (
+        "INSERT INTO meta (key, value) SELECT ?, max(seq) FROM event HAVING max(seq) IS NOT NULL"
+        " ON CONFLICT (key) DO UPDATE SET value = max(CAST(value AS INTEGER), CAST(excluded.value AS INTEGER))"
+    )
+    return sql, (_NEWEST_EVENT,)
 
 
 def newest_by_type(connection: sqlite3.Connection) -> dict[str, int]:

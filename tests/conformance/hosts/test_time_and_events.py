@@ -28,6 +28,7 @@ from segue.core.plan import Schedule
 from segue.hosts import HostError, HostSettings
 from segue.hosts.contracts import OpenDoor
 from segue.store import Store, records
+from segue.store.erasure import About, erase_runs
 from segue.types import AttemptSucceeded, RunCancelled, RunPaused, RunResumed, fail
 
 MINUTE = 60_000
@@ -375,6 +376,20 @@ async def test_an_event_after_an_erased_one_is_offered_whatever_dies_in_between(
     await world.crash()
     host = await world.open({}, plan)
     assert (await soon(host.wait_closed(run_id))).output == [{"n": 2}]
+
+
+async def test_a_schedule_hears_the_event_after_an_erased_one_whatever_dies_in_between(world: World) -> None:
+    """What it has taken it counts by numbers, so no number may be given twice."""
+    plan = scheduled(Schedule(on=listens_to("order")))
+    host = await world.open({"echo": Recorder()}, plan)
+    await host.activate(plan.digest)
+    await host.publish(event("order", 1))
+    await closed_runs(host, 1)
+    await host.store.write(erase_runs(About([], [1])))
+    await world.crash()
+    host = await world.open({"echo": Recorder()}, plan)
+    await host.publish(event("order", 2))
+    assert [r.output for r in await closed_runs(host, 2)] == [[{"n": 1}], [{"n": 2}]]
 
 
 def hold_up_delivery(host: Any, monkeypatch: pytest.MonkeyPatch) -> tuple[asyncio.Event, asyncio.Event]:
