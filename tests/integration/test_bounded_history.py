@@ -27,8 +27,8 @@ from tests.conformance.hosts.factories import EmbeddedWorld
 from segue.core import Plan
 from segue.core.plan import ForNode, Node
 from segue.hosts import FailurePolicy, HostSettings
-from segue.store import snapshots
-from segue.types import TaskRestarted
+from segue.store import HostError, snapshots
+from segue.types import AttemptSucceeded, TaskRestarted
 
 KEPT = 40
 SETTINGS = HostSettings(drain_seconds=0.0, park_after_ms=10**12, snapshot_events=8, history_max_events=KEPT)
@@ -104,6 +104,28 @@ async def test_a_loop_goes_on_where_it_was_after_a_crash(world: EmbeddedWorld) -
     first = again.calls[0][1]
     assert first.recovering
     assert first.key == "r:1~0.500", "an act keeps its name over a crash"
+
+
+async def test_an_old_receipt_is_read_when_the_file_can_be(
+    world: EmbeddedWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That it cannot be read now is the host's own trouble, and no failure of the task that asks."""
+    await loop(world, endless(act("a")), Recorder(Stops(20)), 20)
+    first = next(event for event in await world.host.history("r") if isinstance(event, AttemptSucceeded))
+    parking, read, asked = world.host._engine.parking, world.host.store.read, []
+
+    async def fails_once(query: Any) -> Any:
+        asked.append(query)
+        if len(asked) == 1:
+            raise HostError("the file cannot be read")
+        return await read(query)
+
+    monkeypatch.setattr(world.host.store, "read", fails_once)
+    found = asyncio.ensure_future(parking.read_receipt(world.host._engine.by_id["r"], first.id))
+    while not found.done():
+        await world.advance(500)
+    assert found.result() == first.output
+    assert len(asked) >= 2
 
 
 async def test_a_run_that_is_to_keep_everything_does(world: EmbeddedWorld) -> None:

@@ -25,7 +25,7 @@ from segue.hosts.embedded.timekeeper import Timekeeper
 from segue.hosts.embedded.turns import Turns
 from segue.hosts.simulated import Finding, run_seed
 from segue.hosts.simulated.storage import Storage
-from segue.store import Batch, GroupCommit
+from segue.store import Batch, GroupCommit, records
 from segue.types import NOT_DONE, Perform, StartTimer
 
 SEEDS = 600
@@ -52,6 +52,7 @@ ORIGINAL = {
         (Performer, "_failed"),
         (Performer, "_perform_in_turn"),
         (Postman, "_offer"),
+        (Timekeeper, "_fire_due"),
         (Scheduler, "_due"),
         (Scheduler, "_listen"),
         (Turn, "_begin"),
@@ -128,15 +129,29 @@ async def _fires_without_looking(self: Any) -> None:
     """Counts down instead of looking at the clock."""
     if self._heap and self._wake_at >= self._heap[0][0]:
         self._heap = [(0, *item[1:]) for item in self._heap[:1]] + self._heap[1:]
-    await ORIGINAL_FIRE(self)
-
-
-ORIGINAL_FIRE = Timekeeper._fire_due
+    await original(Timekeeper, "_fire_due")(self)
 
 
 def _offers_twice(self: Any, run: Any, event: Any, ids: Any) -> None:
     run.consumed.clear()
     original(Postman, "_offer")(self, run, event, ids)
+
+
+# -- readings that fail ------------------------------------------------------------------------------
+
+
+async def _fires_nothing_before_it_has_read(self: Any) -> None:
+    if self._engine.clock.now_ms() + self._sleep_ms_max >= self._read_until:
+        await self._look_ahead()
+    await original(Timekeeper, "_fire_due")(self)
+
+
+async def _fetches_once(self: Any, seq: int, number: int, event: Any) -> None:
+    if (run := await self._engine.parking.ensure(seq)) is not None:
+        self.deliver(run, number, event)
+    else:
+        self._engine.commit.pending.statements.append(records.delete_inbox(number))
+        self._engine.wake()
 
 
 # -- children ----------------------------------------------------------------------------------------
@@ -192,6 +207,9 @@ BROKEN_HOSTS: list[tuple[str, Any, str, Any, str]] = [
     ("does not see the clock jump", Timekeeper, "_fire_due", _fires_without_looking, "early"),
     ("sleeps through a jump", Timekeeper, "look", lambda self: None, "late|has not started"),
     ("fires what was taken back", timekeeper, "_is_wanted", lambda target, command_id: True, "not open"),
+    ("waits for a reading", Timekeeper, "_fire_due", _fires_nothing_before_it_has_read, "late"),
+    ("forgets whom it could not read", Parking, "_try_again", lambda self, seq: None, "was lost|late"),
+    ("looks for a parent once", Children, "_fetch", _fetches_once, "never retrieved"),
     ("offers twice", Postman, "_offer", _offers_twice, "twice"),
     ("misses early events", Postman, "_may_have", lambda self, types, since_ms: False, "which has arrived"),
     ("does not wake parked runs for events", Postman, "expect", lambda self, types: None, "which has arrived"),

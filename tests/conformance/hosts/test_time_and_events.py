@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from typing import Any
 
 import pytest
@@ -286,6 +287,65 @@ async def test_an_early_event_reaches_a_wait_although_the_file_could_not_be_read
 
     await soon(pass_time())
     assert (await closed).output == [{"n": 1}]
+
+
+def unreadable(host: Any, disk: pytest.MonkeyPatch) -> None:
+    """From now on the file cannot be read."""
+
+    async def fails(query: Any) -> Any:
+        raise HostError("the file cannot be read")
+
+    disk.setattr(host.store, "read", fails)
+
+
+async def test_timers_of_runs_in_memory_fire_although_the_file_cannot_be_read(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only those of runs that are nowhere else have to wait for it."""
+    echo = Recorder()
+    host = await world.open({"echo": echo}, NAP)
+    await host.start(NAP.digest)
+    await eventually(lambda: host.health().live_runs == 1)
+    with monkeypatch.context() as disk:
+        unreadable(host, disk)
+        await world.advance(11 * MINUTE)
+        await eventually(lambda: len(echo.calls) == 1)
+
+
+async def test_a_parked_parent_gets_its_answer_although_the_file_could_not_be_read_at_first(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever fetches it goes on trying, and leaves no error that nobody catches."""
+    world.settings = PARKS
+    go = asyncio.Event()
+
+    async def slow(arguments: Any) -> Any:
+        await go.wait()
+        return arguments
+
+    uncaught: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: uncaught.append(context))
+    parent, below = workflow("parent", child("c", "slow")), workflow("slow", act("a"))
+    host = await world.open({"echo": Recorder(slow)}, parent, below)
+    run_id = await host.start(parent.digest, "x")
+    await eventually(lambda: host.health().live_runs == 2)
+    for _ in range(50):
+        await world.advance(500)
+        await asyncio.sleep(0.01)
+        if host.health().live_runs == 1:
+            break
+    with monkeypatch.context() as disk:
+        unreadable(host, disk)
+        go.set()
+        await eventually(lambda: host.health().live_runs == 0)
+        await world.advance(5_000)
+    closed = asyncio.ensure_future(host.wait_closed(run_id))
+    while not closed.done():
+        await world.advance(500)
+        await asyncio.sleep(0.001)
+    assert (await closed).output == "x"
+    gc.collect()
+    assert uncaught == []
 
 
 @pytest.mark.parametrize("how", ["crash", "close"])

@@ -9,13 +9,14 @@ reading a run back only has to ask which children of it have not ended.
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+import logging
+from typing import Any, Final
 
 from segue.core.state import Frame
 from segue.hosts.embedded.engine import Engine
 from segue.hosts.embedded.live import LiveRun
 from segue.hosts.embedded.plans import Plans
-from segue.store import codec, records
+from segue.store import HostError, codec, records
 from segue.types import (
     AttemptFailed,
     AttemptSucceeded,
@@ -30,8 +31,12 @@ from segue.types import (
     failure,
 )
 
+_log = logging.getLogger("segue.hosts")
+
 CHILD_MARK = "~"
 """Between the id of a run and the command that started a child of it. No caller's run id may hold it."""
+
+_RETRY_SECONDS: Final = 1.0
 
 
 class Children:
@@ -124,7 +129,13 @@ class Children:
         self._spawn(self._fetch(seq, number, event))
 
     async def _fetch(self, seq: int, number: int, event: Event) -> None:
-        run = await self._engine.parking.ensure(seq)
+        while True:
+            try:
+                run = await self._engine.parking.ensure(seq)
+                break
+            except HostError as error:
+                _log.warning("a run gets its event when it can be read: %s", error)
+                await self._engine.clock.sleep(_RETRY_SECONDS)
         if run is not None:
             self.deliver(run, number, event)
         else:

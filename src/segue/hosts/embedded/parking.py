@@ -11,9 +11,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from segue.core import Plan, RunState, replay
 from segue.core.snapshot import SnapshotRefused, digest_of
@@ -29,6 +29,8 @@ _log = logging.getLogger("segue.hosts")
 _READ_AT_ONCE: Final = 256
 _FOLDED_AT_ONCE: Final = 32
 _RETRY_MS: Final = 1000
+
+Answer = TypeVar("Answer")
 
 
 class Found:
@@ -330,24 +332,25 @@ class Parking:
     # -- acts of the past --------------------------------------------------------------------------
 
     async def look_up_effort(self, run: LiveRun, effect: str) -> Effort | None:
-        """How the newest attempt at an act ended that is no longer in memory.
-
-        Raises:
-            HostError: The store cannot be read.
-        """
-        attempts = await self._store.read(lambda c: effects.effects_by_key(c, f"{run.id}:{effect}"))
+        """How the newest attempt at an act ended that is no longer in memory."""
+        attempts = await self._read(lambda c: effects.effects_by_key(c, f"{run.id}:{effect}"))
         if not attempts:
             return None
         newest = attempts[-1]
         return Effort(newest.state, newest.receipt, newest.command if newest.state == "done" else None)
 
     async def read_receipt(self, run: LiveRun, command: int) -> Any:
-        """What an act answered whose answer is no longer in memory.
+        """What an act answered whose answer is no longer in memory."""
+        return await self._read(lambda c: snapshots.read_answer(c, run.seq, command))
 
-        Raises:
-            HostError: The store cannot be read.
-        """
-        return await self._store.read(lambda c: snapshots.read_answer(c, run.seq, command))
+    async def _read(self, query: Callable[[sqlite3.Connection], Answer]) -> Answer:
+        """Read, however long the store is in trouble: that is the host's, and no failure of a task."""
+        while True:
+            try:
+                return await self._store.read(query)
+            except HostError as error:
+                _log.warning("an act waits until what came before it can be read: %s", error)
+                await self._engine.clock.sleep(_RETRY_MS / 1000)
 
     def _set_aside(self, record: RunRecord, error: Exception) -> None:
         _log.error("run %s cannot be read back and is set aside", record.id, exc_info=error)

@@ -4,6 +4,9 @@ One heap holds the timers of runs in memory, those of parked runs that come due 
 host's own. One task sleeps until the first of them. It never sleeps longer than half a minute
 (`HostSettings.clock_look_ms`), so a clock that was set forward, or a machine that was suspended, is noticed.
 
+Another task reads the timers of parked runs ahead. Nobody waits for it: a file that is slow or cannot be read holds
+up the runs that are only there, and no others.
+
 A timer that nobody waits for any more stays in the heap until half of it are such; then the heap is built anew.
 """
 
@@ -18,13 +21,14 @@ from typing import Final
 
 from segue.hosts.embedded.engine import Engine
 from segue.hosts.embedded.live import LiveRun
-from segue.store import Store, records
+from segue.store import HostError, Store, records
 from segue.types import StartTimer, TimerFired
 
 _log = logging.getLogger("segue.hosts")
 
 _FIRED_AT_ONCE: Final = 256
 _ABANDONED_MIN: Final = 1000
+_RETRY_SECONDS: Final = 1.0
 
 Target = LiveRun | int | Callable[[], None]
 
@@ -43,6 +47,12 @@ class Timekeeper:
         self._sleeping: asyncio.Future[None] | None = None
         self._wake_at = 0
         self._task: asyncio.Task[None] | None = None
+        self._reading: asyncio.Task[None] | None = None
+
+    @property
+    def is_idle(self) -> bool:
+        """Nothing in memory comes due."""
+        return not self._heap
 
     def start(self, run: LiveRun, command: StartTimer) -> None:
         """Tell the run when the timer has come due."""
@@ -77,11 +87,11 @@ class Timekeeper:
 
     async def close(self) -> None:
         """Fire nothing any more."""
-        for task in (self._task, self._sleeping):
+        for task in (self._task, self._reading, self._sleeping):
             if task is not None:
                 task.cancel()
-        if self._task is not None:
-            await asyncio.gather(self._task, return_exceptions=True)
+        tasks = [task for task in (self._task, self._reading) if task is not None]
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def _push(self, due_ms: int, target: Target, command_id: int) -> None:
         heapq.heappush(self._heap, (due_ms, next(self._order), target, command_id))
@@ -92,13 +102,29 @@ class Timekeeper:
     async def _keep(self) -> None:
         while True:
             try:
-                if self._engine.clock.now_ms() + self._sleep_ms_max >= self._read_until:
-                    await self._look_ahead()
+                if self._reading is None and self._must_read:
+                    self._reading = asyncio.create_task(self._read_ahead(), name="segue-look-ahead")
                 await self._fire_due()
                 await self._sleep()
             except Exception:
                 _log.exception("the timekeeper goes on after an error")
                 await self._engine.clock.sleep(1.0)
+
+    @property
+    def _must_read(self) -> bool:
+        return self._engine.clock.now_ms() + self._sleep_ms_max >= self._read_until
+
+    async def _read_ahead(self) -> None:
+        """Look ahead, however long the store is in trouble."""
+        try:
+            while self._must_read:
+                try:
+                    await self._look_ahead()
+                except HostError as error:
+                    _log.warning("timers of parked runs are read again soon: %s", error)
+                    await self._engine.clock.sleep(_RETRY_SECONDS)
+        finally:
+            self._reading = None
 
     async def _look_ahead(self) -> None:
         """Read the timers of parked runs that come due soon.

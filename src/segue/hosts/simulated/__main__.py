@@ -10,17 +10,18 @@ import argparse
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 
+from segue.hosts.simulated.faults import NEWEST
 from segue.hosts.simulated.simulation import Finding, World
 
 _CHUNK = 50
 _LOG_LINES_MAX = 400
 _TOLD_EVERY_SECONDS = 60.0
-_COUNTED = ("runs", "children", "scheduled", "events", "acts", "crashes", "held", "interventions")
+_COUNTED = ("runs", "children", "scheduled", "events", "acts", "crashes", "unread", "held", "interventions")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +33,12 @@ class Batch:
     found: dict[int, str] = field(default_factory=dict)
 
 
-def run_batch(seeds: Sequence[int], *, keeps_going: bool = False) -> Batch:
+def run_batch(seeds: Sequence[int], *, edition: int = NEWEST, keeps_going: bool = False) -> Batch:
     """Run these seeds, up to the first finding unless it keeps going."""
     batch = Batch(seeds[-1])
     for seed in seeds:
         try:
-            report = World(seed).run()
+            report = World(seed, edition=edition).run()
         except Finding as finding:
             batch.found[seed] = finding.complaint
             if not keeps_going:
@@ -56,20 +57,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--start", type=int, default=0, help="the first seed")
     parser.add_argument("--seed", type=int, help="run this one world and print its events")
     parser.add_argument("--workers", type=int, default=1, help="processes to run them in")
+    parser.add_argument("--edition", type=int, default=NEWEST, help="what worlds are made of, as of an earlier one")
     parser.add_argument("--keep-going", action="store_true", help="collect findings instead of ending at the first")
     asked = parser.parse_args(arguments)
     if asked.seed is not None:
-        return show(asked.seed)
+        return show(asked.seed, asked.edition)
     began = told = time.monotonic()
     total: Counter[str] = Counter()
     found: dict[int, str] = {}
-    for batch in _batches(asked.start, asked.seeds, asked.workers, keeps_going=asked.keep_going):
+    run = partial(run_batch, edition=asked.edition, keeps_going=asked.keep_going)
+    for batch in _batches(run, asked.start, asked.seeds, asked.workers):
         total.update(batch.counts)
         found |= batch.found
         if found and not asked.keep_going:
             break
         for seed, complaint in batch.found.items():
-            print(f"FOUND    {complaint}\nrepeat   {_repeat(seed)}", flush=True)
+            print(f"FOUND    {complaint}\nrepeat   {_repeat(seed, asked.edition)}", flush=True)
         if time.monotonic() - told > _TOLD_EVERY_SECONDS:
             told = time.monotonic()
             print(f"up to seed {batch.last}: {len(found)} findings", flush=True)
@@ -80,12 +83,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if asked.keep_going and found:
         print(f"{len(found)} findings: {', '.join(str(seed) for seed in sorted(found))}")
         return 1
-    return show(next(iter(found))) if found else 0
+    return show(next(iter(found)), asked.edition) if found else 0
 
 
-def show(seed: int) -> int:
+def show(seed: int, edition: int = NEWEST) -> int:
     """Run one world with its log; returns 1 when the auditor complains."""
-    world = World(seed, verbose=True)
+    world = World(seed, edition=edition, verbose=True)
     complaint = None
     try:
         world.run()
@@ -97,17 +100,16 @@ def show(seed: int) -> int:
     if complaint is None:
         print(f"seed {seed}: nothing to complain of")
         return 0
-    print(f"\nFOUND    {complaint}\nrepeat   {_repeat(seed)}")
+    print(f"\nFOUND    {complaint}\nrepeat   {_repeat(seed, edition)}")
     return 1
 
 
-def _repeat(seed: int) -> str:
-    return f"python -m segue.hosts.simulated --seed {seed}"
+def _repeat(seed: int, edition: int) -> str:
+    return f"python -m segue.hosts.simulated --seed {seed} --edition {edition}"
 
 
-def _batches(start: int, count: int, workers: int, *, keeps_going: bool) -> Iterator[Batch]:
+def _batches(run: Callable[[Sequence[int]], Batch], start: int, count: int, workers: int) -> Iterator[Batch]:
     chunks = [range(first, min(first + _CHUNK, start + count)) for first in range(start, start + count, _CHUNK)]
-    run = partial(run_batch, keeps_going=keeps_going)
     if workers <= 1:
         yield from map(run, chunks)
         return

@@ -192,6 +192,7 @@ class Shadow:
         above: The run that waits for it, and the command there; None when nobody does.
         given: When each command was given, in true milliseconds.
         controls: How many controls of people are on disk. confirmed: How many they were told of.
+        parked: It is on disk only, as far as the disk says. unread_at: see `Auditor`, as of its last return.
     """
 
     def __init__(
@@ -209,6 +210,13 @@ class Shadow:
         self.given: dict[int, int] = {}
         self.controls = 0
         self.confirmed = 0
+        self.parked = False
+        self.unread_at = 0
+
+    def comes_back(self, unread_at: int) -> None:
+        """It goes on in memory."""
+        if self.parked:
+            self.parked, self.unread_at = False, unread_at
 
     def fold(self, event: Event, now: int) -> None:
         """Apply a durable event."""

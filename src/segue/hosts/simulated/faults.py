@@ -2,11 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from random import Random
+from typing import Final
 
 _RARE = (0.0, 0.0, 0.0, 0.02, 0.1)
 _COMMON = (0.0, 0.0, 0.1, 0.4)
+
+NEWEST: Final = 2
+"""The newest edition of the world.
+
+What the simulation learns comes with a new edition and with dice of its own, so a seed of an earlier edition stays
+the world that it was. 1: what stood at first. 2: readings fail, and the timekeeper looks ahead.
+"""
+
+
+class Dice:
+    """The dice of a world: one for each topic, so that who throws more often does not disturb the others."""
+
+    def __init__(self, seed: int, edition: int = NEWEST) -> None:
+        self.seed = seed
+        self.edition = edition
+
+    def of(self, topic: str) -> Random:
+        """Dice for this; those of the first edition have no name."""
+        return Random(f"{topic} of {self.seed}" if topic else self.seed)  # noqa: S311 - dice of a game, not of a lock
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +39,8 @@ class Faults:
         torn: A crash loses what was not acknowledged; otherwise some of it may have survived.
         disk_ms: The longest time a write takes, and half a reading.
         disk_fails: A write fails, and is tried again.
+        reads_fail: A reading fails. unreadable_ms: how long all of them do, once.
+        looks_ahead: Timers of parked runs are read some minutes ahead, not once and for all.
         restarts: An operator ends the process properly, and starts another one.
         schedules: A workflow starts by itself.
         act_ms: The longest time an act takes, before it happens and again until its answer is there.
@@ -38,6 +60,9 @@ class Faults:
     torn: float = 0.5
     disk_ms: int = 0
     disk_fails: float = 0.0
+    reads_fail: float = 0.0
+    unreadable_ms: int = 0
+    looks_ahead: bool = False
     restarts: float = 0.0
     schedules: float = 0.0
     act_ms: int = 5
@@ -55,12 +80,26 @@ class Faults:
     late_ms: int = 0
 
     @classmethod
-    def drawn(cls, rng: Random, people: Random) -> Faults:
+    def drawn(cls, rng: Random, people: Random, dice: Dice) -> Faults:
         """A one-sided world: most things are fine, a few go wrong often.
 
         Args:
             people: Dice of their own for what came later, so that earlier seeds stay the worlds that they were.
+            dice: Where what came later still has its own.
         """
+        drawn = cls._first(rng, people)
+        if dice.edition >= 2:
+            disk = dice.of("reading")
+            drawn = replace(
+                drawn,
+                reads_fail=disk.choice((0.0, 0.0, 0.0, 0.02, 0.2)),
+                unreadable_ms=disk.choice((0, 0, 0, 5_000, 1_200_000)),
+                looks_ahead=disk.random() < 0.5,
+            )
+        return drawn
+
+    @classmethod
+    def _first(cls, rng: Random, people: Random) -> Faults:
         return cls(
             crash_at_write=rng.choice((0.0, 0.02, 0.1, 0.3)),
             crash_within_ms=rng.choice((0, 0, 50, 2_000, 100_000)),

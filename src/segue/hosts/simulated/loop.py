@@ -94,6 +94,11 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         if not self._dead:
             self._time.after(delay_ms, partial(self._due, handle), background=background)
 
+    def look_after(self, delay_ms: int, handle: asyncio.Handle) -> None:
+        """The same for who looks at the clock; see `Time.look_after`."""
+        if not self._dead:
+            self._time.look_after(delay_ms, partial(self._due, handle))
+
     def _due(self, handle: asyncio.Handle) -> None:
         if not self._dead and not handle.cancelled():
             self.run(handle._run)
@@ -131,13 +136,13 @@ class SimulatedClock:
     """The clock of a process: the wall's time, and sleep by true time.
 
     Args:
-        idle_ms: Who sleeps so long does not wait for anything in particular.
+        look_ms: Who sleeps so long looks at the clock, and does not wait for anything in particular.
     """
 
-    def __init__(self, time: Time, loop: SimulatedLoop, *, idle_ms: int) -> None:
+    def __init__(self, time: Time, loop: SimulatedLoop, *, look_ms: int) -> None:
         self._time = time
         self._loop = loop
-        self._idle_ms = idle_ms
+        self._look_ms = look_ms
 
     def now_ms(self) -> int:
         """What the wall clock says."""
@@ -148,7 +153,11 @@ class SimulatedClock:
         done = self._loop.create_future()
         wait_ms = math.ceil(seconds * 1000)
         task = asyncio.current_task(self._loop)
-        looks_round = wait_ms >= self._idle_ms or (task is not None and task.get_name() == "segue-parking")
         handle = asyncio.Handle(lambda: None if done.done() else done.set_result(None), (), self._loop)
-        self._loop.wake_after(wait_ms, handle, background=looks_round)
+        if task is not None and task.get_name() == "segue-parking":
+            self._loop.wake_after(wait_ms, handle, background=True)
+        elif wait_ms >= self._look_ms:
+            self._loop.look_after(wait_ms, handle)
+        else:
+            self._loop.wake_after(wait_ms, handle)
         return done

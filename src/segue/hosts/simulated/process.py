@@ -72,7 +72,6 @@ class Process:
         *,
         policy: PolicyOf,
         fault: Callable[[int], None],
-        idle_ms: int,
     ) -> None:
         self.host: SimulatedHost | None = None
         self._time = time
@@ -83,9 +82,9 @@ class Process:
         self._settings = settings
         self._policy = policy
         self._fault = fault
-        self._idle_ms = idle_ms
         self._loop: SimulatedLoop | None = None
         self._engine: WatchedEngine | None = None
+        time.is_awaited = self._awaits
 
     @property
     def alive(self) -> bool:
@@ -100,7 +99,7 @@ class Process:
         self._loop.spawn(self._open(self._loop))
 
     async def _open(self, loop: SimulatedLoop) -> None:
-        clock = SimulatedClock(self._time, loop, idle_ms=self._idle_ms)
+        clock = SimulatedClock(self._time, loop, look_ms=self._settings.clock_look_ms)
         engine = WatchedEngine(clock, self._settings, self._policy, tokens=self._storage.tokens)
         engine.auditor = self._auditor
         self._engine = engine
@@ -115,7 +114,16 @@ class Process:
         except HostError:
             # The disk is in trouble: whoever looks after the process starts it again.
             self.leave()
+            self._auditor.disturbed_at = self._time.now + _BOOT_AGAIN_MS
             self._time.after(_BOOT_AGAIN_MS, self.boot)
+
+    def _awaits(self) -> bool:
+        """Something comes due, in memory or on disk; what should have long ago is lost, and nobody waits for it."""
+        if self.host is None or self._engine is None:
+            return False
+        timers = "SELECT 1 FROM timer WHERE due_at > ?"
+        found = self._storage.connection.execute(timers, (self._time.wall() - 2 * self._settings.clock_look_ms,))
+        return not self._engine.timekeeper.is_idle or found.fetchone() is not None
 
     def kill(self) -> None:
         """It dies where it stands."""

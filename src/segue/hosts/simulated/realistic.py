@@ -109,6 +109,12 @@ def payout() -> Plan:
     return b.plan(b.fork("pay", *branches, output_as=b.constant(1)), b.act("close", handler="lookup"), name="payout")
 
 
+def patrol() -> Plan:
+    """Look every few minutes whether all is well, for half an hour."""
+    rounds = b.loop("rounds", list(range(12)), b.wait("pause", 150_000), b.act("look", handler="read"))
+    return b.plan(b.attempt("safely", rounds, retry=b.retry(delay=1_000, count=3), handle=()), name="patrol")
+
+
 CAREFUL: Final[tuple[Callable[[], Plan], ...]] = (order_batch, payout)
 """What must not happen twice, in lists that are tried again."""
 

@@ -18,13 +18,13 @@ from segue.core import Plan, RunState
 from segue.hosts.contracts import FailurePolicy, HostSettings, Outcome, UnknownRun
 from segue.hosts.embedded.plans import Plans
 from segue.hosts.simulated import interventions
-from segue.hosts.simulated.faults import Faults
+from segue.hosts.simulated.faults import NEWEST, Dice, Faults
 from segue.hosts.simulated.generating import TYPES, random_plan, scheduled_plan, with_undos
 from segue.hosts.simulated.host import SimulatedHost
 from segue.hosts.simulated.outside import Outside
 from segue.hosts.simulated.process import Book, Process
 from segue.hosts.simulated.reach import Violation
-from segue.hosts.simulated.realistic import CAREFUL, REALISTIC
+from segue.hosts.simulated.realistic import CAREFUL, REALISTIC, patrol
 from segue.hosts.simulated.storage import Storage
 from segue.hosts.simulated.time import Time
 from segue.hosts.simulated.timetable import Timetable
@@ -45,6 +45,7 @@ STEPS_MAX: Final = 100_000
 
 _CRASHES_MAX: Final = 40
 _IDLE_MS: Final = 10**10
+_LOOK_MS: Final = 120_000
 _CALM: Final = Faults()
 
 Control = RunPaused | RunResumed | RunCancelled | TaskRestarted | TaskSkipped | FailureReleased
@@ -58,6 +59,7 @@ class Report:
     Attributes:
         runs: All of them. children: Those that another run waited for. scheduled: Those that started by themselves.
         held: Failures that waited for a person. interventions: What people did to tasks.
+        unread: Readings that failed.
     """
 
     seed: int
@@ -69,6 +71,7 @@ class Report:
     acts: int
     held: int
     interventions: int
+    unread: int
 
 
 class Finding(Exception):
@@ -86,27 +89,38 @@ class Finding(Exception):
 
 
 class World:
-    """Everything that one seed decides."""
+    """Everything that one seed decides.
 
-    def __init__(self, seed: int, *, verbose: bool = False, storage: type[Storage] = Storage) -> None:
-        rng = self.rng = Random(seed)  # noqa: S311 - dice of a game, not of a lock
-        people = self.people = Random(f"people of {seed}")  # noqa: S311 - the same
+    Args:
+        edition: Of what worlds are made of; see `NEWEST`.
+    """
+
+    def __init__(
+        self, seed: int, *, edition: int = NEWEST, verbose: bool = False, storage: type[Storage] = Storage
+    ) -> None:
+        dice = Dice(seed, edition)
+        rng, people = self.rng, self.people = dice.of(""), dice.of("people")
+        self._reading, self._later = dice.of("readings"), dice.of("what came later")
         self.seed = seed
         self.log: list[str] = []
-        self.faults = self._now = Faults.drawn(rng, people)
+        self.faults = self._now = Faults.drawn(rng, people, dice)
         self.time = Time()
-        self.crashes = 0
+        self.crashes = self.unread = 0
+        self._unreadable = False
         self._verbose = verbose
         self._starts: list[str] = []
         made = _plans(rng, people)
         self._scheduled = [scheduled_plan(people, name="timed")] if people.random() < self.faults.schedules else []
-        book = Book([*made, *self._scheduled])
+        # Runs beside those that the first edition starts: they have dice of their own, and are always there.
+        self._besides = [patrol()] if self.faults.unreadable_ms > _LOOK_MS else []
+        book = Book([*made, *self._scheduled, *self._besides])
         self._digests = [plan.digest for plan in made]
-        settings = _settings(people)
+        settings = _settings(people, self.faults)
         self.auditor = Auditor(Plans(book), self.time, acts_max=settings.acts_max)
         self.outside = Outside(rng, self.faults, self.auditor, self.say)
         self.storage = storage(seed, delay_ms=self._disk_ms, on_written=self._written)
         self.storage.dies = self._dies_now
+        self.storage.read_fails = self._read_fails
         holding = {plan.digest for plan in made if people.random() < self.faults.holds}
         self.process = Process(
             self.time,
@@ -117,7 +131,6 @@ class World:
             settings,
             policy=lambda plan: FailurePolicy(hold=plan.digest in holding),
             fault=self._fault,
-            idle_ms=_IDLE_MS,
         )
         self.time.on_jump.append(self._jumped)
         self.say(f"world    {self.faults}")
@@ -155,6 +168,7 @@ class World:
             sum(seen.effects.happened.values()),
             seen.held,
             seen.interventions,
+            self.unread,
         )
 
     def say(self, line: str) -> None:
@@ -172,6 +186,19 @@ class World:
             self.say(f"disk     write {number} fails")
             self.auditor.disturbed_at = self.time.now
             raise OSError("no space left on the simulated device")
+
+    def _read_fails(self) -> bool:
+        fails = self._unreadable or self._now.reads_fail > self._reading.random()
+        if fails:
+            self.say("disk     a reading fails")
+            self.unread += 1
+            self.auditor.unread_at = self.time.now
+        return fails
+
+    def _set_readable(self, readable: bool) -> None:
+        self.say(f"disk     {'can be read again' if readable else 'cannot be read'}")
+        self._unreadable = not readable
+        self.auditor.unread_at = self.time.now
 
     def _dies_now(self) -> bool:
         if self.rng.random() >= self._now.crash_at_write / 2:
@@ -257,10 +284,17 @@ class World:
                 self._insist(rng.randint(0, span * 3), sent)
         for plan in self._scheduled:
             self._insist(self.people.randint(0, span), partial(self._activate, plan))
+        for plan in self._besides:
+            self._starts.append(plan.name)
+            self._insist(self._later.randint(0, span), partial(self._start, plan.name, plan.digest, None))
         if faults.crash_within_ms:
             self.time.after(rng.randint(0, faults.crash_within_ms), self.crash)
         if self.people.random() < faults.restarts:
             self.time.after(self.people.randint(0, span * 2 + 60_000), self._restart)
+        if faults.unreadable_ms:
+            at = self._reading.randint(0, self._reading.choice((1_000, span, 600_000)))
+            self.time.after(at, partial(self._set_readable, False))
+            self.time.after(at + faults.unreadable_ms, partial(self._set_readable, True))
         for _ in range(3):
             if rng.random() < faults.clock_jumps:
                 by_ms = rng.choice((-3_600_000, -50, 50, 3_600_000, 86_400_000))
@@ -464,14 +498,14 @@ class World:
             raise Violation(f"{left!r} have ended, but are still in memory")
 
 
-def _settings(people: Random) -> HostSettings:
+def _settings(people: Random, faults: Faults) -> HostSettings:
     parks = people.choice((0, 5_000, 10**12))
     return HostSettings(
         acts_max=people.choice((1_000, 1_000, 3, 1)),
         park_after_ms=parks,
         park_timer_min_ms=people.choice((0, 5_000)),
         park_sweep_ms=people.choice((20_000, 300_000)) if parks < 10**12 else 10**12,
-        clock_look_ms=_IDLE_MS,
+        clock_look_ms=_LOOK_MS if faults.looks_ahead else _IDLE_MS,
         early_events_ms=10**12,
         drain_seconds=people.choice((0.0, 2.0)),
         snapshot_events=people.choice((1_000, 4, 1)),
@@ -491,15 +525,15 @@ def _plans(rng: Random, people: Random) -> list[Plan]:
     return [with_undos(people, plan) if people.random() < 0.3 else plan for plan in made]
 
 
-def run_seed(seed: int, *, storage: type[Storage] = Storage) -> Report:
+def run_seed(seed: int, *, edition: int = NEWEST, storage: type[Storage] = Storage) -> Report:
     """Run one world.
 
     Raises:
         Finding: Something happened that must not; its log tells what.
     """
     try:
-        return World(seed, storage=storage).run()
+        return World(seed, edition=edition, storage=storage).run()
     except Finding:
         # Once more with the log on: the same seed is the same world.
-        World(seed, verbose=True, storage=storage).run()
+        World(seed, edition=edition, verbose=True, storage=storage).run()
         raise

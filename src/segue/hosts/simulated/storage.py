@@ -27,6 +27,7 @@ class Storage:
         delay_ms: Drawn for each read, twice, and for each write: how long it takes. 0 is the next turn of the loop.
         on_written: Told of each batch when it is in the file, and before its process is.
         dies: Asked before and after each write: does the process die now? Then it must have called `power_off`.
+        read_fails: Asked at each read: does it fail?
         operations: How many reads and writes have ended.
     """
 
@@ -42,6 +43,7 @@ class Storage:
         self.delay_ms = delay_ms
         self.on_written = on_written
         self.dies: Callable[[], bool] = lambda: False
+        self.read_fails: Callable[[], bool] = lambda: False
         self.operations = 0
         self._process = 0
         self._under_way: tuple[Batch, Write] | None = None
@@ -145,6 +147,8 @@ class _Readers:
     async def read(self, query: Callable[[sqlite3.Connection], Found]) -> Found:
         """Run a query: it takes a while until it begins, and another until its answer is there."""
         await self._wait()
+        if self._storage.read_fails():
+            raise HostError("the simulated file cannot be read now")
         try:
             found = query(self._storage.connection)
         except sqlite3.Error as error:

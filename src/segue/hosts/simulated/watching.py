@@ -72,7 +72,8 @@ class Auditor:
     Attributes:
         runs: Every run on disk, by id; `by_seq` by number, those of the host itself included.
         children: Runs that others wait for, by the waiting run and its command.
-        disturbed_at: When something last happened that excuses delay, in true milliseconds.
+        disturbed_at: When something last happened that excuses delay, in true milliseconds. unread_at: something
+            that excuses delay only of runs that are not in memory.
     """
 
     def __init__(self, plans: Plans, time: Time, *, acts_max: int) -> None:
@@ -83,7 +84,7 @@ class Auditor:
         self.messages: dict[Key, Message] = {}
         self.timetables: dict[str, Timetable] = {}
         self.effects = Effects()
-        self.disturbed_at = 0
+        self.disturbed_at = self.unread_at = 0
         self.events = self.held = self.interventions = self.started = 0
         self._plans = plans
         self._time = time
@@ -115,6 +116,10 @@ class Auditor:
         for _, source, id_, _, received_at, _, envelope in batch.events:
             # What a run emits twice under one id stays as it is.
             self.messages.setdefault((source, id_), Message(received_at, msgspec.json.decode(envelope)))
+        for seq in batch.unparked:
+            self.by_seq[seq].comes_back(self.unread_at)
+        for seq in batch.parked:
+            self.by_seq[seq].parked = True
 
     def _begins(self, row: tuple[Any, ...]) -> None:
         seq, run_id, digest = row[:3]
@@ -161,7 +166,8 @@ class Auditor:
         assert isinstance(timer, StartTimer)
         late_ms = event.at - timer.due_ms
         require(late_ms >= 0, f"timer {event.id} fired {-late_ms} ms early")
-        alone_ms = self._time.now - max(self.disturbed_at, shadow.given[event.id])
+        unread_at = self.unread_at if shadow.parked else shadow.unread_at
+        alone_ms = self._time.now - max(self.disturbed_at, unread_at, shadow.given[event.id])
         require(min(late_ms, alone_ms) <= LATE_MS, f"timer {event.id} of {shadow.id!r} fired {late_ms} ms late")
 
     def _check_answer(self, shadow: Shadow, event: AttemptSucceeded | AttemptFailed) -> None:
@@ -173,6 +179,9 @@ class Auditor:
         if command.handler == WORKFLOW:
             self._check_end_of_child(shadow, command, event)
             return
+        if isinstance(event, AttemptFailed):
+            about_disk = "HostError" in (event.failure.detail or "")
+            require(not about_disk, f"{shadow.id!r} was told of the host's own trouble: {event.failure.detail!r}")
         succeeded = isinstance(event, AttemptSucceeded)
         in_doubt = isinstance(event, AttemptFailed) and event.failure.outcome_unknown
         place = (shadow.id, event.id)
