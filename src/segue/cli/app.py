@@ -207,6 +207,8 @@ _GROUPS: Final = {
         "Keys of an encrypted data folder.",
         {
             "init": ("segue.cli.keys:init", "Let a new data folder be encrypted."),
+            "encrypt": ("segue.cli.keys:encrypt", "Make an encrypted data folder of one that is not."),
+            "remove-plain": ("segue.cli.keys:remove_plain_", "Remove the old file, which is not encrypted."),
             "list": ("segue.cli.keys:list_", "List data keys, never what they are."),
             "rotate": ("segue.cli.keys:rotate", "Rotate keys; what is there stays readable."),
         },
@@ -222,9 +224,9 @@ _GROUPS: Final = {
     "subjects": (
         "Whom runs are about.",
         {
-            "export": ("segue.cli.keys:export", "Print everything that is held about one."),
-            "erase": ("segue.cli.keys:erase", "Destroy its keys."),
-            "hold": ("segue.cli.keys:hold", "Put a legal hold on it, or lift it."),
+            "export": ("segue.cli.subjects:export", "Print everything that is held about one."),
+            "erase": ("segue.cli.subjects:erase", "Destroy its keys."),
+            "hold": ("segue.cli.subjects:hold", "Put a legal hold on it, or lift it."),
         },
     ),
     "models": (

@@ -15,14 +15,20 @@ from segue.governance.export import export_records
 from segue.governance.guard import SWITCH_RULE, Guard, PolicyDenied, in_scope
 from segue.governance.keyring import (
     ERASED,
+    KEY_VARIABLE,
     KEYS_NAME,
     KeyEncryption,
     KeyRing,
+    KeyService,
     KeysRefused,
     LocalKey,
+    WrappedKey,
     find_key,
     new_key_file,
+    new_wrapped_key,
+    open_ring,
 )
+from segue.governance.kms import AwsKms, KmsSettings, VaultTransit, service_of
 from segue.governance.limits import HOUR_MS, ActLimit, ActLimits
 from segue.governance.policy import Policies, PolicyRefused, Resource, Rule, Verdict, shipped
 from segue.governance.secrets import (
@@ -43,6 +49,7 @@ __all__ = [
     "GROUPS",
     "HOUR_MS",
     "KEYS_NAME",
+    "KEY_VARIABLE",
     "MASK",
     "PRINCIPALS",
     "ROLES",
@@ -52,6 +59,7 @@ __all__ = [
     "ActLimit",
     "ActLimits",
     "AuditKey",
+    "AwsKms",
     "ChainCheck",
     "ChainedSecrets",
     "Checkpoint",
@@ -60,7 +68,9 @@ __all__ = [
     "Guard",
     "KeyEncryption",
     "KeyRing",
+    "KeyService",
     "KeysRefused",
+    "KmsSettings",
     "LocalKey",
     "Policies",
     "PolicyDenied",
@@ -74,7 +84,9 @@ __all__ = [
     "SwitchKind",
     "Switches",
     "Thrown",
+    "VaultTransit",
     "Verdict",
+    "WrappedKey",
     "append_checkpoint",
     "as_markdown",
     "classes_as_markdown",
@@ -85,9 +97,12 @@ __all__ = [
     "in_scope",
     "mentions_secret",
     "new_key_file",
+    "new_wrapped_key",
+    "open_ring",
     "read_checkpoints",
     "roles_for",
     "schema_text",
+    "service_of",
     "shipped",
     "table",
 ]

@@ -2,9 +2,9 @@
 
 Data is sealed with data keys (AES-256-GCM). Data keys lie, wrapped, in `segue.keys`: a file of its own beside the
 data file, so that no backup of the data holds them and a destroyed key stays destroyed when a backup is restored.
-The key-encryption key lies where neither is: in a file elsewhere, in the environment, or in a service behind
-`KeyEncryption`. Rotating it wraps the data keys anew; rotating a data key lets new data have a new one, and what the
-old one sealed stays readable. Erasing a data subject is destroying its key.
+The key-encryption key lies where neither is: in a file elsewhere, in the environment, or, wrapped, in `segue.keys`,
+where only a service can unwrap it (`kms.py`). Rotating it wraps the data keys anew; rotating a data key lets new
+data have a new one, and what the old one sealed stays readable. Erasing a data subject is destroying its key.
 
 Sealed text is `~` (`^` where bytes were sealed) and base64 of: id of the key (8 bytes), nonce (12), ciphertext with
 its tag. Nonces are random: 2^32 of them for one key are within what NIST SP
@@ -25,6 +25,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol
 
+import msgspec
+
 KEYS_NAME: Final = "segue.keys"
 KEY_VARIABLE: Final = "SEGUE_KEY"
 ERASED: Final = '"erased"'
@@ -37,6 +39,8 @@ _ID: Final = 8
 _NONCE: Final = 12
 _NONCES_AT_ONCE: Final = 512
 _BLIND_KEPT: Final = 10_000
+_KEK: Final = "kek"
+_ABOUT_KEK: Final = b"segue.kek.v1"
 _TABLES: Final = """
 CREATE TABLE key (
     id BLOB PRIMARY KEY, kind TEXT NOT NULL, subject TEXT, wrapped BLOB, made_at INTEGER NOT NULL, gone_at INTEGER,
@@ -65,6 +69,22 @@ class KeyEncryption(Protocol):
             KeysRefused: This service did not wrap it.
         """
         ...
+
+
+class KeyService(KeyEncryption, Protocol):
+    """A service that holds a key and never gives it away; `name` is how messages call it."""
+
+    @property
+    def name(self) -> str:
+        """Which service, where, and which of its keys."""
+        ...
+
+
+class WrappedKey(msgspec.Struct, frozen=True):
+    """A key-encryption key that only a service can unwrap. `by`: its name when it was wrapped."""
+
+    by: str
+    wrapped: bytes
 
 
 class LocalKey:
@@ -123,6 +143,55 @@ def new_key_file(path: Path) -> LocalKey:
     except OSError as error:
         raise KeysRefused(f"the key file {str(path)!r} cannot be made: {error.strerror}") from None
     return LocalKey.parse(text, str(path))
+
+
+def new_wrapped_key(service: KeyService) -> tuple[LocalKey, WrappedKey]:
+    """Make a key-encryption key and let a service wrap it.
+
+    The service wraps this one key and not each data key: what runs needs the service once, at its start, goes on
+    while the service is down, and a new data subject costs no request.
+
+    Raises:
+        KeysRefused: The service does not do it.
+    """
+    key = os.urandom(32)
+    wrapped = service.wrap(key, _ABOUT_KEK)
+    # What cannot be unwrapped again must not become the only way to the data.
+    if service.unwrap(wrapped, _ABOUT_KEK) != key:
+        raise KeysRefused(f"{service.name} does not give back what it was given")
+    return LocalKey(key), WrappedKey(service.name, wrapped)
+
+
+def open_ring(
+    path: Path,
+    *,
+    key_file: Path | None,
+    service: KeyService | None,
+    environment: Mapping[str, str] | None = None,
+) -> KeyRing:
+    """The data keys of a folder, with the key-encryption key from wherever this folder has it.
+
+    Args:
+        service: What the settings name; asked only where it wrapped the key-encryption key.
+
+    Raises:
+        KeysRefused: The key-encryption key is not to be had, or is another one.
+    """
+    kept = _wrapped_key(path)
+    if kept is None:
+        return KeyRing(path, find_key(key_file, environment))
+    if service is None:
+        raise KeysRefused(f"the key-encryption key is held by {kept.by}: name that service in the settings (kms)")
+    return KeyRing(path, LocalKey(service.unwrap(kept.wrapped, _ABOUT_KEK)))
+
+
+def _wrapped_key(path: Path) -> WrappedKey | None:
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as file:
+            row = file.execute("SELECT value FROM meta WHERE name = ?", (_KEK,)).fetchone()
+    except sqlite3.Error as error:
+        raise KeysRefused(f"{path} cannot be read ({error}); put it back from a copy") from None
+    return None if row is None else msgspec.json.decode(row[0], type=WrappedKey)
 
 
 def find_key(path: Path | None, environment: Mapping[str, str] | None = None) -> LocalKey:
@@ -201,8 +270,11 @@ class KeyRing:
             raise KeysRefused(f"{path} cannot be read ({error}); put it back from a copy") from None
 
     @classmethod
-    def create(cls, path: Path, encryption: KeyEncryption) -> KeyRing:
+    def create(cls, path: Path, encryption: KeyEncryption, wrapped: WrappedKey | None = None) -> KeyRing:
         """Make the file with its first keys.
+
+        Args:
+            wrapped: The key-encryption key, where a service wrapped it.
 
         Raises:
             KeysRefused: It exists, or cannot be made.
@@ -214,6 +286,7 @@ class KeyRing:
             os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
             with closing(sqlite3.connect(path, isolation_level=None)) as file:
                 file.executescript(_TABLES)
+                _keep_wrapped(file, wrapped)
                 for kind in ("index", "workspace"):
                     _add(file, encryption, kind, None)
         except (OSError, sqlite3.Error) as error:
@@ -338,15 +411,20 @@ class KeyRing:
         with self._lock, closing(self._connect()) as file:
             self._workspace = self._unwrap(file, _add(file, self._encryption, "workspace", None))
 
-    def rewrap(self, encryption: KeyEncryption) -> int:
-        """Wrap all data keys with another key-encryption key, in one transaction; returns how many."""
+    def rewrap(self, encryption: KeyEncryption, wrapped: WrappedKey | None = None) -> int:
+        """Wrap all data keys with another key-encryption key, in one transaction; returns how many.
+
+        Args:
+            wrapped: The new key-encryption key, where a service wrapped it.
+        """
         with self._lock, closing(self._connect()) as file:
             file.execute("BEGIN IMMEDIATE")
             rows = file.execute("SELECT id, kind, wrapped FROM key WHERE gone_at IS NULL").fetchall()
-            for id, kind, wrapped in rows:
+            for id, kind, old in rows:
                 about = _about(id, kind)
-                again = encryption.wrap(self._encryption.unwrap(wrapped, about), about)
+                again = encryption.wrap(self._encryption.unwrap(old, about), about)
                 file.execute("UPDATE key SET wrapped = ? WHERE id = ?", (again, id))
+            _keep_wrapped(file, wrapped)
             file.execute("COMMIT")
             self._encryption = encryption
             return len(rows)
@@ -386,6 +464,13 @@ class KeyRing:
         kind, wrapped = file.execute("SELECT kind, wrapped FROM key WHERE id = ?", (id,)).fetchone()
         key = self._keys[id] = _Key(id, self._encryption.unwrap(wrapped, _about(id, kind)))
         return key
+
+
+def _keep_wrapped(file: sqlite3.Connection, wrapped: WrappedKey | None) -> None:
+    file.execute("DELETE FROM meta WHERE name = ?", (_KEK,))
+    if wrapped is not None:
+        text = msgspec.json.encode(wrapped).decode()
+        file.execute("INSERT INTO meta (name, value) VALUES (?, ?)", (_KEK, text))
 
 
 def _add(file: sqlite3.Connection, encryption: KeyEncryption, kind: str, subject: str | None) -> bytes:

@@ -47,6 +47,7 @@ from segue.service.controls import (
     NewControlReview,
 )
 from segue.service.definitions import Definitions
+from segue.service.encrypting import Encrypted, encrypt_folder, remove_plain
 from segue.service.errors import (
     EXIT_CANCELLED,
     EXIT_COMPLETED,
@@ -97,15 +98,7 @@ from segue.service.inbox import (
     Migrations,
     RunMoment,
 )
-from segue.service.keys import (
-    Erased,
-    KeyInfo,
-    KeysRotated,
-    NewErasure,
-    NewHold,
-    SubjectExport,
-    init_keys,
-)
+from segue.service.keys import KeyInfo, KeysRotated, init_keys
 from segue.service.lifecycle import LIFECYCLE_TYPES, Lifecycle, lifecycle_of
 from segue.service.observe import Observation, observe
 from segue.service.opening import open_checker, open_service
@@ -162,6 +155,7 @@ from segue.service.shapes import (
 )
 from segue.service.sso import CodeOfCli
 from segue.service.steering import Steering
+from segue.service.subjects import Erased, NewErasure, NewHold, SubjectExport
 from segue.service.switches import NewSwitch, SwitchView
 from segue.service.timeline import TimelineEntry, Trace, TraceStep
 from segue.service.vault import NewSecret, SecretView
@@ -207,6 +201,7 @@ __all__ = [
     "Definitions",
     "EffectStateName",
     "EffectView",
+    "Encrypted",
     "Erased",
     "ExceptionDetail",
     "ExceptionGroup",
@@ -314,6 +309,7 @@ __all__ = [
     "as_refusal",
     "backup_of_folder",
     "document_schema",
+    "encrypt_folder",
     "error_of",
     "export_to",
     "init_keys",
@@ -325,6 +321,7 @@ __all__ = [
     "open_service",
     "parse_workflow",
     "register",
+    "remove_plain",
     "report_as_html",
     "report_as_pdf",
     "restore_folder",

@@ -33,16 +33,20 @@ from segue.service.shapes import Page, Shape
 from segue.store import HostError, Store
 from segue.store.chain import (
     HISTORY_ACTION,
+    RESEAL_ACTION,
     Anchor,
     AuditFilter,
     Head,
     anchored_rows,
+    as_linked,
     audit_after,
     digest_of,
     find_audit,
+    hash_of,
     list_audit,
     prune_audit,
     record_of,
+    resealed,
 )
 from segue.store.records import put_meta, read_meta
 from segue.types import AuditRow, Cipher
@@ -54,7 +58,7 @@ KEY_NAME: Final = "audit.key"
 _SIGN_SECONDS: Final = 5.0
 _HAND_OVER_SECONDS: Final = 5.0
 _ROWS: Final = 4000
-_OF_HISTORY: Final = frozenset({HISTORY_ACTION, "history.fold", "retention.purge"})
+_OF_HISTORY: Final = frozenset({HISTORY_ACTION, RESEAL_ACTION, "history.fold", "retention.purge"})
 
 
 class AuditView(Shape, frozen=True, kw_only=True):
@@ -230,7 +234,8 @@ class Audit(UseCases):
         own, complaints = await asyncio.to_thread(read_checkpoints, self._path)
         check = ChainCheck([*own, *checkpoints], key)
         check.problems += [Problem("signature", 0, 0, complaint) for complaint in complaints]
-        histories = _Histories(check.problems, self._cipher)
+        again = await self._store.read(lambda c: resealed(c, self._cipher))
+        histories = _Histories(check.problems, self._cipher, again)
         seq = first = 0
         while True:
             rows = await self._store.read(lambda c, seq=seq: _checked(c, seq, check, histories))  # type: ignore[misc]
@@ -424,24 +429,28 @@ async def export_to(target: str) -> AsyncIterator[Callable[[list[dict[str, Any]]
 class _Histories:
     """Compares histories with what the chain tells of them."""
 
-    def __init__(self, problems: list[Problem], cipher: Cipher | None) -> None:
+    def __init__(self, problems: list[Problem], cipher: Cipher | None, resealed: dict[int, int]) -> None:
         self.sound = 0
         self.removed = 0
         self._explained = 0
         self._problems = problems
-        self._cipher = cipher
+        self.cipher = cipher
+        self._resealed = resealed
 
     def check(self, connection: sqlite3.Connection, row: tuple[Any, ...]) -> None:
         """A record that tells of history, or of its removal."""
-        told = record_of(AuditRow(*row), self._cipher).data or {}
-        if row[3] != HISTORY_ACTION:
+        told = record_of(AuditRow(*row), self.cipher).data or {}
+        if row[3] not in (HISTORY_ACTION, RESEAL_ACTION):
             self._explained += int(told.get("history", 0))
             return
         anchor = msgspec.convert(told, Anchor)
+        if self._resealed.get(anchor.first, row[0]) != row[0]:
+            return  # A later record says what these rows have held since.
         found = anchored_rows(connection, anchor)
-        if len(found) == anchor.count and digest_of(found) == anchor.sha256:
-            self.sound += anchor.count
-        elif len(found) < anchor.count:
+        if len(found) == anchor.told and digest_of(found) == anchor.sha256:
+            self.sound += anchor.told
+            self.removed += anchor.count - anchor.told
+        elif len(found) < anchor.told:
             self.removed += anchor.count - len(found)
         else:
             detail = f"rows {anchor.first} to {anchor.last} of the histories are not what record {row[0]} was told"
@@ -460,7 +469,7 @@ def _checked(
 ) -> tuple[int, int] | None:
     """Check the next records; the first and the last place, None at the end."""
     rows = audit_after(connection, seq, limit=_ROWS)
-    check.feed(rows)
+    check.feed(as_linked(row, histories.cipher) for row in rows)
     for row in rows:
         if row[3] in _OF_HISTORY:
             histories.check(connection, row)
@@ -480,7 +489,7 @@ def audit_view(row: AuditRow, cipher: Cipher | None = None) -> AuditView:
         reason=record.reason,
         workspace=row.workspace,
         data=record.data,
-        hash=row.hash,
+        hash=hash_of(row.hash, cipher),
     )
 
 

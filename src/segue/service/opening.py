@@ -39,7 +39,7 @@ from segue.service.events import Events
 from segue.service.exceptions import Exceptions
 from segue.service.flows import Flows
 from segue.service.functions import described, load_functions
-from segue.service.keys import Keys, Subjects, ring_of
+from segue.service.keys import Keys, ring_of
 from segue.service.later import Handlers
 from segue.service.masking import Masking
 from segue.service.migrating import Migrating
@@ -60,6 +60,7 @@ from segue.service.settings import Settings
 from segue.service.shapes import Validation
 from segue.service.sso import SingleSignOn
 from segue.service.steering import Steering
+from segue.service.subjects import Subjects
 from segue.service.switches import StopSwitches, load_switches
 from segue.service.tasks import Tasks
 from segue.service.telling import Telling

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 import msgspec
 
-from segue.core import Plan, RunState
+from segue.core import Plan, RunState, replay
 from segue.service import answers
 from segue.service.access import UseCases, governed, of, signed, workflow_of
 from segue.service.definitions import Definitions
@@ -187,6 +187,23 @@ class Runs(UseCases):
             ServiceError: `run-unknown` where the parent is none.
         """
         return await self._store.count_runs(None if parent is None else (await self._record(parent)).seq)
+
+    @governed("audit.read")
+    async def replay_all(self) -> int:
+        """Compute the state of every run anew from what is kept of its history; returns how many could be.
+
+        Left out are those whose data was erased and those whose definition this release cannot compile any more.
+        """
+        count = 0
+        sql = "SELECT id FROM run ORDER BY seq"
+        for run_id in await self._store.read(lambda c: [found for (found,) in c.execute(sql)]):
+            try:
+                past = await self._read(run_id)
+                replay(past.first_plan, past.events, state=past.beginning())
+                count += 1
+            except (ErasedData, ServiceError, ValueError, LookupError):
+                continue
+        return count
 
     @governed("run.read", on=of("Run"))
     async def get(self, run_id: str) -> RunDetail:

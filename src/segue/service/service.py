@@ -18,7 +18,7 @@ from segue.service.effects import Effects
 from segue.service.errors import ServiceError
 from segue.service.events import Events
 from segue.service.exceptions import Exceptions
-from segue.service.keys import Keys, Subjects
+from segue.service.keys import Keys
 from segue.service.migrating import Migrating
 from segue.service.models import Models
 from segue.service.own_credentials import OwnCredentials
@@ -31,6 +31,7 @@ from segue.service.sessions import Sessions
 from segue.service.shapes import Health
 from segue.service.sso import SingleSignOn
 from segue.service.steering import Steering
+from segue.service.subjects import Subjects
 from segue.service.switches import StopSwitches
 from segue.service.tasks import Tasks
 from segue.service.timeline import Timeline

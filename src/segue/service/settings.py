@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from segue.governance.kms import KmsSettings
 from segue.governance.limits import ActLimit
 from segue.service.errors import ServiceError
 
@@ -131,6 +132,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         audit_key_file: Key that signs checkpoints of the audit chain; `audit.key` in the data folder where it is left
             out. The variable SEGUE_AUDIT_KEY may hold the key itself.
         key_file: Key-encryption key of an encrypted data folder. The variable SEGUE_KEY may hold the key itself.
+        kms: Service that wraps the key-encryption key, in place of `key_file`: `kind` is `vault` or `aws`; see
+            `segue.governance.VaultTransit` and `AwsKms`.
         audit_export: Where records of the audit chain are sent on to: paths, `syslog+udp://HOST:PORT`,
             `syslog+tcp://HOST:PORT` or `otlp+http://HOST:PORT/v1/logs`.
         lifecycle_webhook: Where lifecycle CloudEvents of all runs are posted, as batches; none are where it is left
@@ -176,6 +179,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     secrets_folder: str | None = None
     audit_key_file: str | None = None
     key_file: str | None = None
+    kms: KmsSettings | None = None
     audit_export: tuple[str, ...] = ()
     lifecycle_webhook: str | None = None
     acts_max: int = 1000
@@ -269,7 +273,7 @@ def _place_of(variable: str) -> tuple[str | None, str, Any]:
         if name.startswith(candidate + "_"):
             table, name, owner = candidate, name.removeprefix(candidate + "_"), struct
     kinds = {field.name: field.type for field in msgspec.structs.fields(owner)}
-    return table, name, None if name in ("mail", "limits", "concurrency", *TABLES) else kinds.get(name)
+    return table, name, None if name in ("mail", "kms", "limits", "concurrency", *TABLES) else kinds.get(name)
 
 
 def _value_of(variable: str, text: str, kind: Any) -> Any:

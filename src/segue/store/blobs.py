@@ -26,8 +26,8 @@ from segue.types import Event
 
 BLOB_FROM_BYTES: Final = 32 * 1024
 
-_WHOLE: Final = b"h"
-_FIELDS: Final = b"r"
+WHOLE: Final = b"h"
+FIELDS: Final = b"r"
 
 
 class _Split(msgspec.Struct, frozen=True):
@@ -36,7 +36,7 @@ class _Split(msgspec.Struct, frozen=True):
 
 
 _fields_of: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-_split_of: Final = msgspec.json.Decoder(_Split).decode
+split_of: Final = msgspec.json.Decoder(_Split).decode
 
 
 # -- writing -----------------------------------------------------------------------------------------
@@ -46,7 +46,7 @@ def put_value(connection: sqlite3.Connection, owner: int, raw: bytes) -> str | b
     """The stored form of a value, large or not; a large one is stored here. Inside a transaction."""
     if len(raw) < BLOB_FROM_BYTES:
         return _sealed(connection, pack(raw), owner)
-    return _WHOLE + put_large(connection, owner, raw)
+    return WHOLE + put_large(connection, owner, raw)
 
 
 def put_event(connection: sqlite3.Connection, owner: int, raw: bytes) -> str | bytes:
@@ -62,7 +62,7 @@ def put_event(connection: sqlite3.Connection, owner: int, raw: bytes) -> str | b
     stored = _sealed(connection, rest.decode(), owner)
     # References stay readable: statements that tidy up look for them.
     sealed = None if stored == rest.decode() else stored
-    return _FIELDS + encode(_Split(refs, msgspec.Raw(rest) if sealed is None else sealed))
+    return FIELDS + encode(_Split(refs, msgspec.Raw(rest) if sealed is None else sealed))
 
 
 def _sealed(connection: sqlite3.Connection, stored: str | bytes, owner: int) -> str | bytes:
@@ -87,15 +87,15 @@ def load(connection: sqlite3.Connection, stored: str | bytes | None) -> Any:
     """The value of a stored column, wherever it lies; None for SQL NULL."""
     if stored is None:
         return None
-    if isinstance(stored, bytes) and stored[:1] == _WHOLE:
+    if isinstance(stored, bytes) and stored[:1] == WHOLE:
         stored = _get(connection, stored[1:])
     return decode(unpack(stored))
 
 
 def load_event(connection: sqlite3.Connection, stored: str | bytes) -> Event:
     """The event of a stored column, its large fields included."""
-    if isinstance(stored, bytes) and stored[:1] == _FIELDS:
-        split = _split_of(stored[1:])
+    if isinstance(stored, bytes) and stored[:1] == FIELDS:
+        split = split_of(stored[1:])
         rest = split.rest
         if isinstance(rest, str):
             opened = connection.execute("SELECT unseal(?)", (rest,)).fetchone()[0]

@@ -18,8 +18,11 @@ import msgspec
 from segue.store.codec import decode, encode
 from segue.types import AUDIT_GENESIS, AuditRecord, AuditRow, Cipher, audit_hash
 
+_SUBJECT: Final = "subject:"
 _COLUMNS: Final = "seq, at, workspace, action, resource, principal, verdict, data, hash"
 HISTORY_ACTION: Final = "history.append"
+RESEAL_ACTION: Final = "history.reseal"
+"""Says anew what rows of history hold, after they were sealed, or sealed with another key."""
 _ANCHORED_MAX: Final = 20_000
 """History rows that one record covers at most, so that checking one fits into memory."""
 
@@ -42,18 +45,29 @@ class _Told(msgspec.Struct, frozen=True, omit_defaults=True):
     principal: str
     reason: str = ""
     data: dict[str, Any] | None = None
+    was: str = ""
+    """The stored form that the hash covers, where the record was sealed again with another key."""
 
 
 _told: Final = msgspec.json.Decoder(_Told).decode
 
 
 class Anchor(msgspec.Struct, frozen=True):
-    """What a record says of rows of history: the first and last one, how many, and a digest of what they hold."""
+    """What a record says of rows of history: the first and last one, how many, and a digest of what they hold.
+
+    `left`: how many of them were there when they were sealed again; None where all were.
+    """
 
     first: int
     last: int
     count: int
     sha256: str
+    left: int | None = None
+
+    @property
+    def told(self) -> int:
+        """How many rows the digest covers."""
+        return self.count if self.left is None else self.left
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +104,79 @@ def link(
     return rows, Head(seq, previous)
 
 
-def read_head(connection: sqlite3.Connection) -> Head:
+def read_head(connection: sqlite3.Connection, cipher: Cipher | None = None) -> Head:
     """The end of the chain as it is on disk."""
     row = connection.execute("SELECT seq, hash FROM main.audit ORDER BY seq DESC LIMIT 1").fetchone()
-    return Head() if row is None else Head(row[0], bytes.fromhex(row[1]))
+    if row is None:
+        return Head()
+    return Head(row[0], bytes.fromhex(hash_of(row[1], cipher)))
+
+
+# -- records that were sealed after they were linked ------------------------------------------------
+
+
+def carried(row: tuple[Any, ...], cipher: Cipher) -> tuple[Any, ...]:
+    """A record as it is kept once it is sealed, or sealed with the newest key.
+
+    The chain must not change: checkpoints and copies of it are kept elsewhere. So the record still hashes to what it
+    did. What the hash covers is sealed along with it, and so is the hash, by which guesses at what was covered could
+    be tried. A sealed hash is how such a record is told from others; a resource that names a data subject stands
+    behind it.
+    """
+    resource, who, stored, hash = row[4], row[5], row[7], row[8]
+    hidden, opened = cipher.unseal(hash), cipher.unseal(stored)
+    if hidden == hash and opened != stored:
+        opened = encode(msgspec.structs.replace(_told(opened), was=stored)).decode()
+    elif hidden == hash:
+        who = cipher.blind(_told(opened).principal)
+        if resource.startswith(_SUBJECT):
+            hidden = f"{hash} {resource}"
+            resource = _SUBJECT + cipher.blind(resource.removeprefix(_SUBJECT))
+    sealed = (cipher.seal(opened.encode()), cipher.seal(hidden.encode()))
+    return (*row[:4], resource, who, row[6], *sealed)
+
+
+def hash_of(stored: str, cipher: Cipher | None) -> str:
+    """The hash of a record, in hexadecimal, from its column."""
+    return stored if cipher is None else str(cipher.unseal(stored)).partition(" ")[0]
+
+
+def as_linked(row: tuple[Any, ...], cipher: Cipher | None) -> tuple[Any, ...]:
+    """A record in the form that its hash covers."""
+    if cipher is None or (hidden := cipher.unseal(row[8])) == row[8]:
+        return row
+    opened = cipher.unseal(row[7])
+    told = _told(opened)
+    hash, _, resource = hidden.partition(" ")
+    if told.was:
+        return (*row[:7], told.was, hash)
+    return (*row[:4], resource or row[4], told.principal, row[6], opened, hash)
+
+
+def resealed(connection: sqlite3.Connection, cipher: Cipher | None) -> dict[int, int]:
+    """Where the newest word on rows of history stands that were sealed again, by the first of these rows."""
+    if cipher is None:
+        return {}
+    rows = audit_rows(connection, AuditFilter(action=RESEAL_ACTION))
+    return {(record_of(row, cipher).data or {}).get("first", 0): row.seq for row in rows}
+
+
+def anchors(connection: sqlite3.Connection, cipher: Cipher | None) -> list[Anchor]:
+    """The newest word of the chain on each part of the histories, in their order."""
+    found: dict[int, Anchor] = {}
+    for row in audit_rows(connection, AuditFilter(actions=(HISTORY_ACTION, RESEAL_ACTION))):
+        anchor = msgspec.convert(record_of(row, cipher).data, Anchor)
+        found[anchor.first] = anchor
+    return [found[first] for first in sorted(found)]
+
+
+def said_again(connection: sqlite3.Connection, anchor: Anchor) -> dict[str, Any] | None:
+    """What to record of rows that were sealed again; None where none of them are left."""
+    rows = anchored_rows(connection, anchor)
+    if not rows:
+        return None
+    told = {"first": anchor.first, "last": anchor.last, "count": anchor.count, "sha256": digest_of(rows)}
+    return told if len(rows) == anchor.count else {**told, "left": len(rows)}
 
 
 def record_of(row: AuditRow, cipher: Cipher | None = None) -> AuditRecord:
@@ -202,8 +285,10 @@ _HISTORY: Final = (
 )
 
 
-def last_anchored(connection: sqlite3.Connection) -> int:
+def last_anchored(connection: sqlite3.Connection, cipher: Cipher | None = None) -> int:
     """The newest row of history that the chain tells of, 0 without any."""
     sql = f"SELECT data FROM main.audit WHERE action = '{HISTORY_ACTION}' AND {_RARE} ORDER BY seq DESC LIMIT 1"  # noqa: S608
     row = connection.execute(sql).fetchone()
-    return 0 if row is None else int(decode(row[0])["data"]["last"])
+    if row is None:
+        return 0
+    return int(decode(row[0] if cipher is None else cipher.unseal(row[0]))["data"]["last"])

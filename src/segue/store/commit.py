@@ -106,7 +106,7 @@ class GroupCommit:
         self.pending = Batch()
         self.trouble: HostError | None = None
         self._connection = connection
-        self.head = read_head(connection)
+        self.head = read_head(connection, cipher)
         """The end of the audit chain as it is on disk."""
         self.cipher = cipher
         self._on_durable = on_durable

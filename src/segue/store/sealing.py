@@ -42,6 +42,9 @@ SEALED: Final[dict[str, tuple[str, ...]]] = {
 }
 """Sealed columns by table; a value that was stored before encryption was on is read as it is."""
 
+BLIND: Final[dict[str, tuple[str, ...]]] = {"run": ("subject",), "event": ("source", "id")}
+"""Columns that hold blind stand-ins; the audit chain has its own rule (`chain.link`)."""
+
 
 def equip(connection: sqlite3.Connection, cipher: Cipher | None) -> None:
     """Give a connection the functions that statements use."""

@@ -200,7 +200,7 @@ class Store:
             HostError: The store cannot be read or written.
         """
         if self._anchored is None:
-            self._anchored = await self.read(chain.last_anchored)
+            self._anchored = await self.read(lambda c: chain.last_anchored(c, self.commit.cipher))
         while True:
             last = self._anchored
             found = await self.read(lambda c, last=last: chain.anchor_after(c, last))  # type: ignore[misc]

@@ -1,0 +1,57 @@
+"""`segue subjects …`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from urllib.parse import quote
+
+from cyclopts import Parameter
+
+from segue.cli.ask import Request, ask
+from segue.cli.common import AsJson, Data
+from segue.cli.output import print_json, say
+from segue.service import NewErasure, NewHold
+
+Subject = Annotated[str, Parameter(help="Whom or what runs say they are about.")]
+Reason = Annotated[str, Parameter(help="Why; it is recorded.")]
+
+
+def export(subject: Subject, /, *, data: Data = None) -> None:
+    """Print everything that is held about one data subject, as JSON."""
+    request = Request("GET", f"/subjects/export?subject={quote(subject, safe='')}")
+    print_json(ask(data, request, lambda service: service.subjects.export(subject)))
+
+
+def erase(
+    subject: Subject,
+    /,
+    *,
+    reason: Reason,
+    dry_run: Annotated[bool, Parameter(negative="", help="Only count what would be erased.")] = False,
+    data: Data = None,
+    json: AsJson = False,
+) -> None:
+    """Erase a data subject by destroying its keys. It cannot be undone."""
+    wanted = NewErasure(subject=subject, reason=reason, dry_run=dry_run)
+    body = {"subject": subject, "reason": reason, "dryRun": dry_run}
+    done = ask(data, Request("POST", "/subjects/erase", body=body), lambda service: service.subjects.erase(wanted))
+    if json:
+        print_json(done)
+        return
+    what = "would be erased" if dry_run else f"erased, {done['keys']} keys destroyed"
+    say(f"{done['runs']} runs and {done['events']} events {what}")
+
+
+def hold(
+    subject: Subject,
+    /,
+    *,
+    reason: Reason,
+    lift: Annotated[bool, Parameter(negative="", help="Lift it.")] = False,
+    data: Data = None,
+) -> None:
+    """Put a legal hold on a data subject, so that nothing about it is erased or removed by age."""
+    wanted = NewHold(subject=subject, reason=reason, on=not lift)
+    body = {"subject": subject, "reason": reason, "on": not lift}
+    ask(data, Request("POST", "/subjects/hold", body=body), lambda service: service.subjects.hold(wanted))
+    say("lifted" if lift else "held")
