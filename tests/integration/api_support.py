@@ -34,6 +34,21 @@ async def api(folder: Path, settings: Settings | None = None) -> AsyncIterator[h
         yield client
 
 
+SCIM = "/scim/v2"
+
+
+def scim_error(answer: httpx.Response, status: int, scim_type: str = "") -> str:
+    """Assert that this is a refusal as SCIM has it, and return its detail."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/scim+json"
+    body: dict[str, Any] = answer.json()
+    assert body["schemas"] == ["urn:ietf:params:scim:api:messages:2.0:Error"]
+    assert body["status"] == str(status)
+    assert body.get("scimType", "") == scim_type, body
+    assert body["detail"]
+    return str(body["detail"])
+
+
 def problem(answer: httpx.Response, status: int, kind: str) -> dict[str, Any]:
     """Assert that this is a problem document of this kind, and return it."""
     assert answer.status_code == status, answer.text

@@ -10,11 +10,11 @@ from typing import Any, get_type_hints
 
 import httpx
 import pytest
-from tests.integration.api_support import BASE, YAML, client_of, problem
+from tests.integration.api_support import BASE, SCIM, YAML, client_of, problem, scim_error
 from tests.integration.service_support import document
 
 import segue.service.service
-from segue.api import openapi_document
+from segue.api import openapi_document, scim
 from segue.api.app import ROOMS
 from segue.governance import ROLES, Policies, shipped, table
 from segue.service import Service, Settings, open_service
@@ -36,6 +36,12 @@ BODIES: dict[str, Any] = {
     "explainPolicy": {"who": "role:viewer", "action": "run.read"},
     "adjustWorkflow": {"values": {"x": 1}, "reason": "x"},
     "changePolicy": {"text": None, "reason": "x"},
+    "scimAddUser": {"userName": "somebody"},
+    "scimReplaceUser": {"userName": "somebody"},
+    "scimPatchUser": {"Operations": [{"op": "remove", "path": "displayName"}]},
+    "scimAddGroup": {"displayName": "some"},
+    "scimReplaceGroup": {"displayName": "some"},
+    "scimPatchGroup": {"Operations": [{"op": "remove", "path": "members"}]},
     "reviewControl": {
         "since": "2020-01-01T00:00:00Z",
         "until": "2020-02-01T00:00:00Z",
@@ -121,7 +127,7 @@ def actions() -> dict[str, str]:
     """The action of each operation: that of the use case which its route calls."""
     groups = get_type_hints(Service, {**vars(segue.service.service), "EmbeddedHost": object})
     found = {}
-    for route in [route for room in ROOMS for route in room.router.routes]:
+    for route in [route for room in (*ROOMS, scim) for route in room.router.routes]:
         operation = getattr(route, "operation_id", None)
         if operation not in GUARDED:
             continue
@@ -174,6 +180,20 @@ async def send(client: httpx.AsyncClient, operation: str, headers: dict[str, str
     return await client.request(method, path, params=query, json=body_of(operation), headers=headers)
 
 
+def is_denied(answer: httpx.Response) -> bool:
+    if str(answer.url.path).startswith(SCIM):
+        return "may not" in scim_error(answer, 403)
+    return bool(answer.json()["type"] == "urn:segue:problem:permission-denied")
+
+
+def unknown(answer: httpx.Response) -> None:
+    """Whoever asked is nobody here."""
+    if str(answer.url.path).startswith(SCIM):
+        scim_error(answer, 401)
+    else:
+        problem(answer, 401, "token-refused")
+
+
 @pytest.mark.parametrize("role", [role for role in ROLES if role != "owner"])
 async def test_every_route_answers_each_role_as_the_table_says(owner: httpx.AsyncClient, role: str) -> None:
     """The table is what an auditor is shown; a route that does not follow it is a hole or a nuisance."""
@@ -185,7 +205,7 @@ async def test_every_route_answers_each_role_as_the_table_says(owner: httpx.Asyn
             continue  # It answers for as long as somebody listens.
         answer = await send(owner, operation, headers)
         may = role in allowed[ACTION[operation]]
-        denied = answer.status_code == 403 and answer.json()["type"] == "urn:segue:problem:permission-denied"
+        denied = answer.status_code == 403 and is_denied(answer)
         if answer.status_code >= 500 and answer.status_code != 503:
             wrong.append(f"{operation}: {answer.status_code} {answer.text}")
         if not may and answer.status_code in (400, 415, 422):
@@ -199,7 +219,7 @@ async def test_nobody_gets_anything_without_a_token(owner: httpx.AsyncClient) ->
     """Also not by a wrong scheme, an empty one, or the cookie of nobody."""
     for operation in sorted(set(OPERATIONS) - OPEN):
         for headers in ({"authorization": ""}, {"authorization": "Basic eDp5"}, {"authorization": "Bearer sg_no"}):
-            problem(await send(owner, operation, headers), 401, "token-refused")
+            unknown(await send(owner, operation, headers))
 
 
 async def test_a_refusal_names_the_action_and_who_may_and_not_the_data(owner: httpx.AsyncClient) -> None:
@@ -396,7 +416,7 @@ async def test_every_route_is_closed_to_another_workspace(tmp_path: Path) -> Non
         await here.post(f"{V1}/workflows", content=document(), headers={**headers, **YAML})
 
         for operation in sorted(set(OPERATIONS) - OPEN):
-            problem(await send(there, operation, headers), 401, "token-refused")
+            unknown(await send(there, operation, headers))
         for path in ("workflows", "identities", "runs", "connections", "switches"):
             assert (await there.get(f"{V1}/{path}")).json()["items"] == []
 

@@ -25,6 +25,7 @@ from segue.api import (
     publications,
     retention,
     runs,
+    scim,
     sso,
     steering,
     streams,
@@ -36,7 +37,7 @@ from segue.api import (
 )
 from segue.api.guard import Asgi, Guard
 from segue.api.pace import Pace
-from segue.service import Service, Settings
+from segue.service import SCIM_PREFIX, Service, Settings
 from segue.types import owner_of
 
 PREFIX: Final = "/api/v1"
@@ -112,6 +113,8 @@ def _routes() -> FastAPI:
     for room in ROOMS:
         api.include_router(room.router)
     app.include_router(api)
+    # Where directories look for it; not under the prefix, because its version is that of the protocol.
+    app.include_router(scim.router, prefix=SCIM_PREFIX)
     problems.install(app)
 
     def openapi() -> dict[str, Any]:

@@ -10,6 +10,7 @@ from fastapi import Request
 from segue.service import ServiceError
 
 JSON: Final = ("application/json",)
+SCIM: Final = ("application/scim+json", "application/json")
 YAML: Final = ("application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml")
 Wanted = TypeVar("Wanted")
 

@@ -71,6 +71,7 @@ def operation(
     answers: dict[int, dict[str, Any]],
     problems: Iterable[str] = (),
     body: dict[str, Any] | None = None,
+    refusal: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """What a route's decorator needs.
 
@@ -78,6 +79,7 @@ def operation(
         answers: Description of each successful answer by its status.
         problems: Kinds of refusals besides those of every route.
         body: Content types and schemas of the request body.
+        refusal: Content of a refusal; a problem document where it is left out.
     """
     responses: dict[int | str, Any] = {status: answer for status, answer in answers.items()}  # noqa: C416 - widens the key
     by_status: dict[int, list[str]] = {}
@@ -87,7 +89,7 @@ def operation(
     for status, kinds in by_status.items():
         responses[status] = {
             "description": "; ".join(PROBLEMS[kind].title for kind in kinds),
-            "content": {"application/problem+json": {"schema": schema_of(Problem)}},
+            "content": refusal or {"application/problem+json": {"schema": schema_of(Problem)}},
         }
     extra = {"requestBody": {"required": True, "content": body}} if body else {}
     return {

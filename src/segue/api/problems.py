@@ -5,16 +5,17 @@ from __future__ import annotations
 import logging
 import re
 import uuid
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from segue.service import HostError, ServiceError, as_refusal
+from segue.service import ERROR_URN, SCIM_PREFIX, HostError, ScimRefusal, ServiceError, as_refusal
 
-MEDIA_TYPE = "application/problem+json"
+MEDIA_TYPE: Final = "application/problem+json"
+SCIM_TYPE: Final = "application/scim+json"
 _log = logging.getLogger("segue.api")
 
 
@@ -25,8 +26,23 @@ def problem_response(error: ServiceError, path: str, headers: dict[str, str] | N
         extra["WWW-Authenticate"] = 'Bearer realm="segue"'
     if error.wait_s:
         extra["Retry-After"] = str(error.wait_s)
+    if path.startswith(SCIM_PREFIX + "/"):
+        return Response(_scim_error(error), status_code=error.entry.status, media_type=SCIM_TYPE, headers=extra)
     content = msgspec.json.encode(error.as_problem(path))
     return Response(content, status_code=error.entry.status, media_type=MEDIA_TYPE, headers=extra)
+
+
+def _scim_error(error: ServiceError) -> bytes:
+    """What clients of SCIM read instead (RFC 7644, section 3.12)."""
+    told = {
+        "schemas": [ERROR_URN],
+        "status": str(error.entry.status),
+        "detail": f"{error.detail} {error.remedy}",
+    }
+    scim_type = error.scim_type if isinstance(error, ScimRefusal) else ""
+    if error.kind == "request-malformed":
+        scim_type = "invalidSyntax"
+    return msgspec.json.encode({**told, "scimType": scim_type} if scim_type else told)
 
 
 def install(app: FastAPI) -> None:

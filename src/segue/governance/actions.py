@@ -19,6 +19,7 @@ GROUPS: Final = {
     "audit": "read policies, identities, records and proofs",
     "stop": "stop what is running",
     "administer": "decide who may do what, and how long what is kept",
+    "provision": "say who works in the company: for the account of a directory",
 }
 
 
@@ -29,11 +30,14 @@ class Action(NamedTuple):
         resource: Type of what it is done to.
         groups: Where it stands.
         about: What it lets somebody do, for the published table.
+        quiet: Being allowed it is not recorded: it changes nothing, and happens all the time. What stands in the
+            group `read` is quiet too.
     """
 
     resource: str
     groups: tuple[str, ...]
     about: str
+    quiet: bool = False
 
 
 ACTIONS: Final[dict[str, Action]] = {
@@ -91,6 +95,8 @@ ACTIONS: Final[dict[str, Action]] = {
     "switch.release": Action("Switch", ("administer",), "Let it go on"),
     "identity.read": Action("Identity", ("audit", "administer"), "List people and accounts"),
     "identity.change": Action("Identity", ("administer",), "Add, change and lock people and accounts"),
+    "identity.lookup": Action("Identity", ("provision",), "Look up whom the directory provisioned", quiet=True),
+    "identity.provision": Action("Identity", ("provision",), "Add, change and remove people as a directory says"),
     "key.read": Action("Installation", ("audit", "administer"), "List data keys, never what they are"),
     "key.rotate": Action("Installation", ("administer",), "Rotate keys"),
     "secret.list": Action("Installation", ("connect",), "List secrets, never their values"),
@@ -125,6 +131,7 @@ ROLES: Final = {
     "publisher": "Puts workflows into force.",
     "auditor": "Sees everything, also who may do what; changes nothing.",
     "admin": "Decides who may do what; approves and publishes nothing by that alone.",
+    "provisioner": "For the account of a directory: says by SCIM who there is, and nothing else.",
     "owner": "Holds the data folder; may do everything that no rule forbids.",
 }
 """Roles shipped, and what they are for."""

@@ -144,7 +144,7 @@ class Guard:
         if self.audit is None:
             return
         known = ACTIONS.get(action)
-        if verdict.allowed and known is not None and "read" in known.groups:
+        if verdict.allowed and known is not None and (known.quiet or "read" in known.groups):
             return
         warned = f"; warned of by {', '.join(verdict.warnings)}" if verdict.warnings else ""
         self.audit.record(

@@ -115,6 +115,8 @@ from segue.service.publishing import PublicationDecision, PublicationView
 from segue.service.retention import NewPurge, PurgeView, RetentionView
 from segue.service.run_document import ONE_RUN, run_document
 from segue.service.runs import PAGE_MAX, Action, RunFilter, RunStatusName
+from segue.service.scim import COUNT_MAX, ERROR_URN, FILTER_MAX, ScimRefusal
+from segue.service.scim import PREFIX as SCIM_PREFIX
 from segue.service.service import Service
 from segue.service.sessions import Bearer
 from segue.service.settings import (
@@ -122,6 +124,7 @@ from segue.service.settings import (
     OidcSettings,
     OutboundSettings,
     ProcessLimits,
+    ScimSettings,
     Settings,
     load_settings,
 )
@@ -164,18 +167,22 @@ from segue.store import HostError
 
 __all__ = [
     "BATCH_MAX",
+    "COUNT_MAX",
     "DEFAULT_FOLDER",
+    "ERROR_URN",
     "EXIT_CANCELLED",
     "EXIT_COMPLETED",
     "EXIT_CRASHED",
     "EXIT_FAULTED",
     "EXIT_OF_STATUS",
     "EXIT_REFUSED",
+    "FILTER_MAX",
     "LIFECYCLE_TYPES",
     "ONE_RUN",
     "PAGE_MAX",
     "PROBLEMS",
     "PROBLEM_BASE",
+    "SCIM_PREFIX",
     "Accounts",
     "Action",
     "AdjustableView",
@@ -281,6 +288,8 @@ __all__ = [
     "RunStatusName",
     "RunSummary",
     "RunWasCancelled",
+    "ScimRefusal",
+    "ScimSettings",
     "SecretView",
     "Sent",
     "SentEvents",

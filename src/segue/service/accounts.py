@@ -120,6 +120,13 @@ class Accounts(UseCases):
             }
             if wanted.state is not None:
                 given["reason"] = wanted.reason
+            if record.scim is not None and wanted.state is not None:
+                if wanted.state == "active" and not record.scim.active:
+                    raise ServiceError(
+                        "identity-refused", f"The directory keeps {name!r} out.", remedy="Let them in there."
+                    )
+                # From now on the lock is one of here, and the directory cannot lift it.
+                given["scim"] = msgspec.structs.replace(record.scim, locked=False)
             if hashed is not None:
                 given |= {"password": hashed, "failures": 0, "barred_until": 0}
             if wanted.reset_totp:

@@ -50,6 +50,12 @@ PROBLEMS: Final[dict[str, ProblemKind]] = {
         "The body is no JSON or YAML of the expected shape, or a parameter has the wrong type.",
         "Correct the part that the detail names and send it again.",
     ),
+    "scim-refused": ProblemKind(
+        400,
+        "The provisioning request cannot be used",
+        "A filter, path, operation or value of a SCIM request is not as the standard has it, or not taken here.",
+        "Correct the part that the detail names; docs/scim.md says what is taken.",
+    ),
     "command-refused": ProblemKind(
         400,
         "The command cannot be read",
@@ -157,6 +163,12 @@ PROBLEMS: Final[dict[str, ProblemKind]] = {
         "There is no such token",
         "No token has this id.",
         "List them with `segue tokens list`.",
+    ),
+    "scim-unknown": ProblemKind(
+        404,
+        "There is no such resource",
+        "No person or group that a directory provisioned has this id, or they were removed.",
+        "Look it up with a filter.",
     ),
     "policy-unknown": ProblemKind(
         404,
@@ -314,6 +326,12 @@ PROBLEMS: Final[dict[str, ProblemKind]] = {
         "A person or account of this name exists, or existed: records name it.",
         "Choose another name.",
     ),
+    "scim-taken": ProblemKind(
+        409,
+        "Somebody else has it",
+        "Another provisioned person or group has this name or external id, or had it and was removed here by hand.",
+        "Look the other one up with a filter, or let an administrator decide.",
+    ),
     "run-closed": ProblemKind(
         409,
         "The run has ended",
@@ -415,6 +433,12 @@ PROBLEMS: Final[dict[str, ProblemKind]] = {
         "The connection cannot be made like this",
         "The document of the connection cannot be read, or its credentials are not given by reference.",
         "Correct the part that the detail names.",
+    ),
+    "scim-changed": ProblemKind(
+        412,
+        "The resource has changed",
+        "`If-Match` names another version of the person or group than there is now.",
+        "Read it again, and decide anew.",
     ),
     "policy-refused": ProblemKind(
         422,

@@ -70,6 +70,7 @@ class Outsider(msgspec.Struct, frozen=True, kw_only=True):
         subject: Issuer and subject: what stays the same, whatever else of them changes.
         name: What they would be called here; they get another name where somebody has it.
         roles, groups: Everything that the mapping of the settings gives them now.
+        link: What a directory may know them by; see `segue.service.scim.linking`. Empty for nothing.
         refused: Why they may not come in all the same; empty where they may.
     """
 
@@ -78,6 +79,7 @@ class Outsider(msgspec.Struct, frozen=True, kw_only=True):
     display: str
     roles: list[str]
     groups: list[str]
+    link: str = ""
     refused: str = ""
 
 
@@ -96,7 +98,8 @@ class TotpCode(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 class IdentityView(Shape, frozen=True, kw_only=True):
     """An identity. `totp` says whether a one-time code is asked for; `barredUntil` that wrong passwords bar it; `sso`
-    that they sign in through the OpenID provider, which decides about their roles and groups.
+    that they sign in through the OpenID provider, which decides about their roles and groups; `provisioned` that a
+    directory told of them by SCIM.
     """
 
     kind: str
@@ -110,6 +113,7 @@ class IdentityView(Shape, frozen=True, kw_only=True):
     reason: str = ""
     totp: bool = False
     sso: bool = False
+    provisioned: bool = False
     created_at: str | None = None
     created_by: str = ""
     barred_until: str | None = None
@@ -176,6 +180,7 @@ def view(record: IdentityRecord) -> IdentityView:
         reason=record.reason,
         totp=bool(record.totp),
         sso=bool(record.subject),
+        provisioned=record.scim is not None,
         created_at=iso(record.created_at),
         created_by=record.created_by,
         barred_until=iso(record.barred_until) if record.barred_until > time.time_ns() // 1_000_000 else None,
@@ -196,12 +201,17 @@ def identity_of(record: IdentityRecord, scopes: list[str] | None = None) -> Iden
     )
 
 
-def free_name(outsider: Outsider, taken: Collection[str]) -> str:
-    """What somebody is called who comes for the first time. A name that is taken, or was, gets a part of its own."""
-    plain = re.sub(r"[^a-z0-9._-]+", "-", outsider.name.partition("@")[0].lower())[:50].strip("._-")
+def free_name(wanted: str, mark: str, taken: Collection[str]) -> str:
+    """What somebody is called who is new here. A name that is taken, or was, gets a part of its own.
+
+    Args:
+        wanted: Of this the part before an `@`, as far as names allow it.
+        mark: What the part of its own is made from.
+    """
+    plain = re.sub(r"[^a-z0-9._-]+", "-", wanted.partition("@")[0].lower())[:50].strip("._-")
     if plain and plain not in taken:
         return plain
-    return f"{plain or 'person'}-{hashlib.sha256(outsider.subject.encode()).hexdigest()[:10]}"
+    return f"{plain or 'person'}-{hashlib.sha256(mark.encode()).hexdigest()[:10]}"
 
 
 def token_view(record: CredentialRecord) -> TokenView:

@@ -54,6 +54,7 @@ from segue.service.resources import Resources
 from segue.service.retention import Retention, rules_of
 from segue.service.roster import Roster
 from segue.service.runs import Runs
+from segue.service.scim import ScimDescription, ScimGroups, ScimUsers, Teams
 from segue.service.service import Service
 from segue.service.sessions import Sessions
 from segue.service.settings import Settings
@@ -236,7 +237,9 @@ async def open_service(
             await stack.enter_async_context(audit.kept())
         guard.audit = store
         roster, passwords = await Roster.load(store), Passwords()
-        accounts, sessions = Accounts(roster, passwords), Sessions(roster, passwords)
+        accounts, sessions = Accounts(roster, passwords), Sessions(roster, passwords, settings.scim)
+        teams = Teams(roster, settings.oidc, settings.scim)
+        await teams.load(store)
         directory = Directory(store, host.now_ms if host is not None else now_ms, accounts.people)
         if host is not None:
             telling = Telling(store, directory, handlers, source, settings.public_url, masking)
@@ -275,7 +278,10 @@ async def open_service(
             sessions=sessions,
             own_credentials=OwnCredentials(roster, passwords),
             tokens=Tokens(roster),
-            sso=SingleSignOn(settings.oidc, sessions, handlers, source, store, settings.public_url),
+            sso=SingleSignOn(settings.oidc, sessions, handlers, source, store, settings.scim, settings.public_url),
+            scim=ScimDescription(settings.max_body_bytes),
+            scim_users=ScimUsers(teams),
+            scim_groups=ScimGroups(teams),
             permissions=Permissions(store, accounts),
             publications=Publications(store, workflows),
             adjusting=Adjusting(store, definitions, workflows, adjusted),

@@ -1,6 +1,7 @@
 """Everybody that a data folder knows, in memory: every request asks who its bearer is.
 
-What is stored counts, and every change is on disk before it counts here. Use cases of identities share one roster.
+A change counts here from when it is on its way to the disk, in the order in which it is written; whoever asked is
+answered when it is there. Use cases of identities share one roster.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from segue.store.permission import (
     put_credential,
     put_identity,
 )
+from segue.store.records import Sql
 from segue.types import Identity
 
 NAME: Final = re.compile(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?")
@@ -83,15 +85,21 @@ class Roster:
         """Let a record count here before it is on disk; whoever calls writes it."""
         self._known[(record.kind, record.id)] = record
 
-    async def put(self, record: IdentityRecord, *, sign_out: bool = False) -> None:
-        """Keep a record; with `sign_out`, every token and session of it ends."""
-        statements = [put_identity(record)]
-        if sign_out:
-            statements.append(delete_credentials(record.kind, record.id))
-            # Before it is on disk: to stay signed in for a moment longer is the worse mistake.
-            self._drop(self.credentials_of(record.kind, record.id))
+    async def put(self, *records: IdentityRecord, sign_out: bool = False, more: Iterable[Sql] = ()) -> None:
+        """Keep records in one transaction.
+
+        Args:
+            sign_out: Every token and session of them ends.
+            more: What belongs into the same transaction.
+        """
+        statements = [*(put_identity(record) for record in records), *more]
+        for record in records:
+            # At once, so that memory and disk agree on what came last: a sign-in under way must not undo a lock.
+            self.hold(record)
+            if sign_out:
+                statements.append(delete_credentials(record.kind, record.id))
+                self._drop(self.credentials_of(record.kind, record.id))
         await self.store.write(statements)
-        self.hold(record)
 
     async def wrong(self, record: IdentityRecord, now: int) -> None:
         """Count a wrong password."""
@@ -122,8 +130,9 @@ class Roster:
     async def put_credential(self, credential: CredentialRecord, *, of: IdentityRecord | None = None) -> None:
         """Keep a credential, in one transaction with the record of whose it is, where that changes too."""
         statements = [] if of is None else [put_identity(of)]
-        await self.store.write([*statements, put_credential(credential)])
+        # Before it is on disk, for the same reason: whoever ends all credentials meanwhile must find this one.
         self.hold_credential(credential)
+        await self.store.write([*statements, put_credential(credential)])
 
     async def forget(self, credential: CredentialRecord) -> None:
         """End a credential."""

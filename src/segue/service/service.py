@@ -27,6 +27,7 @@ from segue.service.profiles import Profiles
 from segue.service.publishing import Publications
 from segue.service.retention import Retention
 from segue.service.runs import Runs
+from segue.service.scim import ScimDescription, ScimGroups, ScimUsers
 from segue.service.sessions import Sessions
 from segue.service.shapes import Health
 from segue.service.sso import SingleSignOn
@@ -77,6 +78,9 @@ class Service:
     own_credentials: OwnCredentials
     tokens: Tokens
     sso: SingleSignOn
+    scim: ScimDescription
+    scim_users: ScimUsers
+    scim_groups: ScimGroups
     permissions: Permissions
     publications: Publications
     adjusting: Adjusting

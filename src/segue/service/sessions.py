@@ -15,7 +15,9 @@ from segue.service.errors import ServiceError
 from segue.service.identities import Login, Outsider, Session, WhoAmI, free_name, identity_of, view
 from segue.service.observe import iso
 from segue.service.roster import Roster, check_roles, now_ms, one_more, somebody
-from segue.store.permission import CredentialRecord, IdentityRecord, put_credential
+from segue.service.scim.linking import Found, find_entrant
+from segue.service.settings import ScimSettings
+from segue.store.permission import CredentialRecord, IdentityRecord, put_credential, put_identity
 from segue.types import Identity, acting_as
 
 _STRANGERS_MAX: Final = 10_000
@@ -33,9 +35,10 @@ class Bearer(msgspec.Struct, frozen=True):
 class Sessions(UseCases):
     """Signing in to one data folder."""
 
-    def __init__(self, roster: Roster, passwords: Passwords) -> None:
+    def __init__(self, roster: Roster, passwords: Passwords, scim: ScimSettings) -> None:
         self._roster = roster
         self._passwords = passwords
+        self._scim = scim
         # Wrong passwords of names that nobody has, and until when those are barred: as if they were somebody's.
         self._strangers: OrderedDict[str, tuple[int, int]] = OrderedDict()
 
@@ -90,38 +93,61 @@ class Sessions(UseCases):
     async def enter(self, outsider: Outsider) -> Session:
         """Sign in somebody whom a provider vouches for; they are added where they come for the first time.
 
-        Their roles and groups are what the mapping gives them now. Who is locked or removed stays out.
+        Their roles and groups are what the mapping gives them now; those of whom a directory provisions are what its
+        groups give them. Who is locked or removed stays out.
 
         Raises:
             ServiceError: `sso-refused`; the reason stands in the audit only.
         """
         check_roles(outsider.roles)
         async with self._roster.changing:
-            known = next((r for r in self._roster.all() if r.subject == outsider.subject), None)
+            found = find_entrant(self._roster.all(), outsider, self._scim.link)
             now = now_ms()
-            record = known or IdentityRecord(
+            record = found.record or IdentityRecord(
                 kind="person",
-                id=free_name(outsider, self._roster.taken()),
+                id=free_name(outsider.name, outsider.subject, self._roster.taken()),
                 workspace=self.guard.workspace,
                 created_at=now,
                 created_by="sso",
-                subject=outsider.subject,
             )
-            reason = outsider.refused or ("" if record.state == "active" else f"the person is {record.state}")
-            changed = msgspec.structs.replace(
-                record, display=outsider.display or record.id, roles=outsider.roles, groups=outsider.groups
-            )
+            changed = msgspec.structs.replace(record, subject=outsider.subject, link=outsider.link)
+            if record.scim is None or self._scim.groups == "claim":
+                changed = msgspec.structs.replace(changed, roles=outsider.roles, groups=outsider.groups)
+            if record.scim is None:
+                changed = msgspec.structs.replace(changed, display=outsider.display or record.id)
+            reason = self._refusal(outsider, found, record)
             store = self._roster.store
             with acting_as(identity_of(changed)):
-                facts = {"roles": changed.roles, "groups": changed.groups, "added": known is None}
+                facts = {"roles": changed.roles, "groups": changed.groups, "added": found.record is None}
+                if record.subject != outsider.subject and found.record is not None:
+                    facts["linked"] = True
+                if found.before is not None:
+                    facts["before"] = found.before.id
                 verdict = "deny" if reason else "allow"
                 store.note("login.sso", f"person:{record.id}", verdict=verdict, reason=reason, data=facts)
             if reason:
                 await store.write([])  # What was noted is on disk before anybody is told.
                 raise ServiceError("sso-refused", "The sign-in did not succeed.")
-            session = await self._begin(changed, now)
             self._roster.hold(changed)
-        return session
+            if found.before is not None:
+                before = msgspec.structs.replace(
+                    found.before,
+                    state="removed",
+                    reason=f"is {changed.id!r}, whom the directory provisioned",
+                    subject="",
+                )
+                await self._roster.put(before, sign_out=True, more=[put_identity(changed)])
+            return await self._begin(changed, now)
+
+    def _refusal(self, outsider: Outsider, found: Found, record: IdentityRecord) -> str:
+        if outsider.refused or found.refused:
+            return outsider.refused or found.refused
+        for whoever in (record, found.before):
+            if whoever is not None and whoever.state != "active":
+                return f"the person is {whoever.state}"
+        if self._scim.only and record.scim is None:
+            return "the directory has not provisioned them, and `scim.only` is set"
+        return ""
 
     @open_to_all("ends one's own session and nothing else")
     async def logout(self, token: str) -> None:

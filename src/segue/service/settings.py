@@ -107,6 +107,22 @@ class OidcSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return frozenset({self.name_claim, self.groups_claim, *mail})
 
 
+class ScimSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How people that a directory provisions sign in, and what gives them their roles.
+
+    Attributes:
+        link: Claim of the provider whose value is the `externalId` of whoever signs in; `email` compares the verified
+            address with the one of the directory instead; empty links nobody.
+        groups: What the mapping of `oidc` is asked with for them: the groups that the directory `pushed`, or those
+            of the `claim` at each sign-in.
+        only: Nobody comes in through the provider whom the directory has not provisioned.
+    """
+
+    link: str = "sub"
+    groups: Literal["pushed", "claim"] = "pushed"
+    only: bool = False
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything an administrator decides about one data folder.
 
@@ -157,6 +173,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         concurrency: How many runs of a workflow may be under way, by `namespace/name`; beats what its documents say.
         mail: Mail server that e-mail leaves through: `host`, `sender`, `port`, `tls`, `username`, `password`.
         oidc: The OpenID provider that people sign in through; nobody does where it is left out.
+        scim: How people that a directory provisions sign in.
         outbound: What requests of workflows may reach.
         processes: Bounds of programs that documents start.
     """
@@ -197,6 +214,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     concurrency: dict[str, int] = {}
     mail: dict[str, Any] = {}
     oidc: OidcSettings | None = None
+    scim: ScimSettings = ScimSettings()
     outbound: OutboundSettings = OutboundSettings()
     processes: ProcessLimits = ProcessLimits()
 
@@ -205,6 +223,7 @@ TABLES: Final[Mapping[str, type[msgspec.Struct]]] = {
     "outbound": OutboundSettings,
     "processes": ProcessLimits,
     "oidc": OidcSettings,
+    "scim": ScimSettings,
 }
 """Tables of the file whose settings have variables of their own."""
 

@@ -23,8 +23,9 @@ from segue.service.errors import ServiceError
 from segue.service.identities import Outsider, Session
 from segue.service.later import Handlers
 from segue.service.mapping import rights_of
+from segue.service.scim.linking import BY_EMAIL
 from segue.service.sessions import Sessions
-from segue.service.settings import OidcSettings
+from segue.service.settings import OidcSettings, ScimSettings
 from segue.store import Store
 from segue.types import SecretSource, TaskFailure
 
@@ -83,6 +84,7 @@ class SingleSignOn(UseCases):
         handlers: Handlers,
         secrets: SecretSource,
         store: Store,
+        scim: ScimSettings | None = None,
         public_url: str | None = None,
         now_s: Callable[[], float] = time.time,
     ) -> None:
@@ -91,6 +93,7 @@ class SingleSignOn(UseCases):
         self._handlers = handlers
         self._secrets = secrets
         self._store = store
+        self._scim = scim or ScimSettings()
         self._public_url = public_url
         self._now_s = now_s
         self._sealing: Any = None
@@ -164,7 +167,7 @@ class SingleSignOn(UseCases):
                 given["code"], verifier=flow.verifier, redirect_uri=flow.redirect_uri, secret=secret
             )
             claims = await provider.claims(answer["id_token"], nonce=flow.nonce)
-            if settings.needed_claims - claims.keys():
+            if (settings.needed_claims | self._linking) - claims.keys():
                 more = await provider.more_claims(answer.get("access_token"), claims["sub"])
                 claims = {**more, **claims}
         except TaskFailure as failure:
@@ -202,6 +205,12 @@ class SingleSignOn(UseCases):
         if self._settings is None:
             raise ServiceError("sso-off", "The settings of this server name no OpenID provider.")
         return self._settings
+
+    @property
+    def _linking(self) -> frozenset[str]:
+        """Claims that tell whom the directory means."""
+        how = self._scim.link
+        return frozenset(("email", "email_verified") if how == BY_EMAIL else (how,) if how else ())
 
     @property
     def _seal(self) -> Any:
@@ -267,6 +276,7 @@ class SingleSignOn(UseCases):
         named = [told] if isinstance(told, str) else told if isinstance(told, list) else []
         belongs = {group for group in named if isinstance(group, str)}
         roles, groups = rights_of(settings, belongs)
+        link = mail.lower() if self._scim.link == BY_EMAIL else claims.get(self._scim.link)
         refused = ""
         if settings.allowed_domains and mail.rpartition("@")[2].lower() not in {
             name.lower() for name in settings.allowed_domains
@@ -278,6 +288,7 @@ class SingleSignOn(UseCases):
             display=display[:200] if isinstance(display, str) else "",
             roles=roles,
             groups=groups,
+            link=link[:_TEXT_MAX] if isinstance(link, str) else "",
             refused=refused,
         )
 

@@ -14,6 +14,23 @@ IdentityState = Literal["active", "locked", "removed"]
 CredentialKind = Literal["token", "session"]
 
 
+class Provisioned(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a directory says of a person by SCIM. Times are milliseconds since the epoch, UTC.
+
+    Attributes:
+        kept: What is kept of the resource, as RFC 7643 names it.
+        active: The directory lets them in. locked: their lock here is the directory's, and not an administrator's.
+        gone: The directory removed them; a new resource may have what this one had.
+    """
+
+    kept: dict[str, Any] = {}
+    active: bool = True
+    locked: bool = False
+    gone: bool = False
+    created_at: int = 0
+    changed_at: int = 0
+
+
 class IdentityRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Somebody who can sign in, or a program that has tokens. Times are milliseconds since the epoch, UTC.
 
@@ -23,6 +40,8 @@ class IdentityRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
         failures: Wrong passwords in a row. barred_until: No password counts before.
         subject: Issuer and subject of who signs in through an OpenID provider; empty for others.
         code: Number of the time step whose one-time code was used last; each counts once.
+        link: What of their claims can tell them among those that a directory provisions, at their last sign-in.
+        scim: What the directory says of them; None where it says nothing.
     """
 
     kind: str
@@ -43,6 +62,8 @@ class IdentityRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     barred_until: int = 0
     code: int = 0
     subject: str = ""
+    link: str = ""
+    scim: Provisioned | None = None
 
 
 class CredentialRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -33,6 +33,7 @@ SEALED: Final[dict[str, tuple[str, ...]]] = {
     "profile": ("data",),
     "secret": ("data",),
     "identity": ("data",),
+    "directory_group": ("data",),
     "credential": ("data",),
     "policy_change": ("text", "reason"),
     "switch": ("reason", "released_reason"),

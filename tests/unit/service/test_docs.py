@@ -33,7 +33,7 @@ def test_every_route_is_listed_and_nothing_else() -> None:
         for method in methods
     }
 
-    assert set(re.findall(r"^\| `((?:GET|POST|DELETE) [^`]+)` \|", HTTP, re.MULTILINE)) == routes
+    assert set(re.findall(r"^\| `((?:GET|POST|PUT|PATCH|DELETE) [^`]+)` \|", HTTP, re.MULTILINE)) == routes
 
 
 def test_every_command_is_listed() -> None:
