@@ -21,9 +21,11 @@ from tests.conformance.documents.loading import Case, load_all
 from segue.core import Plan
 from segue.dsl import DefinitionError, compile_plan, read_document
 from segue.dsl.expressions import ExpressionError, compile_expression
-from segue.dsl.flows import ITEM, Origin, Traced
+from segue.dsl.flows import ITEM, Cover, Labels, Origin, Traced
+from segue.dsl.flows.covers import cover_of
 from segue.dsl.flows.expressions import trace
 from segue.dsl.flows.tasks import Walk
+from segue.service.masks import masked
 from segue.types import AttemptFailed, AttemptSucceeded, Event, Perform, failure
 
 pytestmark = pytest.mark.filterwarnings("ignore:The recursion limit will not be reset")
@@ -220,7 +222,32 @@ def _judge(text: str, given: dict[str, Any]) -> int:
         for path, origin in canaries.found_in(arguments):
             turned_up += 1
             assert foresees(foreseen[pointer], path, origin), (pointer, path, origin, foreseen[pointer])
+    _judge_masks(watched, walk, canaries)
     return turned_up
+
+
+def _judge_masks(watched: _Watched, walk: Walk, canaries: Canaries) -> None:
+    """What every task was given and gave was foreseen too; and masked, nothing of a labelled part is left in it."""
+    labelled = {origin for number, origin in enumerate(canaries.places.values()) if number % 5 == 1}
+    names = [name for name, origin in canaries.places.items() if origin in labelled]
+    personal = Labels(frozenset({"personal"}))
+
+    def declared(source: str) -> dict[tuple[str, ...], Labels]:
+        return {origin.path: personal for origin in labelled if origin.source == source}
+
+    covers: dict[tuple[str, str], Cover] = {}
+    for moment in watched.trace:
+        kind = {"started": "input", "decided": "input", "completed": "output"}.get(moment.what)
+        if kind is None or moment.kind == "workflow" or moment.pointer not in walk.seen:
+            continue
+        traced = getattr(walk.seen[moment.pointer], kind)
+        value = moment.data["saw"] if moment.what == "decided" else moment.data
+        for path, origin in canaries.found_in(value):
+            assert foresees(traced, path, origin), (moment.what, moment.pointer, path, origin, traced)
+        place = (moment.pointer, kind)
+        cover = covers[place] = covers.get(place) or cover_of(traced, declared)
+        shown = json.dumps(masked(value, cover, personal.classes), default=str)
+        assert not any(name in shown for name in names), (moment.what, moment.pointer, value, shown, cover)
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ from segue.governance import (
 )
 from segue.service.access import UseCases, governed, open_to_all
 from segue.service.errors import ServiceError
+from segue.service.masking import Masking
 from segue.service.observe import iso
 from segue.service.runs import PAGE_MAX, ms_of, place_of
 from segue.service.shapes import Page, Shape
@@ -49,7 +50,7 @@ from segue.store.chain import (
     resealed,
 )
 from segue.store.records import put_meta, read_meta
-from segue.types import AuditRow, Cipher
+from segue.types import AuditRow, Cipher, Identity
 
 _log = logging.getLogger("segue.audit")
 
@@ -58,6 +59,9 @@ KEY_NAME: Final = "audit.key"
 _SIGN_SECONDS: Final = 5.0
 _HAND_OVER_SECONDS: Final = 5.0
 _ROWS: Final = 4000
+RECEIVER: Final = "audit-export"
+"""What targets of the setting `audit_export` are called in rules: `Link::"audit-export"`."""
+_OF_TASKS: Final = frozenset({"task.decided", "task.assigned"})
 _OF_HISTORY: Final = frozenset({HISTORY_ACTION, RESEAL_ACTION, "history.fold", "retention.purge"})
 
 
@@ -166,8 +170,11 @@ class Audit(UseCases):
         targets: Where records are sent on to as they come; see `export_to`.
     """
 
-    def __init__(self, store: Store, *, key_file: Path | None = None, targets: Sequence[str] = ()) -> None:
+    def __init__(
+        self, store: Store, masking: Masking, *, key_file: Path | None = None, targets: Sequence[str] = ()
+    ) -> None:
         self._store = store
+        self._masking = masking
         self._targets = targets
         self._cipher = store.commit.cipher
         self._key_file = key_file or store.folder / KEY_NAME
@@ -201,7 +208,7 @@ class Audit(UseCases):
         wanted = AuditFilter(workspace, action, resource, principal, verdict, ms_of(since), ms_of(until))
         before, limit = place_of(after), min(limit, PAGE_MAX)
         found = await self._store.read(lambda c: list_audit(c, wanted, limit=limit + 1, before=before))
-        items = [audit_view(row, self._cipher) for row in found[:limit]]
+        items = [audit_view(row, self._cipher, self._masking) for row in found[:limit]]
         return Page(items=items, next=str(items[-1].seq) if len(found) > limit else None)
 
     @governed("audit.read")
@@ -214,7 +221,7 @@ class Audit(UseCases):
         found = await self._store.read(lambda c: find_audit(c, seq))
         if found is None:
             raise ServiceError("audit-unknown", f"The chain has no record {seq}.")
-        return audit_view(found, self._cipher)
+        return audit_view(found, self._cipher, self._masking)
 
     @governed("audit.read")
     async def verify(
@@ -327,9 +334,9 @@ class Audit(UseCases):
         """Records behind a place, oldest first: for whoever keeps a copy. `next` is the place to go on behind."""
         return await self._following(after, limit)
 
-    async def _following(self, after: int, limit: int = PAGE_MAX) -> Page[AuditView]:
+    async def _following(self, after: int, limit: int = PAGE_MAX, by: Identity | None = None) -> Page[AuditView]:
         rows = await self._store.read(lambda c: audit_after(c, after, limit=limit))
-        items = [audit_view(AuditRow(*row), self._cipher) for row in rows]
+        items = [audit_view(AuditRow(*row), self._cipher, self._masking, by) for row in rows]
         return Page(items=items, next=str(items[-1].seq) if len(items) == limit else None)
 
     @open_to_all("whoever opens a folder keeps its chain, and nobody asked for it")
@@ -365,9 +372,10 @@ class Audit(UseCases):
     async def _forward(self, target: str) -> None:
         """Send what the target has not got yet; how far it has come is kept with the data."""
         key = f"audit-sent:{target}"
+        receiver = Identity(kind="connection", id=RECEIVER, workspace=self._masking.workspace)
         while True:
             after = int(await self._store.read(lambda c: read_meta(c, key)) or 0)
-            page = await self._following(after)
+            page = await self._following(after, by=receiver)
             if not page.items:
                 return
             self._sending = asyncio.create_task(self._hand_over(target, key, page.items))
@@ -476,9 +484,19 @@ def _checked(
     return (rows[0][0], rows[-1][0]) if rows else None
 
 
-def audit_view(row: AuditRow, cipher: Cipher | None = None) -> AuditView:
-    """A record as it is told."""
+def audit_view(
+    row: AuditRow, cipher: Cipher | None = None, masking: Masking | None = None, by: Identity | None = None
+) -> AuditView:
+    """A record as it is told.
+
+    Args:
+        masking: Masks what people wrote when they decided about data that `by`, or whoever acts, may not see.
+            Records that are about no run need none.
+    """
     record = record_of(row, cipher)
+    reason = record.reason
+    if masking is not None and row.action in _OF_TASKS and record.data is not None:
+        reason = masking.lens_of(str(record.data.get("workflow")), by=by).words(reason)
     return AuditView(
         seq=row.seq,
         at=iso(row.at),
@@ -486,7 +504,7 @@ def audit_view(row: AuditRow, cipher: Cipher | None = None) -> AuditView:
         action=row.action,
         resource=row.resource,
         verdict=row.verdict,
-        reason=record.reason,
+        reason=reason,
         workspace=row.workspace,
         data=record.data,
         hash=hash_of(row.hash, cipher),

@@ -231,7 +231,7 @@ async def open_service(
         if host is not None:
             await _activate(host, definitions)
         key_file = None if settings.audit_key_file is None else Path(settings.audit_key_file)
-        audit = Audit(store, key_file=key_file, targets=settings.audit_export)
+        audit = Audit(store, masking, key_file=key_file, targets=settings.audit_export)
         if signed:
             await audit.note_settings(msgspec.json.encode(settings))
             await stack.enter_async_context(audit.kept())

@@ -165,7 +165,7 @@ class Timeline(UseCases):
         before = place_of(after)
         wanted = AuditFilter(actions=CHANGES, without_verdict="allow")
         found = await self._store.read(lambda c: list_audit(c, wanted, limit=limit + 1, before=before))
-        items = [audit_view(row, self._store.commit.cipher) for row in found[:limit]]
+        items = [audit_view(row, self._store.commit.cipher, self._masking) for row in found[:limit]]
         return Page(items=items, next=str(items[-1].seq) if len(found) > limit else None)
 
     # -- helpers -----------------------------------------------------------------------------------
@@ -216,7 +216,7 @@ class Timeline(UseCases):
 
     async def _records(self, wanted: AuditFilter, *, before: int | None = None, limit: int = 200) -> list[AuditView]:
         found = await self._store.read(lambda c: list_audit(c, wanted, limit=limit, before=before))
-        return [audit_view(row, self._store.commit.cipher) for row in found]
+        return [audit_view(row, self._store.commit.cipher, self._masking) for row in found]
 
     async def _audited(self, resource: str) -> list[TraceStep]:
         found = await self._records(AuditFilter(resource=resource))

@@ -130,3 +130,64 @@ def test_declared_labels_follow_references_and_end() -> None:
     }
     found = declared_labels(schema)
     assert found[("people", ITEM, "name")].classes == {"personal"}
+
+
+def test_what_a_caught_failure_says_carries_what_was_in_sight() -> None:
+    """An expression that fails quotes what it read, and so does a `raise`; kind and status tell nothing."""
+    for inner in (
+        "{set: '${ .email | tonumber }'}",
+        "{raise: {error: {type: 'x:y', status: 400, detail: '${ .email }'}}}",
+    ):
+        text = f"""do:
+- try:
+    try: [{{inner: {inner}}}]
+    catch:
+      do:
+      - tell: {{call: f, with: {{why: '${{ $error.detail }}'}}}}
+      - count: {{call: f, with: {{status: '${{ $error.status }}'}}}}
+"""
+        acts = acts_of(CUSTOMER + text)
+        assert acts["/do/0/try/catch/do/0/tell"].labels.classes == {"personal"}
+        assert not acts["/do/0/try/catch/do/1/count"].labels
+
+
+def test_labels_on_what_a_task_gives_hold_also_behind_a_transform() -> None:
+    """A schema says of the output what it is, wherever that came from."""
+    schema = "schema: {document: {properties: {score: {x-data-class: health}}}}"
+    for task in (
+        f"{{set: {{score: 1, other: 2}}, output: {{{schema}}}}}",
+        f"{{call: f, with: {{}}, output: {{as: '${{ {{score: .x, other: .y}} }}', {schema}}}}}",
+    ):
+        text = f"do:\n- one: {task}\n- two: {{call: f, with: {{v: '${{ .score }}'}}}}\n"
+        text += "- three: {call: f, with: {v: '${ $steps.one.other }'}}"
+        acts = acts_of(text)
+        assert acts["/do/1/two"].labels.classes == {"health"}
+        assert not acts["/do/2/three"].labels
+
+
+def test_labels_on_events_and_forms_hold_for_what_comes_in_by_them() -> None:
+    """A listener's schema speaks of an array of events; a form of what people enter."""
+    text = """do:
+- wait:
+    listen: {to: {one: {with: {type: x.y}}}}
+    output: {schema: {document: {type: array, items: {properties: {card: {x-data-class: payment}}}}}}
+- pay: {call: f, with: {card: '${ .[0].card }', n: '${ .[0].n }'}}
+- ask:
+    call: human-task
+    with:
+      title: Who?
+      assign: {role: approver}
+      form: {type: object, properties: {name: {type: string, x-data-class: personal}}}
+- send: {call: f, with: {name: '${ .data.name }'}}
+- done: {call: f, with: {outcome: '${ $steps.ask.outcome }'}}
+"""
+    acts = acts_of(text)
+    assert acts["/do/1/pay"].arguments.keys() == {("arguments", "card")}
+    assert acts["/do/3/send"].labels.classes == {"personal"}
+    assert not acts["/do/4/done"].labels
+
+
+def test_keys_that_are_kept_are_data_too() -> None:
+    """`map_values` changes the values of an object by name, and keeps the names."""
+    text = "do:\n- one: {call: f, with: {v: '${ {(.email): 1} | map_values(2) }'}}"
+    assert acts_of(CUSTOMER + text)["/do/0/one"].labels.classes == {"personal"}
