@@ -20,6 +20,10 @@ LENS = "_masking"
 WITHOUT_VALUES = {
     "workflows.get": "a document and what it is pinned to, no data of its runs",
     "connections.get": "an API description, no data that came through it",
+    **{
+        f"adjusting.{name}": "settings that a document declares and operations adjust, no data of runs"
+        for name in ("adjust", "decide", "page", "show")
+    },
     "runs.start": "the summary of a run that begins: no results",
     "runs.control": "a summary without results",
 }
