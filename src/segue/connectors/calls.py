@@ -72,6 +72,7 @@ class Calls:
         read_secret: ReadSecret,
         note: Note,
         lane: str = "",
+        has_undo: bool = False,
     ) -> Any:
         """Call an operation and return its checked content.
 
@@ -81,6 +82,7 @@ class Calls:
             read_secret: Reads a named secret for credentials that refer to one.
             note: Told every credential, so that it can be masked.
             lane: The workflow that calls: those who wait for the connection take turns by it.
+            has_undo: A lost answer must be told as such, though a key makes it safe to ask again.
 
         Raises:
             TaskFailure: `validation` for arguments or an answer that do not fit; otherwise as for any request.
@@ -94,7 +96,9 @@ class Calls:
         if header is not None:
             prepared.headers.setdefault(header, key)
         auth = await self.auth(connection, read_secret, note)
-        answer = await self.send(connection, prepared, auth, repeatable=header is not None, lane=lane)
+        answer = await self.send(
+            connection, prepared, auth, repeatable=header is not None, lane=lane, tells_lost=has_undo
+        )
         return checked_content(operation, answer)
 
     async def send(
@@ -105,6 +109,7 @@ class Calls:
         *,
         repeatable: bool = False,
         lane: str = "",
+        tells_lost: bool = False,
     ) -> Answer:
         """Send when the connection's line has a turn, waiting out short requests to come back later.
 
@@ -126,6 +131,7 @@ class Calls:
                     auth=auth,
                     total_ms=connection.timeout_ms,
                     repeatable=repeatable,
+                    tells_lost=tells_lost,
                 )
                 tell(answer)
             if 200 <= answer.status < 300:

@@ -106,6 +106,7 @@ class Outbound:
         auth: httpx.Auth | None = None,
         total_ms: int | None = None,
         repeatable: bool = False,
+        tells_lost: bool = False,
         inside_another: bool = False,
     ) -> Answer:
         """Send one request and read its whole answer, whatever its status.
@@ -115,6 +116,8 @@ class Outbound:
 
         Args:
             repeatable: Sending it twice is harmless though its method is not idempotent: it carries a key.
+            tells_lost: Say `outcome_unknown` of a request that may have arrived even where sending it twice is
+                harmless, unless it only reads.
             inside_another: This request is part of one under way (it fetches a token), so it must not wait for
                 a slot that its own parent holds.
 
@@ -126,7 +129,8 @@ class Outbound:
         """
         method = method.upper()
         request = self._request(method, url, headers or {}, query, content)
-        unknown = not (repeatable or method in IDEMPOTENT_METHODS)
+        harmless = SAFE_METHODS if tells_lost else IDEMPOTENT_METHODS
+        unknown = method not in harmless and (tells_lost or not repeatable)
         limit_ms = self.limits.total_ms if total_ms is None else total_ms
         slot = contextlib.nullcontext() if inside_another else self._slots.one(host_of(url))
         try:

@@ -38,7 +38,14 @@ class ConnectorHandler:
                     self._calls, connection, operation, given, limit=limit, read_secret=read, note=note, lane=lane
                 )
             return await self._calls.call(
-                connection, operation, given, key=context.key, read_secret=read, note=note, lane=lane
+                connection,
+                operation,
+                given,
+                key=context.key,
+                read_secret=read,
+                note=note,
+                lane=lane,
+                has_undo=context.has_undo,
             )
 
         return await act_with_secrets(command.arguments, context, act)

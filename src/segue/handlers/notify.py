@@ -138,6 +138,7 @@ class NotifyHandler:
             content=content,
             auth=authenticator(endpoint.get("authentication"), self._tokens, redactor.note),
             repeatable=True,
+            tells_lost=context.has_undo,
         )
         if not is_success(answer.status, redirect=False):
             raise refused(answer)

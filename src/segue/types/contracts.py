@@ -76,6 +76,8 @@ class EffectContext(msgspec.Struct, frozen=True, gc=False):
         recovering: This act may have been performed before a crash.
         secrets: Where to reveal `SecretText` from.
         cause: Why the run was started.
+        has_undo: What the act does may be taken back later. A failure then says `outcome_unknown` wherever it may
+            have happened, also where it went out with a key and may be repeated.
     """
 
     run_id: str
@@ -84,6 +86,7 @@ class EffectContext(msgspec.Struct, frozen=True, gc=False):
     secrets: SecretSource
     recovering: bool = False
     cause: Mapping[str, Any] | None = None
+    has_undo: bool = False
 
 
 class Handler(Protocol):

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
+from segue.core.plan import ActNode
 from segue.hosts.contracts import Door, HostSettings
 from segue.hosts.embedded.engine import Engine
 from segue.hosts.embedded.incidents import stopped
@@ -43,13 +44,14 @@ class Act:
     Attributes:
         lane: Where it waits for its turn.
         recovering: It may have been performed before a crash. intended: its intent is on disk.
+        has_undo: What it does may be taken back later, so the ledger has it even where it may be repeated.
         entered: Its task runs, so it says itself how it ended, whatever happens to it.
         begun: Its handler was called. cancelled: Nobody wants its answer any more.
         verdict: What is recorded of its permission. refused: why it was stopped while under way.
     """
 
     __slots__ = (
-        *("begun", "cancelled", "command", "entered", "handler", "intended"),
+        *("begun", "cancelled", "command", "entered", "handler", "has_undo", "intended"),
         *("lane", "recovering", "refused", "run", "task", "verdict"),
     )
 
@@ -62,6 +64,7 @@ class Act:
         self.lane = lane
         self.recovering = recovering
         self.intended = intended
+        self.has_undo = _has_undo(run, command)
         self.entered = False
         self.begun = False
         self.cancelled = False
@@ -113,7 +116,11 @@ class Performer:
             self._engine.fail(run, command.id, _missing(command.handler))
             return
         now = self._now.get(command.handler)
-        if now is not None and self._perform_now(now, handler, run, command, recovering):
+        if (
+            now is not None
+            and not _has_undo(run, command)
+            and self._perform_now(now, handler, run, command, recovering)
+        ):
             return
         act = Act(run, command, handler, self._lane(run, command), recovering=recovering, intended=intended)
         run.acts[command.id] = act
@@ -199,9 +206,9 @@ class Performer:
             raise TaskFailure(answer)
         return answer
 
-    def _context(self, run: LiveRun, command: Perform, recovering: bool) -> EffectContext:
+    def _context(self, run: LiveRun, command: Perform, recovering: bool, *, has_undo: bool = False) -> EffectContext:
         key = f"{run.id}:{command.effect}"
-        return EffectContext(run.id, run.workflow, key, self._secrets, recovering, run.cause)
+        return EffectContext(run.id, run.workflow, key, self._secrets, recovering, run.cause, has_undo)
 
     # -- as a task ---------------------------------------------------------------------------------
 
@@ -227,7 +234,7 @@ class Performer:
         act.entered = True
         try:
             act.verdict = self._admitted(run, command)
-            careful = act.handler.recovery(command) != "repeat"
+            careful = act.has_undo or act.handler.recovery(command) != "repeat"
             output = await (self._perform_carefully(act) if careful else self._repeat(act))
         except asyncio.CancelledError:
             task = asyncio.current_task()
@@ -302,14 +309,14 @@ class Performer:
 
     async def _perform_in_turn(self, act: Act) -> Any:
         run, command = act.run, act.command
-        context = self._context(run, command, act.recovering and act.intended)
+        context = self._context(run, command, act.recovering and act.intended, has_undo=act.has_undo)
         # An earlier attempt under the same key counts, whether this process made it or one that died.
         earlier = Effort("intent") if act.intended else run.efforts.get(command.effect)
         if earlier is None and run.forgets_efforts:
             earlier = await self._engine.parking.look_up_effort(run, command.effect)
         if earlier is not None:
             found = await self._look_back(act, earlier, context)
-            if earlier.state in ("intent", "unknown"):
+            if earlier.state in ("intent", "unknown") and act.handler.recovery(command) != "repeat":
                 self._put_right(act, context.key, found)
             if found is not NOT_DONE:
                 return found
@@ -328,7 +335,11 @@ class Performer:
             await self._engine.wait_committed()
         self._begin(act)
         run.note_effort(command.effect, Effort("intent"))
-        return await act.handler.perform(command, context)
+        done = await act.handler.perform(command, context)
+        if earlier is not None and earlier.state in ("intent", "unknown"):
+            # It went out under its key again: whatever came of the earlier attempts, this is it.
+            self._put_right(act, context.key, done)
+        return done
 
     async def _look_back(self, act: Act, earlier: Effort, context: EffectContext) -> Any:
         """What an earlier attempt at this act left outside: its result, or `NOT_DONE`.
@@ -340,9 +351,10 @@ class Performer:
             if earlier.unread is not None:
                 return await self._engine.parking.read_receipt(act.run, earlier.unread)
             return earlier.receipt
-        if act.handler.recovery(act.command) == "verify":
+        recovery = act.handler.recovery(act.command)
+        if recovery == "verify":
             return await act.handler.verify(act.command, context)
-        if earlier.state == "failed":
+        if earlier.state == "failed" or recovery == "repeat":
             return NOT_DONE
         raise TaskFailure(_unknown(act.command))
 
@@ -371,6 +383,11 @@ class Performer:
     def _answer(self, act: Act, reason: Failure) -> None:
         act.run.acts.pop(act.command.id, None)
         self._engine.fail(act.run, act.command.id, reason)
+
+
+def _has_undo(run: LiveRun, command: Perform) -> bool:
+    frame = run.state.frames.get(command.id)
+    return frame is not None and isinstance(frame.node, ActNode) and frame.node.undo is not None
 
 
 def _connection(command: Perform) -> str | None:

@@ -206,6 +206,39 @@ class TestCrashes:
             else:
                 assert outcome.failure.outcome_unknown
 
+    @pytest.mark.parametrize("dies", [False, True])
+    async def test_an_act_with_an_undo_that_is_cut_off_is_told_of(self, dies: bool) -> None:
+        """Nobody asks it again, so its key helps nobody: what it did stands outside, and a list must have it."""
+        plan, helper = b.plan(b.act("a", "hang", undo=b.undo())), Helper("repeat")
+        first = await opened(plan, helper, by_hand=True)
+        run_id = await first.start(plan.digest, "hang")
+        await first.advance(1)
+        assert [context.has_undo for _, context in helper.seen] == [True]
+        host = first
+        if dies:
+            await first.crash()
+            host = await opened(plan, helper, by_hand=True, storage=first.storage, clock=first.clock)
+        await host.control(run_id, RunCancelled(0))
+        await host.advance(1)
+        assert (await host.wait_closed(run_id)).status == "cancelled"
+        found = await host.store.read(lambda c: c.execute("SELECT state FROM effect").fetchall())
+        told = await host.store.read(lambda c: c.execute("SELECT kind, state FROM incident").fetchall())
+        assert (found, told) == ([("unknown",)], [("unknown", "open")])
+        await host.close()
+
+    async def test_an_act_with_an_undo_goes_out_again_under_its_key(self) -> None:
+        """Being in the ledger must not make a person answer what the key answers."""
+        plan, helper = b.plan(b.act("a", b.program(lambda d, v: d), undo=b.undo())), Helper("repeat")
+        first = await opened(plan, helper, by_hand=True)
+        run_id = await first.start(plan.digest, "hang")
+        await first.advance(1)
+        await first.crash()
+        async with opened(plan, helper, by_hand=True, storage=first.storage, clock=first.clock) as host:
+            await host.advance(1)
+            before, after = (context for _, context in helper.seen)
+            assert (before.key, after.recovering) == (after.key, True)
+            assert not (await host.run(run_id)).is_closed
+
     async def test_what_was_not_written_yet_is_lost(self) -> None:
         """A death in the middle of a write leaves all of it or nothing."""
         plan = b.plan(b.act("a", "hang"))
