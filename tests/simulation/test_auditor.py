@@ -208,7 +208,7 @@ BROKEN_HOSTS: list[tuple[str, Any, str, Any, str]] = [
     ("sleeps through a jump", Timekeeper, "look", lambda self: None, "late|has not started"),
     ("fires what was taken back", timekeeper, "_is_wanted", lambda target, command_id: True, "not open"),
     ("waits for a reading", Timekeeper, "_fire_due", _fires_nothing_before_it_has_read, "late"),
-    ("forgets whom it could not read", Parking, "_try_again", lambda self, seq: None, "was lost|late"),
+    ("forgets whom it could not read", Parking, "_try_again", lambda self, seqs: None, "was lost|late"),
     ("looks for a parent once", Children, "_fetch", _fetches_once, "never retrieved"),
     ("offers twice", Postman, "_offer", _offers_twice, "twice"),
     ("misses early events", Postman, "_may_have", lambda self, types, since_ms: False, "which has arrived"),

@@ -32,6 +32,8 @@ FOUND = {
     "a run read back from before its end, when it had ended meanwhile": (1, 211944),
     "two readings at once, of which the wrong one was taken for ended": (1, 213335),
     "an event passed by, because one that came after it was delivered before it at a start": (1, 214188),
+    "a run that could not be read, and was tried again an hour late because the clock was set back": (2, 11378),
+    "the same, after another outage": (2, 11399),
 }
 """Editions and seeds under which something was found, by what it was. They are added, never taken out."""
 

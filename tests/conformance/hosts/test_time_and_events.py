@@ -312,6 +312,24 @@ async def test_timers_of_runs_in_memory_fire_although_the_file_cannot_be_read(
         await eventually(lambda: len(echo.calls) == 1)
 
 
+async def test_a_clock_that_is_set_back_holds_up_no_run_that_could_not_be_read(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is tried again by the time that passes, not by what the clock says."""
+    world.settings = PARKS
+    echo = Recorder()
+    host = await world.open({"echo": echo}, NAP)
+    run_id = await host.start(NAP.digest)
+    await until_parked(world, run_id)
+    with monkeypatch.context() as disk:
+        unreadable(host, disk)
+        await world.advance(15 * MINUTE)
+    world.jump(-DAY)
+    await world.advance(DAY - 14 * MINUTE)
+    await world.advance(10 * MINUTE)
+    await eventually(lambda: len(echo.calls) == 1)
+
+
 async def test_a_parked_parent_gets_its_answer_although_the_file_could_not_be_read_at_first(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -28,7 +28,7 @@ _log = logging.getLogger("segue.hosts")
 
 _READ_AT_ONCE: Final = 256
 _FOLDED_AT_ONCE: Final = 32
-_RETRY_MS: Final = 1000
+_RETRY_SECONDS: Final = 1.0
 
 Answer = TypeVar("Answer")
 
@@ -73,6 +73,7 @@ class Parking:
         self._candidates: dict[LiveRun, None] = {}
         self._waking: dict[int, asyncio.Future[LiveRun | None]] = {}
         self._wanted: list[int] = []
+        self._unread: set[int] = set()
         # For each reading under way: runs that have left memory since it began.
         self._left: dict[object, set[int]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -197,9 +198,7 @@ class Parking:
     def _read_wanted(self) -> None:
         wanted, self._wanted = self._wanted, []
         for start in range(0, len(wanted), _READ_AT_ONCE):
-            task = asyncio.get_running_loop().create_task(self._wake(wanted[start : start + _READ_AT_ONCE]))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._spawn(self._wake(wanted[start : start + _READ_AT_ONCE]))
 
     async def _wake(self, seqs: Sequence[int]) -> None:
         try:
@@ -209,20 +208,31 @@ class Parking:
                 if not (future := self._waking[seq]).done():
                     future.set_exception(error)
                     future.exception()  # Nobody may be listening, so nobody would see it.
-                self._try_again(seq)
+            self._try_again(seqs)
         finally:
             for seq in seqs:
                 future = self._waking.pop(seq)
                 if not future.done():
                     future.set_result(self._engine.runs.get(seq))
 
-    def _try_again(self, seq: int) -> None:
-        """A run could not be read; a timer may have come due in it, so it must not be forgotten."""
-        later = self._engine.clock.now_ms() + _RETRY_MS
-        self._engine.timekeeper.at(later, partial(self._wake_quietly, seq))
+    def _try_again(self, seqs: Sequence[int]) -> None:
+        """Runs could not be read; timers may have come due in them, so they must not be forgotten."""
+        # Whoever else asks for one meanwhile reads it too, and must not add to those who try again.
+        if new := [seq for seq in seqs if seq not in self._unread]:
+            self._unread.update(new)
+            self._spawn(self._wake_later(new))
 
-    def _wake_quietly(self, seq: int) -> None:
-        self.wake(seq)
+    async def _wake_later(self, seqs: Sequence[int]) -> None:
+        # Sleeping, and not by a timer: a clock that is set back would hold it up.
+        await self._engine.clock.sleep(_RETRY_SECONDS)
+        self._unread.difference_update(seqs)
+        for seq in seqs:
+            self.wake(seq)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def load(self, seqs: Sequence[int], *, recovering: bool) -> None:
         """Read runs and resume them.
@@ -350,7 +360,7 @@ class Parking:
                 return await self._store.read(query)
             except HostError as error:
                 _log.warning("an act waits until what came before it can be read: %s", error)
-                await self._engine.clock.sleep(_RETRY_MS / 1000)
+                await self._engine.clock.sleep(_RETRY_SECONDS)
 
     def _set_aside(self, record: RunRecord, error: Exception) -> None:
         _log.error("run %s cannot be read back and is set aside", record.id, exc_info=error)
