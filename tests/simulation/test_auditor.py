@@ -12,6 +12,7 @@ import pytest
 
 from segue.core.machines import attempt, fork
 from segue.core.turn import Turn
+from segue.hosts.contracts import OpenDoor
 from segue.hosts.embedded import parking, timekeeper
 from segue.hosts.embedded.children import Children
 from segue.hosts.embedded.engine import Engine
@@ -46,6 +47,7 @@ ORIGINAL = {
     for owner, name in (
         (Children, "ended"),
         (Engine, "_end"),
+        (Engine, "answer"),
         (Engine, "resume"),
         (Parking, "_resume"),
         (Performer, "__init__"),
@@ -154,6 +156,18 @@ async def _fetches_once(self: Any, seq: int, number: int, event: Any) -> None:
         self._engine.wake()
 
 
+# -- the guard ---------------------------------------------------------------------------------------
+
+
+def _starts_what_is_stopped(self: Any, record: Any) -> None:
+    self._door = OpenDoor()
+    original(Scheduler, "_due")(self, record)
+
+
+def _tells_of_no_permission(self: Engine, run: Any, command_id: int, output: Any, verdict: str = "") -> None:
+    original(Engine, "answer")(self, run, command_id, output)
+
+
 # -- children ----------------------------------------------------------------------------------------
 
 
@@ -210,6 +224,10 @@ BROKEN_HOSTS: list[tuple[str, Any, str, Any, str]] = [
     ("waits for a reading", Timekeeper, "_fire_due", _fires_nothing_before_it_has_read, "late"),
     ("forgets whom it could not read", Parking, "_try_again", lambda self, seqs: None, "was lost|late"),
     ("looks for a parent once", Children, "_fetch", _fetches_once, "never retrieved"),
+    ("asks no guard", Performer, "_admitted", lambda self, run, command: "rules 1", "though it is stopped"),
+    ("lets go on what is stopped", Performer, "stop", lambda self: 0, "though it is stopped"),
+    ("starts what is stopped", Scheduler, "_due", _starts_what_is_stopped, "started by itself though"),
+    ("tells of no permission", Engine, "answer", _tells_of_no_permission, "which nobody said"),
     ("offers twice", Postman, "_offer", _offers_twice, "twice"),
     ("misses early events", Postman, "_may_have", lambda self, types, since_ms: False, "which has arrived"),
     ("does not wake parked runs for events", Postman, "expect", lambda self, types: None, "which has arrived"),

@@ -21,7 +21,18 @@ from segue.hosts.simulated.simulation import Finding, World
 _CHUNK = 50
 _LOG_LINES_MAX = 400
 _TOLD_EVERY_SECONDS = 60.0
-_COUNTED = ("runs", "children", "scheduled", "events", "acts", "crashes", "unread", "held", "interventions")
+_COUNTED = (
+    "runs",
+    "children",
+    "scheduled",
+    "events",
+    "acts",
+    "crashes",
+    "unread",
+    "refusals",
+    "held",
+    "interventions",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,12 @@ from typing import Final
 _RARE = (0.0, 0.0, 0.0, 0.02, 0.1)
 _COMMON = (0.0, 0.0, 0.1, 0.4)
 
-NEWEST: Final = 2
+NEWEST: Final = 3
 """The newest edition of the world.
 
 What the simulation learns comes with a new edition and with dice of its own, so a seed of an earlier edition stays
 the world that it was. 1: what stood at first. 2: readings fail, and the timekeeper looks ahead.
+3: a guard stops handlers and workflows for a while.
 """
 
 
@@ -51,6 +52,7 @@ class Faults:
         holds: A run holds failures for a person. meddles: An operator starts tasks again, skips or gives up
             failures, often the wrong ones, twice or too late.
         mistaken: A person who is asked whether an act happened is wrong, or cannot say.
+        stops: The guard stops a handler, or a workflow, and lets it go on later.
         clock_jumps: The wall clock is set, forward or back, now and then.
         late_ms: How late people are.
     """
@@ -76,6 +78,7 @@ class Faults:
     holds: float = 0.0
     meddles: float = 0.0
     mistaken: float = 0.0
+    stops: float = 0.0
     clock_jumps: float = 0.0
     late_ms: int = 0
 
@@ -96,6 +99,8 @@ class Faults:
                 unreadable_ms=disk.choice((0, 0, 0, 5_000, 1_200_000)),
                 looks_ahead=disk.random() < 0.5,
             )
+        if dice.edition >= 3:
+            drawn = replace(drawn, stops=dice.of("guard").choice((0.0, 0.0, 0.3, 0.8)))
         return drawn
 
     @classmethod

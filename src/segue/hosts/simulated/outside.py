@@ -91,6 +91,7 @@ class Outside:
 
     async def verify(self, run_id: str, command: Perform, key: str) -> Any:
         """Look it up by its key."""
+        self._auditor.looked_up(run_id, command)
         await self._wait(self._delay())
         if self._rng.random() < self.faults.act_fails:
             self._log(f"verified {run_id} {command.name} id={command.id}: no answer")

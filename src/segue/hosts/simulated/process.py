@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from segue.core import Plan
-from segue.hosts.contracts import HostSettings, PolicyOf
+from segue.hosts.contracts import Door, HostSettings, PolicyOf
 from segue.hosts.embedded.engine import Engine
 from segue.hosts.embedded.live import LiveRun
 from segue.hosts.simulated.host import SimulatedHost
@@ -71,6 +71,7 @@ class Process:
         settings: HostSettings,
         *,
         policy: PolicyOf,
+        door: Door,
         fault: Callable[[int], None],
     ) -> None:
         self.host: SimulatedHost | None = None
@@ -81,6 +82,7 @@ class Process:
         self._handlers = handlers
         self._settings = settings
         self._policy = policy
+        self._door = door
         self._fault = fault
         self._loop: SimulatedLoop | None = None
         self._engine: WatchedEngine | None = None
@@ -110,6 +112,7 @@ class Process:
                 handlers=self._handlers,
                 plans=self._book,
                 secrets=_NoSecrets(),
+                door=self._door,
             )
         except HostError:
             # The disk is in trouble: whoever looks after the process starts it again.

@@ -19,7 +19,8 @@ from segue.hosts.contracts import FailurePolicy, HostSettings, Outcome, UnknownR
 from segue.hosts.embedded.plans import Plans
 from segue.hosts.simulated import interventions
 from segue.hosts.simulated.faults import NEWEST, Dice, Faults
-from segue.hosts.simulated.generating import TYPES, random_plan, scheduled_plan, with_undos
+from segue.hosts.simulated.generating import HANDLERS, TYPES, random_plan, scheduled_plan, with_undos
+from segue.hosts.simulated.guard import Guard
 from segue.hosts.simulated.host import SimulatedHost
 from segue.hosts.simulated.outside import Outside
 from segue.hosts.simulated.process import Book, Process
@@ -59,7 +60,7 @@ class Report:
     Attributes:
         runs: All of them. children: Those that another run waited for. scheduled: Those that started by themselves.
         held: Failures that waited for a person. interventions: What people did to tasks.
-        unread: Readings that failed.
+        unread: Readings that failed. refusals: Acts that the guard did not let through.
     """
 
     seed: int
@@ -72,6 +73,7 @@ class Report:
     held: int
     interventions: int
     unread: int
+    refusals: int
 
 
 class Finding(Exception):
@@ -101,6 +103,7 @@ class World:
         dice = Dice(seed, edition)
         rng, people = self.rng, self.people = dice.of(""), dice.of("people")
         self._reading, self._later = dice.of("readings"), dice.of("what came later")
+        self._stopping = dice.of("stops")
         self.seed = seed
         self.log: list[str] = []
         self.faults = self._now = Faults.drawn(rng, people, dice)
@@ -113,10 +116,12 @@ class World:
         self._scheduled = [scheduled_plan(people, name="timed")] if people.random() < self.faults.schedules else []
         # Runs beside those that the first edition starts: they have dice of their own, and are always there.
         self._besides = [patrol()] if self.faults.unreadable_ms > _LOOK_MS else []
-        book = Book([*made, *self._scheduled, *self._besides])
+        self._plans = [*made, *self._scheduled, *self._besides]
+        book = Book(self._plans)
         self._digests = [plan.digest for plan in made]
         settings = _settings(people, self.faults)
-        self.auditor = Auditor(Plans(book), self.time, acts_max=settings.acts_max)
+        self.guard = Guard()
+        self.auditor = Auditor(Plans(book), self.time, self.guard, acts_max=settings.acts_max)
         self.outside = Outside(rng, self.faults, self.auditor, self.say)
         self.storage = storage(seed, delay_ms=self._disk_ms, on_written=self._written)
         self.storage.dies = self._dies_now
@@ -130,6 +135,7 @@ class World:
             self.outside.handlers(),
             settings,
             policy=lambda plan: FailurePolicy(hold=plan.digest in holding),
+            door=self.guard,
             fault=self._fault,
         )
         self.time.on_jump.append(self._jumped)
@@ -169,6 +175,7 @@ class World:
             seen.held,
             seen.interventions,
             self.unread,
+            self.guard.refusals,
         )
 
     def say(self, line: str) -> None:
@@ -291,6 +298,7 @@ class World:
             self.time.after(rng.randint(0, faults.crash_within_ms), self.crash)
         if self.people.random() < faults.restarts:
             self.time.after(self.people.randint(0, span * 2 + 60_000), self._restart)
+        self._arrange_stops(span)
         if faults.unreadable_ms:
             at = self._reading.randint(0, self._reading.choice((1_000, span, 600_000)))
             self.time.after(at, partial(self._set_readable, False))
@@ -337,6 +345,30 @@ class World:
     def _jump(self, by_ms: int) -> None:
         self.say(f"clock    set by {by_ms} ms")
         self.time.jump(by_ms)
+
+    # -- the guard ---------------------------------------------------------------------------------
+
+    def _arrange_stops(self, span: int) -> None:
+        dice, faults = self._stopping, self.faults
+        for _ in range(3):
+            if dice.random() < faults.stops:
+                workflows = [f"{plan.namespace}/{plan.name}" for plan in self._plans]
+                what = dice.choice((*HANDLERS, *workflows))
+                at = dice.randint(0, dice.choice((100, span, span * 2 + 60_000)))
+                for_ms = dice.choice((dice.randint(0, 500), dice.randint(0, 60_000), 3_600_000))
+                self._insist(at, partial(self._stop, what))
+                self._insist(at + for_ms, partial(self._release, what))
+
+    async def _stop(self, what: str, host: SimulatedHost) -> None:
+        self.say(f"guard    stops {what}")
+        self.guard.stop(what, self.time.now)
+        host.stop_refused()
+
+    async def _release(self, what: str, host: SimulatedHost) -> None:
+        self.say(f"guard    lets {what} go on")
+        self.guard.release(what)
+        for timetable in self.auditor.timetables.values():
+            timetable.released_at = self.time.now
 
     # -- schedules ---------------------------------------------------------------------------------
 
@@ -445,6 +477,7 @@ class World:
     def _wake_everybody(self) -> None:
         """From here on nothing goes wrong; operators resume, and every kind of message comes."""
         self.outside.faults = self._now = _CALM
+        self.guard.stopped.clear()
         self.say("calm     nothing goes wrong from here on")
         for run_id, shadow in list(self.auditor.runs.items()):
             if shadow.state is not None and shadow.state.paused:

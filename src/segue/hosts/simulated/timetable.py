@@ -25,12 +25,14 @@ class Timetable:
         active_at: When somebody was first told that it is active; asked for before, it may have failed.
         before: Events that had come before it was activated; whether those count nobody promises.
         is_over: Somebody has asked for its end.
+        released_at: When the guard last let it go on, in true milliseconds.
     """
 
     def __init__(self, plan: Plan, now_ms: int) -> None:
         assert plan.schedule is not None
         self.schedule = plan.schedule
-        self.name = plan.name
+        self.namespace, self.name = plan.namespace, plan.name
+        self.released_at = 0
         self.before: frozenset[tuple[str, str]] = frozenset()
         self.is_over = False
         self._last_at = now_ms

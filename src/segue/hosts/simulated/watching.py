@@ -17,6 +17,7 @@ from segue.core import RunState, advance, consumes
 from segue.hosts.embedded.plans import Plans
 from segue.hosts.simulated.auditor import Shadow, same_state
 from segue.hosts.simulated.effects import Effects, Place
+from segue.hosts.simulated.guard import Guard
 from segue.hosts.simulated.reach import INTERVENTIONS, Violation, require
 from segue.hosts.simulated.time import Time
 from segue.hosts.simulated.timetable import LATE_MS, Timetable
@@ -76,7 +77,7 @@ class Auditor:
             that excuses delay only of runs that are not in memory.
     """
 
-    def __init__(self, plans: Plans, time: Time, *, acts_max: int) -> None:
+    def __init__(self, plans: Plans, time: Time, guard: Guard, *, acts_max: int) -> None:
         self.found: Exception | None = None
         self.runs: dict[str, Shadow] = {}
         self.by_seq: dict[int, Shadow] = {}
@@ -88,6 +89,7 @@ class Auditor:
         self.events = self.held = self.interventions = self.started = 0
         self._plans = plans
         self._time = time
+        self._guard = guard
         self._acts_max = acts_max
 
     def check(self) -> None:
@@ -136,6 +138,7 @@ class Auditor:
         self.events += 1
         if isinstance(event, RunStarted) and event.cause.get("kind") in ("schedule", "event"):
             self.started += 1
+            self._check_start(shadow, event)
             self._timetable(shadow).started(shadow, event.cause, event.at)
         self._check_event(shadow, event)
         before = set() if shadow.state is None else set(shadow.state.held)
@@ -144,6 +147,12 @@ class Auditor:
         self.held += len(shadow.state.held.keys() - before)
         self.interventions += isinstance(event, INTERVENTIONS)
         shadow.controls += isinstance(event, _CONTROLS)
+
+    def _check_start(self, shadow: Shadow, event: RunStarted) -> None:
+        # Its start may have been on its way to the disk when the workflow was stopped.
+        since = self._guard.stopped.get(_workflow(shadow))
+        stopped = since is not None and self._time.now - since > LATE_MS and event.cause["kind"] == "schedule"
+        require(not stopped, f"{shadow.plan.name!r} started by itself though it is stopped")
 
     def _timetable(self, shadow: Shadow) -> Timetable:
         require(shadow.plan.name in self.timetables, f"{shadow.plan.name!r} starts by itself, though nobody asked")
@@ -184,6 +193,8 @@ class Auditor:
             require(not about_disk, f"{shadow.id!r} was told of the host's own trouble: {event.failure.detail!r}")
         succeeded = isinstance(event, AttemptSucceeded)
         in_doubt = isinstance(event, AttemptFailed) and event.failure.outcome_unknown
+        if isinstance(event, AttemptSucceeded):
+            self._guard.check_verdict(_workflow(shadow), command, event.verdict)
         place = (shadow.id, event.id)
         self.effects.answered(place, self.key(*place), succeeded=succeeded, in_doubt=in_doubt)
 
@@ -224,6 +235,7 @@ class Auditor:
     def performing(self, run_id: str, command: Perform, key: str, recovery: str, *, under_way: int) -> None:
         """The host calls the outside, where it has so many requests under way already."""
         self._require_open(run_id, command, "asked for")
+        self._require_allowed(run_id, command, "asked for")
         require(under_way < self._acts_max, f"{command.name!r} is asked for beside {under_way} other acts")
         require(key == self.key(run_id, command.id), f"{command.name!r} was asked for under the wrong key {key!r}")
         self.effects.asked((run_id, command.id), command.name, key, recovery)
@@ -237,7 +249,17 @@ class Auditor:
         """
         if not in_a_crash:
             self._require_open(run_id, command, "performed")
+            self._require_allowed(run_id, command, "performed")
         self.effects.happens((run_id, command.id), command.name, key, recovery)
+
+    @_noted
+    def looked_up(self, run_id: str, command: Perform) -> None:
+        """The host asks a system whether an act happened."""
+        self._require_allowed(run_id, command, "looked up")
+
+    def _require_allowed(self, run_id: str, command: Perform, verb: str) -> None:
+        stopped = self._guard.is_stopped(_workflow(self.runs[run_id]), command)
+        require(not stopped, f"{command.name!r} of {run_id!r} was {verb} though it is stopped")
 
     def key(self, run_id: str, command_id: int) -> str:
         """The effect key that this act must have."""
@@ -261,7 +283,9 @@ class Auditor:
     def check_in_time(self, name: str) -> None:
         """The schedule of this workflow is about to end; if nobody disturbed the host, nothing due is left."""
         timetable = self.timetables[name]
-        if self._time.now - self.disturbed_at > LATE_MS and not timetable.is_over:
+        disturbed_at = max(self.disturbed_at, timetable.released_at)
+        stopped = f"{timetable.namespace}/{name}" in self._guard.stopped
+        if self._time.now - disturbed_at > LATE_MS and not timetable.is_over and not stopped:
             timetable.check_in_time(self._time.wall())
         timetable.is_over = True
 
@@ -365,6 +389,10 @@ class Auditor:
             self.effects.check_row((self.by_seq[run].id, command), key, state)
         (left,) = file.execute("SELECT count(*) FROM inbox").fetchone()
         require(not left, "somebody was left an event that nobody took out")
+
+
+def _workflow(shadow: Shadow) -> str:
+    return f"{shadow.plan.namespace}/{shadow.plan.name}"
 
 
 def _is_closing(shadow: Shadow) -> bool:

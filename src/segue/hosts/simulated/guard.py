@@ -1,0 +1,62 @@
+"""The guard of a simulated world: it lets acts through, and stops handlers and workflows for a while.
+
+It outlives the processes, as rules on disk do, and remembers what it answered, for the auditor.
+"""
+
+from __future__ import annotations
+
+from segue.hosts.simulated.reach import require
+from segue.types import Failure, Perform, failure
+
+
+class Guard:
+    """The door of every process (see `segue.hosts.contracts.Door`).
+
+    Attributes:
+        stopped: Handlers, and workflows as `namespace/name`, that nothing may be done through or by, and since
+            when, in true milliseconds.
+        refusals: How often it said no.
+    """
+
+    def __init__(self) -> None:
+        self.stopped: dict[str, int] = {}
+        self.refusals = 0
+        self._version = 1
+        self._allowed: set[tuple[str, int, str]] = set()
+
+    def stop(self, what: str, now: int) -> None:
+        """Nothing may be done there any more."""
+        self._version += 1
+        self.stopped.setdefault(what, now)
+
+    def release(self, what: str) -> None:
+        """It may be again."""
+        self._version += 1
+        self.stopped.pop(what, None)
+
+    def may_start(self, workflow: str) -> bool:
+        """Unless the workflow is stopped."""
+        return workflow not in self.stopped
+
+    def ask(self, workflow: str, command: Perform, *, begun: bool = False) -> Failure | str:
+        """Refuse what is stopped; the permission names the rules that gave it."""
+        name = workflow.partition(":")[0]
+        if self.is_stopped(name, command):
+            self.refusals += 1
+            return failure("authorization", f"rules {self._version} do not let {command.name!r} through")
+        said = f"rules {self._version}"
+        self._allowed.add((name, command.id, said))
+        return said
+
+    def is_stopped(self, name: str, command: Perform) -> bool:
+        """May a run of this workflow (`namespace/name`) not do this now?"""
+        return name in self.stopped or command.handler in self.stopped
+
+    def check_verdict(self, name: str, command: Perform, verdict: str) -> None:
+        """The result of an act tells of a permission that was given.
+
+        Raises:
+            Violation: Nobody gave it.
+        """
+        given = (name, command.id, verdict) in self._allowed
+        require(given, f"{command.name!r} succeeded under {verdict!r}, which nobody said of it")
