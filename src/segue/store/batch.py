@@ -128,6 +128,7 @@ _WRITE_HISTORY: Final = _HISTORY.format("?")
 _WRITE_EVERYDAY: Final = _insert("everyday", _EVERYDAY)
 _WRITE: Final = _insert("batch", _COLUMNS)
 
+_FEW: Final = 4
 _LARGE_EVENT: Final = (
     "INSERT OR IGNORE INTO event (envelope, seq, source, id, type, received_at, run)"
     " VALUES (?, ?, blind(?), blind(?), ?, ?, ?)"
@@ -215,6 +216,17 @@ class Batch:
             or self.incidents
             or self.resolutions
             or self.audit
+        )
+
+    @property
+    def is_small(self) -> bool:
+        """It holds a few rows of everyday work and nothing else, so writing it is one flush and hardly more."""
+        return len(self.history) <= _FEW and not (
+            self.statements
+            or self.large
+            or self.snapshots
+            or len(self.runs) + len(self.audit) > _FEW
+            or len(self.events) + len(self.parked) + len(self.unparked) + len(self.intents) > _FEW
         )
 
     def start_run(

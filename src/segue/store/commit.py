@@ -15,6 +15,7 @@ import asyncio
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from typing import Final, Protocol
 
@@ -24,6 +25,8 @@ from segue.store.errors import HostError
 from segue.types import Cipher
 
 _RETRY_SECONDS: Final = (0.05, 0.2, 0.5, 1.0, 2.0, 5.0)
+_QUICK_SECONDS: Final = 0.002
+_PATIENCE_SECONDS: Final = 1.0
 _REFUSALS: Final = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError, sqlite3.DataError)
 
 
@@ -46,11 +49,17 @@ MakeWriter = Callable[[Write, Written], Writer]
 
 
 class WritingThread:
-    """Writes in a thread, so that the event loop never waits for the disk."""
+    """Writes in a thread, so that the event loop does not wait for the disk.
+
+    But while the disk is quick, a batch of a few rows is written where it stands: then little else is going on, and
+    waking the thread and the loop again takes as long as the write. One write that was not quick, and the loop does
+    not try again for a while (decision 0128).
+    """
 
     def __init__(self, write: Write, written: Written) -> None:
         self._write = write
         self._written = written
+        self._patient_until = 0.0
         self._loop = asyncio.get_running_loop()
         self._orders: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="segue-commit", daemon=True)
@@ -58,7 +67,15 @@ class WritingThread:
 
     def put(self, batch: Batch) -> None:
         """Write this batch."""
-        self._orders.put(batch)
+        began = time.monotonic()
+        if not batch.is_small or began < self._patient_until:
+            self._orders.put(batch)
+            return
+        error = self._try(batch)
+        ended = time.monotonic()
+        if ended - began > _QUICK_SECONDS:
+            self._patient_until = ended + _PATIENCE_SECONDS
+        self._loop.call_soon(self._written, batch, error)
 
     async def close(self) -> None:
         """End the thread."""
@@ -68,17 +85,20 @@ class WritingThread:
     def _work(self) -> None:
         """The thread: write, report, wait for the next batch."""
         while (batch := self._orders.get()) is not None:
-            error: Exception | None = None
-            try:
-                self._write(batch)
-            except Exception as raised:
-                error = raised
+            error = self._try(batch)
             try:
                 self._loop.call_soon_threadsafe(self._written, batch, error)
                 # While the thread waits for the next batch it must not keep this one, and all it refers to, alive.
                 del batch
             except RuntimeError:
                 return  # The loop is gone; whatever was written is on disk, nothing else matters.
+
+    def _try(self, batch: Batch) -> Exception | None:
+        try:
+            self._write(batch)
+        except Exception as raised:
+            return raised
+        return None
 
 
 class GroupCommit:

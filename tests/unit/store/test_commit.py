@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -268,3 +269,60 @@ def test_an_empty_batch_knows_it() -> None:
     assert batch.is_empty
     batch.unpark(1)
     assert not batch.is_empty
+
+
+class Clock:
+    """Time that passes only while something is written."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 100.0
+        self.write_takes = 0.0
+        self.threads: list[str] = []
+        monkeypatch.setattr("segue.store.commit.time.monotonic", lambda: self.now)
+
+    def __call__(self, number: int) -> None:
+        self.threads.append(threading.current_thread().name)
+        self.now += self.write_takes
+
+
+async def test_a_quick_disk_is_written_in_place_and_one_that_was_slow_is_left_to_the_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A few rows are sooner written than handed over, but the loop waits for a bad disk only once."""
+    clock = Clock(monkeypatch)
+    store = Store.open(tmp_path, fault=clock)
+
+    async def commit(rows: int) -> str:
+        for number in range(rows):
+            add(store, 1, AttemptSucceeded(at=number, id=number, output=None))
+        await store.commit.wait_durable()
+        return clock.threads[-1]
+
+    assert await commit(1) == "MainThread"
+    assert await commit(100) == "segue-commit"
+    clock.write_takes = 0.5
+    assert await commit(1) == "MainThread"
+    clock.write_takes = 0.0
+    assert await commit(1) == "segue-commit"
+    clock.now += 2
+    assert await commit(1) == "MainThread"
+    found = await store.read(lambda c: runs.read_history(c, 1))
+    assert len(found) == 104
+    await store.close()
+
+
+async def test_a_write_in_place_that_fails_is_kept_and_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By whichever way it goes: nothing is lost, and whoever waits is told."""
+    monkeypatch.setattr("segue.store.commit._RETRY_SECONDS", (0.0,))
+    disk = Disk()
+    disk.failing = {1}
+    store = Store.open(tmp_path, fault=disk)
+    add(store, 1, AttemptSucceeded(at=1, id=1, output=None))
+    with pytest.raises(HostError, match="disk is full"):
+        await store.commit.wait_durable()
+    while store.commit.is_writing:  # noqa: ASYNC110 - whoever waited was told of the failure
+        await asyncio.sleep(0)
+    assert len(await store.read(lambda c: runs.read_history(c, 1))) == 1
+    await store.close()
