@@ -17,19 +17,23 @@ from segue.core import Moment, Plan, RunState, advance, replay
 from segue.hosts.simulated.auditor import RunAudit, audited, same_state
 from segue.hosts.simulated.generating import TYPES, random_plan
 from segue.types import (
+    ApprovalWanted,
     AttemptFailed,
     AttemptSucceeded,
     AwaitMessages,
     Command,
+    DecisionMade,
     Event,
     FailureReleased,
     MessageConsumed,
+    Offer,
     Perform,
     RunCancelled,
     RunPaused,
     RunResumed,
     RunStarted,
     StartTimer,
+    TaskAssigned,
     TaskRestarted,
     TaskSkipped,
     TimerFired,
@@ -65,6 +69,18 @@ def intervention(rng: Random, state: RunState, now: int, number: int) -> Event:
     return TaskRestarted(now, rng.choice((number, around.id)), node, fixed)
 
 
+def withheld(now: int, number: int) -> ApprovalWanted:
+    return ApprovalWanted(now, number, "approver", {"rule": "text"}, "1-a", "a rule wants it", "digest", {"risk": ""})
+
+
+def voice(rng: Random, now: int, number: int) -> Event:
+    """What somebody may do about an act that waits for approval; `rita` may not decide."""
+    who = rng.choice(("ann", "bob", "rita"))
+    if rng.random() < 0.2:
+        return TaskAssigned(now, number, rng.choice(("claim", "release", "delegate")), who, by=who)
+    return DecisionMade(now, number, rng.choice(("approve", "approve", "refuse", "edit")), by=who, comment="so")
+
+
 def sensible(rng: Random, state: RunState, now: int) -> Event:
     """An event that some open command asks for, in any order, or an operator's control."""
     draw = rng.random()
@@ -79,6 +95,10 @@ def sensible(rng: Random, state: RunState, now: int) -> Event:
     if not state.open:
         return RunResumed(now)
     command = state.open[rng.choice(list(state.open))]
+    if isinstance(command, Offer):
+        return voice(rng, now, command.id)
+    if isinstance(command, Perform) and rng.random() < 0.15:
+        return withheld(now, command.id)
     if isinstance(command, StartTimer):
         return TimerFired(max(now, command.due_ms), command.id)
     if isinstance(command, AwaitMessages):
@@ -100,6 +120,8 @@ def senseless(rng: Random, state: RunState, history: list[Event], now: int) -> E
             MessageConsumed(now, some_message(rng, now).event, (number,)),
             RunPaused(now),
             RunResumed(now),
+            withheld(now, number),
+            voice(rng, now, number),
             TaskRestarted(now, number, rng.choice((None, rng.randrange(20))), rng.choice((msgspec.UNSET, 3))),
             TaskSkipped(now, number, 1),
             FailureReleased(now, number),
@@ -122,7 +144,8 @@ class Story:
         now = 1_000_000
         given = rng.choice((None, 5, {"x": 1}))
         flags = ("hold",) if rng.random() < 0.6 else ()
-        self._step(RunStarted(now, "run", self.plan.digest, given, "seed", flags=flags))
+        cause = {"kind": "api", "by": "person:rita"}
+        self._step(RunStarted(now, "run", self.plan.digest, given, "seed", cause, flags))
         left_after_end = 8
         for _ in range(steps_max):
             left_after_end -= self.state.closed

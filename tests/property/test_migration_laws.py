@@ -49,7 +49,7 @@ def test_an_identical_copy_takes_over_at_any_moment(seed: int) -> None:
             other = rng.choice(plans)
             found = examine(plan, other, state, {})
             assert found.obstacles == []
-            moved = RunMigrated(state.last_at, other.digest, found.nodes, "ann", "because")
+            moved = RunMigrated(state.last_at, other.digest, found.nodes, "olaf", "because")
             state, given_now = advance(plan, state, moved)
             assert not given_now
             history.append(moved)

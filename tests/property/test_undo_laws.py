@@ -17,11 +17,14 @@ from segue.types import (
     AttemptFailed,
     AttemptSucceeded,
     Command,
+    DecisionMade,
     Event,
     FailureReleased,
+    Offer,
     Perform,
     RunCancelled,
     RunStarted,
+    TaskAssigned,
     TaskRestarted,
     TaskSkipped,
     failure,
@@ -51,7 +54,7 @@ class Outside:
             return
         if isinstance(frame.node, UndoNode):
             taken = next((n for n in self.standing if self._undo_of(n) == frame.data), None)
-            if isinstance(event, AttemptSucceeded) and event.id in state.open:
+            if isinstance(event, AttemptSucceeded) and isinstance(state.open.get(event.id), Perform):
                 assert taken is not None, f"{frame.data} takes back what does not stand"
                 assert taken not in self.undone, f"{taken} was undone twice"
                 self.undone.add(taken)
@@ -148,6 +151,10 @@ class UndoStory:
                 number = next(iter(self.state.held))
                 choices = (TaskRestarted(self.now, number, input=1), TaskSkipped(self.now, number, 1))
                 self.step(rng.choice((*choices, FailureReleased(self.now, number))))
+            elif not performs:
+                offer = next(c for c in self.state.open.values() if isinstance(c, Offer))
+                self.step(TaskAssigned(self.now, offer.id, "release", by="ann"))
+                self.step(DecisionMade(self.now, offer.id, "approve", by="ann"))
             else:
                 failed = rng.random() < 0.3
                 self.step(_failed(self.now, performs[0].id) if failed else _went(self.now, performs[0].id))

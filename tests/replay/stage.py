@@ -16,11 +16,14 @@ from tests.replay.golden import compiled
 
 from segue.core import Plan
 from segue.hosts import FailurePolicy, HostSettings
+from segue.hosts.contracts import OpenDoor
 from segue.types import (
     NOT_DONE,
+    ApprovalWanted,
     DecisionMade,
     EffectContext,
     Event,
+    Failure,
     Perform,
     Recovery,
     TaskAssigned,
@@ -89,6 +92,23 @@ class Actor:
         return listed.pop(0) if len(listed) > 1 else listed[0]
 
 
+class Withholding(OpenDoor):
+    """Leaves acts of these names to a person."""
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        self._names = names
+
+    def ask(
+        self, run: str, workflow: str, command: Perform, *, begun: bool = False
+    ) -> Failure | ApprovalWanted | str:
+        if command.name not in self._names:
+            return ""
+        if any(given.digest == run for given in command.approvals):
+            return "eyes@1"
+        labels = {"classes": ["personal"], "untrusted": True}
+        return ApprovalWanted(0, command.id, "boss", {"eyes": "forbid (…)"}, "1", "a rule", run, labels, 7.5)
+
+
 class Stage:
     """A story being played."""
 
@@ -98,6 +118,7 @@ class Stage:
         self.world = EmbeddedWorld(
             folder, HostSettings(drain_seconds=0.0, park_after_ms=10**12, hold_failures=story.holds)
         )
+        self.world.door = Withholding(story.withholds)
         self.world.policy = lambda plan: FailurePolicy(concurrency=story.limit)
         self.actor = Actor(self.world, story.answers, story.care)
         self._sent = 0
@@ -169,6 +190,7 @@ class Story:
         answers: By task name. care: How acts recover, by task name; others may be repeated.
         holds: Failures that nobody catches wait for a person.
         limit: How many runs of each workflow may be under way.
+        withholds: Names of acts that somebody must approve.
     """
 
     name: str
@@ -180,6 +202,7 @@ class Story:
     functions: tuple[str, ...] = ()
     holds: bool = False
     limit: int | None = None
+    withholds: tuple[str, ...] = ()
 
     def plans(self) -> list[Plan]:
         """Its documents, compiled."""

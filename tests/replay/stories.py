@@ -436,6 +436,35 @@ async def _moved(stage: Stage) -> None:
         await stage.pass_by(2_000)
 
 
+@_story(
+    "withheld",
+    """
+do:
+- pay:
+    try: [{act: {call: f, with: {n: 7}}}]
+    catch: {errors: {with: {status: 503}}, retry: {delay: PT1S, limit: {attempt: {count: 2}}}}
+- last: {call: g}
+""",
+    answers={"act": [Fails(), 1]},
+    withholds=("act",),
+)
+async def _withheld(stage: Stage) -> None:
+    """Acts wait for approval: over a crash, approved in a paused run and retried; one refused, one left waiting."""
+    for name in ("main", "refused", "waiting"):
+        await stage.start(name=name)
+    act = await stage.live("act")
+    await stage.attend(TaskAssigned(0, act, "claim", "bob", by="bob"))
+    await stage.crash()
+    await stage.control(RunPaused(0))
+    await stage.attend(DecisionMade(0, act, "approve", by="bob"))
+    await stage.pass_by(1_000)
+    await stage.control(RunResumed(0))
+    await stage.attend(
+        DecisionMade(0, await stage.live("act", "refused"), "refuse", by="ann", comment="no"), "refused"
+    )
+    await stage.pass_by(5_000)
+
+
 _MOVED = """
 do:
 FRONT- list:

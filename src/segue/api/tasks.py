@@ -13,6 +13,7 @@ from segue.api.describe import json_answer, json_response, operation, schema_of
 from segue.service import (
     FiguresView,
     HumanTaskDetail,
+    HumanTaskKindName,
     HumanTaskView,
     LabelView,
     NewDecision,
@@ -115,6 +116,9 @@ async def list_tasks(
     run: Annotated[str | None, Query(description="Only of this run.", max_length=200)] = None,
     priority: Annotated[Priority | None, Query(description="Only of this priority.")] = None,
     overdue: Annotated[bool, Query(description="Only what is late.")] = False,
+    kind: Annotated[
+        HumanTaskKindName | None, Query(description="Only tasks of documents, or only approvals of acts.")
+    ] = None,
 ) -> Response:
     """Without the data: that stands on each task's page."""
     page = await service.tasks.page(
@@ -126,6 +130,7 @@ async def list_tasks(
         run=run,
         priority=priority,
         overdue=overdue,
+        kind=kind,
         limit=limit,
         after=after,
     )

@@ -27,6 +27,7 @@ _COMMANDS: Final = {
     "publish": ("segue.cli.documents:publish", "Publish documents."),
     "stop": ("segue.cli.switches:stop", "Stop an agent, model, connection, workflow or workspace at once."),
     "release": ("segue.cli.switches:release", "Let it go on."),
+    "limits": ("segue.cli.limits:list_", "Show how much of each limit on acts is used."),
     "switches": ("segue.cli.switches:list_", "List what is stopped."),
     "login": ("segue.cli.login:login", "Sign in to a server."),
     "logout": ("segue.cli.login:logout", "End the session at a server."),

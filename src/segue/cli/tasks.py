@@ -11,7 +11,7 @@ from segue.cli.common import After, AsJson, Data, Limit
 from segue.cli.inputs import read_json
 from segue.cli.output import fields, note, print_json, print_value, say, table
 from segue.cli.runs import show_tasks
-from segue.service import Priority, ServiceError
+from segue.service import HumanTaskKindName, Priority, ServiceError
 
 Number = Annotated[int, Parameter(help="Number of the task.")]
 Reason = Annotated[str, Parameter(help="Why; kept in the history of the run.")]
@@ -32,6 +32,7 @@ def list_(
     run: Annotated[str | None, Parameter(help="Only of this run.")] = None,
     priority: Annotated[Priority | None, Parameter(help="Only of this priority.")] = None,
     overdue: Annotated[bool, Parameter(negative="", help="Only what is late.")] = False,
+    kind: Annotated[HumanTaskKindName | None, Parameter(help="Only tasks, or only approvals of acts.")] = None,
     state: Annotated[Literal["open", "closed", "all"], Parameter(help="Open ones, closed ones, or all.")] = "open",
     limit: Limit = 50,
     after: After = None,
@@ -40,6 +41,7 @@ def list_(
 ) -> None:
     """List tasks for people, newest first."""
     query: dict[str, Any] = {"queue": queue, "owner": owner, "workflow": workflow, "run": run, "priority": priority}
+    query["kind"] = kind
     asked = {**query, "mine": _flag(mine), "overdue": _flag(overdue), "state": state, "limit": limit, "after": after}
     page = ask(
         data,
@@ -273,11 +275,13 @@ def show_task(found: dict[str, Any]) -> None:
             ("outcome", f"{found['outcome']} by {found['by'] or 'nobody'}" if found["outcome"] else None),
         ]
     )
-    parts = ("description", "suggestion", "about", "context", "data", "form")
-    for name in parts:
-        if found[name] is not None:
-            say(f"\n{name}")
-            print_value(found[name])
+    if found["kind"] == "approval" and isinstance(found["context"], dict):
+        _show_act(found)
+    else:
+        for name in ("description", "suggestion", "about", "context", "data", "form"):
+            if found[name] is not None:
+                say(f"\n{name}")
+                print_value(found[name])
     if found["decisions"]:
         say()
         rows = [(d["outcome"], d["by"], d["at"], d["via"], d["comment"]) for d in found["decisions"]]
@@ -287,6 +291,17 @@ def show_task(found: dict[str, Any]) -> None:
         rows = [(c["change"], c["at"], c["by"], c["owner"], c["reason"]) for c in found["changes"]]
         table(("change", "at", "by", "owner", "reason"), rows, empty="")
     show_tasks(found["steps"], [])
+
+
+def _show_act(found: dict[str, Any]) -> None:
+    """What would go out, why it waits, and what it can carry."""
+    say(f"\n{found['description']}")
+    for rule, text in found["context"]["rules"].items():
+        say(f"\nrule {rule}")
+        say(str(text).rstrip())
+    for name in ("act", "labels"):
+        say(f"\n{name}")
+        print_value(found["context"][name])
 
 
 def who_is_asked(task: dict[str, Any]) -> str:

@@ -8,7 +8,7 @@ inside events. Open `plan.py` first, then `turn.py`.
 
 from segue.core import adjustable, bounds, snapshot
 from segue.core.advance import advance, consumes, refuses, replay
-from segue.core.machines.human import Tasking
+from segue.core.machines.human import Tasking, tasking_of
 from segue.core.migration import Examination, Move, Obstacle, examine
 from segue.core.plan import Adjustable, Plan
 from segue.core.state import Moment, RunState
@@ -30,4 +30,5 @@ __all__ = [
     "refuses",
     "replay",
     "snapshot",
+    "tasking_of",
 ]

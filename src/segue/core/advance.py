@@ -7,11 +7,13 @@ from typing import Any
 
 from segue.core import intervention, migration
 from segue.core.bounds import value_bytes_max_of
-from segue.core.machines import MACHINES, human, listen, undo
+from segue.core.machines import MACHINES, approval, human, listen, undo
+from segue.core.machines.act import spend
 from segue.core.plan import ActNode, ListenNode, Plan
 from segue.core.state import Frame, Moment, RunState
 from segue.core.turn import Turn
 from segue.types import (
+    ApprovalWanted,
     AttemptFailed,
     AttemptSucceeded,
     AwaitMessages,
@@ -71,6 +73,8 @@ def advance(
         state.runtime = event.runtime
         state.adjustable = event.adjustable
         state.queued = "queued" in event.flags
+        for said in ("by", "as"):
+            _takes_hold(state, event.cause.get(said))
         plan = plan.at(event.definition)
         state.definition = plan.digest
         turn = Turn(plan, state, event.at, trace)
@@ -87,6 +91,8 @@ def advance(
         if state.definition != plan.digest:
             plan = plan.at(state.definition)  # a history that goes on under another version later
         turn = Turn(plan, state, state.last_at, trace)
+        if type(event) in _TAKING_HOLD:
+            _takes_hold(state, event.by)  # type: ignore[union-attr]
         _APPLY[type(event)](turn, event)
     turn.run()
     assert state.ended is not None or state.open or state.deferred or state.paused or state.held or state.queued, (
@@ -107,7 +113,7 @@ def refuses(state: RunState, event: DecisionMade | TaskAssigned) -> str | None:
     """Why this event about a human task would change nothing, for whoever made it; None where it counts."""
     if state.ended is not None:
         return "the run has ended"
-    return human.refusal(_offered(state, event.id), event)
+    return human.refusal(state, event)
 
 
 def replay(
@@ -143,6 +149,7 @@ def _succeeded(turn: Turn, event: AttemptSucceeded) -> None:
     turn.current = frame
     node = frame.node
     assert isinstance(node, ActNode)
+    spend(turn.state, frame)
     if node.undo is not None:
         undo.note(turn, frame, event.output)
     try:
@@ -191,7 +198,8 @@ def _fired(turn: Turn, event: TimerFired) -> None:
 def _decided(turn: Turn, event: DecisionMade) -> None:
     frame = _offered(turn.state, event.id)
     if frame is not None:
-        _attend(turn, frame, human.decide, event)
+        decide = approval.decide if event.id in turn.state.withheld else human.decide
+        _attend(turn, frame, decide, event)
 
 
 def _assigned(turn: Turn, event: TaskAssigned) -> None:
@@ -254,17 +262,28 @@ def _started(turn: Turn, event: RunStarted) -> None:
     raise AssertionError("a run starts once")
 
 
+def _takes_hold(state: RunState, by: Any) -> None:
+    """Somebody decides what this run does. People are named by their id alone where they decide."""
+    name = by.removeprefix("person:") if isinstance(by, str) else ""
+    if name and name not in state.hands:
+        state.hands = [*state.hands, name]
+
+
 def _observe_run(turn: Turn, what: str) -> None:
     if turn.trace is not None:
         plan = turn.plan
         turn.trace.append(Moment(what, turn.now, "", plan.root.name, "workflow", 1))
 
 
+_TAKING_HOLD: frozenset[type] = frozenset({TaskRestarted, TaskSkipped, RunMigrated})
+"""Events by which somebody decides what the run's acts are."""
+
 _APPLY: dict[type, Callable[[Turn, Any], None]] = {
     RunStarted: _started,
     RunAdmitted: _admitted,
     AttemptSucceeded: _succeeded,
     AttemptFailed: _failed,
+    ApprovalWanted: approval.want,
     TimerFired: _fired,
     MessageConsumed: _message,
     RunPaused: _paused,

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from segue.core.machines import undo
+from segue.core.machines import approval, undo
+from segue.core.machines.act import spend
 from segue.core.plan import ActNode, ExtendedNode, Node, TryNode
 from segue.core.state import Frame
 from segue.types import FailureReleased, TaskRestarted, TaskSkipped
@@ -32,6 +33,7 @@ def restart(turn: Turn, event: TaskRestarted) -> None:
     if event.apart:
         turn.state.undos.clear()
         turn.state.apart_at = turn.now
+        approval.ask_again(turn)
     if frame is None:
         return
     if event.node is not None:
@@ -50,6 +52,7 @@ def skip(turn: Turn, event: TaskSkipped) -> None:
     if frame is None or frame.parent is None:
         return
     if event.happened and isinstance(frame.node, ActNode):
+        spend(turn.state, frame)
         undo.note(turn, frame, event.output)
     turn.end_one(frame)
     if turn.trace is not None:

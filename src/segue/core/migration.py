@@ -280,6 +280,9 @@ def migrate(turn: Turn, event: RunMigrated) -> None:
         if owner is not None and isinstance(command, Perform | Offer):
             place = {"name": owner.node.name, "pointer": owner.node.pointer}
             state.open[number] = msgspec.structs.replace(command, **place)
+            if number in state.withheld:
+                held = state.withheld[number]
+                held.command = msgspec.structs.replace(held.command, **place)
     state.definition = new.digest
     if event.adjustable is not msgspec.UNSET:
         state.adjustable = event.adjustable

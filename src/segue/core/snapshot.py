@@ -30,13 +30,14 @@ from typing import Any, Final
 
 import msgspec
 
+from segue.core.machines.approval import Withheld
 from segue.core.machines.attempt import Attempts
 from segue.core.machines.fork import Join
 from segue.core.machines.human import Tasking
 from segue.core.machines.listen import Listening
 from segue.core.plan import Node, Plan
 from segue.core.state import Closing, Deferred, Frame, RunState, Thread, Undo
-from segue.types import AwaitMessages, Failure, Offer, Perform, SecretText, StartTimer
+from segue.types import Approval, AwaitMessages, Failure, Offer, Perform, SecretText, StartTimer
 
 FORMAT: Final = 1
 """Raised when the meaning of a snapshot changes. Every older format must still be read."""
@@ -63,6 +64,8 @@ _STRUCTS: Final[dict[str, type[msgspec.Struct]]] = {
         Listening,
         Attempts,
         Tasking,
+        Withheld,
+        Approval,
         Perform,
         StartTimer,
         AwaitMessages,
@@ -70,7 +73,9 @@ _STRUCTS: Final[dict[str, type[msgspec.Struct]]] = {
         Failure,
     )
 }
-_FRAMES: Final = frozenset({"open", "frames", "timers", "held", "deferred", "threads", "undos"})
+_FRAMES: Final = frozenset(
+    {"open", "frames", "timers", "held", "deferred", "threads", "undos", "withheld", "approvals"}
+)
 """Fields that hold containers of structs. All other containers are values."""
 
 _PLAIN: Final = frozenset({int, bool, str, type(None)})
@@ -194,7 +199,7 @@ class _Writer:
         if isinstance(item, set):
             return ["e", sorted(item)]
         if isinstance(item, tuple):
-            return ["t", list(item)]
+            return ["u", [self._item(value) for value in item]] if name in _FRAMES else ["t", list(item)]
         if name in _FRAMES:
             return self._container(item)
         return ["v", self._value(item)]
@@ -274,6 +279,7 @@ _READ: Final[dict[str, Callable[[_Reader, Any], Any]]] = {
     "p": _Reader.timer,
     "e": lambda _, content: set(content),
     "t": lambda _, content: tuple(content),
+    "u": lambda reader, content: tuple(reader.container(content)),
 }
 
 

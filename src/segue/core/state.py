@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from segue.core.plan import Node
-from segue.types import CLOSED, Command, Failure, Perform, RunStatus
+from segue.types import CLOSED, Approval, Command, Failure, Perform, RunStatus
 
 
 class Thread(msgspec.Struct, gc=False):
@@ -97,6 +97,9 @@ class RunState(msgspec.Struct):
         frames: Tasks that have started and not ended, by id.
         timers: Which frame a timer belongs to, and what for.
         holds: Failures that nobody catches wait for a person. held: tasks that do, with their failures, by id.
+        withheld: Acts that wait for somebody's approval, by id (`machines/approval.py`).
+        approvals: What was approved about acts that have not succeeded since.
+        hands: Who started it and who took hold of it: they approve none of its acts.
         undos: Acts that happened and can be taken back, by name, in the order in which they first completed.
         undone: How often an act of this name was taken back; done once more, it is another act.
         closing: The run has failed or was cancelled, and what it did is being undone.
@@ -128,6 +131,9 @@ class RunState(msgspec.Struct):
     holds: bool = False
     queued: bool = False
     held: dict[int, Failure] = {}
+    withheld: dict[int, Any] = {}
+    approvals: list[Approval] = []
+    hands: list[str] = []
     undos: dict[str, Undo] = {}
     undone: dict[str, int] = {}
     closing: Closing | None = None

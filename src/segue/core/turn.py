@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from segue.core.bounds import JUMPS_PER_EVENT_MAX, jumps_for_ever, require_fits
 from segue.core.environment import evaluate, is_true
-from segue.core.machines import MACHINES, undo
+from segue.core.machines import MACHINES, approval, undo
 from segue.core.plan import Flow, Node, Plan
 from segue.core.state import Closing, Deferred, Frame, Moment, RunState, Thread
 from segue.types import (
@@ -106,6 +106,8 @@ class Turn:
         """Let a paused run go on, with what it did not start."""
         state = self.state
         state.paused = False
+        if state.withheld:
+            approval.release(self)
         waiting, state.deferred = state.deferred, []
         for task in reversed(waiting):
             self.begin(task.node, task.parent, task.raw, task.thread)
@@ -405,6 +407,8 @@ class Turn:
         if frame.clock:
             self.stop_timer(frame.clock)
             frame.clock = 0
+        if self.state.withheld:
+            self.state.withheld.pop(frame.id, None)
         if frame.id in self.state.open and not _is_detached(self.state.open[frame.id]):
             self.withdraw(frame.id)
 
@@ -421,6 +425,8 @@ class Turn:
         state.frames.clear()
         state.deferred.clear()
         state.held.clear()
+        state.withheld.clear()
+        state.approvals.clear()
         state.undos.clear()
         state.closing = None
         state.ended = status

@@ -29,7 +29,7 @@ from segue.governance.keyring import (
     open_ring,
 )
 from segue.governance.kms import AwsKms, KmsSettings, VaultTransit, service_of
-from segue.governance.limits import HOUR_MS, ActLimit, ActLimits
+from segue.governance.limits import DAY_MS, HOUR_MS, ActLimit, ActLimits, Taken, Used
 from segue.governance.policy import Policies, PolicyRefused, Resource, Rule, Verdict, shipped
 from segue.governance.secrets import (
     MASK,
@@ -45,6 +45,7 @@ from segue.governance.verification import ChainCheck, Problem
 
 __all__ = [
     "ACTIONS",
+    "DAY_MS",
     "ERASED",
     "GROUPS",
     "HOUR_MS",
@@ -83,7 +84,9 @@ __all__ = [
     "Rule",
     "SwitchKind",
     "Switches",
+    "Taken",
     "Thrown",
+    "Used",
     "VaultTransit",
     "Verdict",
     "WrappedKey",

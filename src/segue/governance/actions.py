@@ -90,6 +90,7 @@ ACTIONS: Final[dict[str, Action]] = {
     "control.review": Action("Control", ("audit", "administer"), "Review a control for a period"),
     "policy.read": Action("Policy", ("audit", "administer"), "Read, test and explain policies"),
     "policy.change": Action("Policy", ("administer",), "Change policies"),
+    "limit.list": Action("Limit", ("read",), "See how much of each limit on acts is used"),
     "switch.read": Action("Switch", ("read",), "See what is stopped"),
     "switch.stop": Action("Switch", ("stop",), "Stop an agent, model, connection, workflow or workspace"),
     "switch.release": Action("Switch", ("administer",), "Let it go on"),

@@ -6,18 +6,29 @@ so as long as nobody wrote a rule about acts and nothing is stopped, asking cost
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NamedTuple
 
+from segue.governance.approvals import act_digest, lifted
 from segue.governance.guard import Guard
-from segue.governance.limits import ActLimits
+from segue.governance.limits import ActLimits, Exceeded
 from segue.governance.policy import Policies, Resource, Verdict, applies
 from segue.governance.switches import Switches, named_by
-from segue.types import Failure, Identity, Perform, failure
+from segue.types import ApprovalWanted, Failure, Identity, Perform, failure
 
 ACTION: Final = "act.perform"
 Facts = Callable[[str, str], dict[str, Any]]
 """`(namespace/name:version, pointer of the task) -> context of the request`, as `actions.context_of` has it."""
+
+
+class _Wanting(NamedTuple):
+    """A rule or a limit that leaves an act to people with a role: its name, its text, and why it applies."""
+
+    rule: str
+    text: str
+    role: str
+    why: str
+    amount: float | None = None
 
 
 class ActDoor:
@@ -47,11 +58,14 @@ class ActDoor:
         """No switch stops this workflow (`namespace/name`)."""
         return self._switches.find("workflow", workflow) is None
 
-    def ask(self, workflow: str, command: Perform, *, begun: bool = False) -> Failure | str:
-        """The failure of the task, or what is recorded of the permission.
+    def ask(
+        self, run: str, workflow: str, command: Perform, *, begun: bool = False
+    ) -> Failure | ApprovalWanted | str:
+        """The failure of the task, who must approve it, or what is recorded of the permission.
 
         Returns:
-            Empty text where nothing but its publication allows it, otherwise the rules and the policy version.
+            Empty text where nothing but its publication allows it, otherwise the rules, the policy version, and
+            who approved what the rules withhold.
         """
         policies = self._guard.policies
         if policies is not self._seen:
@@ -64,17 +78,64 @@ class ActDoor:
         thrown = self._switches.stops(name, command)
         if thrown is not None:
             return _stopped(command, f"{thrown.kind} {thrown.name!r} is stopped by {thrown.by}: {thrown.reason}")
-        allowed = ""
-        if ruled:
-            verdict = self._verdict(workflow, name, command)
-            if not verdict.allowed:
-                return self._refused(name, command, verdict)
-            if verdict.warnings and not begun:
-                self._guard.note(self._process(name), ACTION, _resource(name, command), verdict)
-            allowed = f"{','.join(verdict.rules)}@{verdict.policy}"
-        if self._limits.any and (reason := self._limits.exceeded(name, command, begun=begun)):
-            return self._refused(name, command, Verdict("deny", ("limit",), policies.version, reason))
-        return allowed
+        key = f"{run}:{command.effect}"
+        exceeded = [] if begun or not self._limits.any else self._limits.exceeded(name, command, key)
+        for found in exceeded:
+            if not found.limit.approver:
+                return self._refused(name, command, self._over(found))
+        verdict = self._verdict(workflow, name, command) if ruled else None
+        if verdict is not None and verdict.verdict == "deny":
+            return self._refused(name, command, verdict)
+        if verdict is not None and verdict.warnings and not begun:
+            self._guard.note(self._process(name), ACTION, _resource(name, command), verdict)
+        withheld = self._withheld(verdict, exceeded)
+        approvers: tuple[str, ...] = ()
+        if withheld:
+            digest = act_digest(run, command)
+            given = lifted(command, digest, {wanting.rule: wanting.text for wanting in withheld})
+            missing = [wanting for wanting in withheld if wanting.rule not in given]
+            if missing:
+                return self._wanted(workflow, command, digest, missing, begun=begun)
+            approvers = tuple(dict.fromkeys(given.values()))
+        if self._limits.any and not begun:
+            self._limits.take(name, command, key, besides={found.limit.rule for found in exceeded})
+        return _said_of(verdict, policies.version, withheld, approvers)
+
+    def _withheld(self, verdict: Verdict | None, exceeded: Sequence[Exceeded]) -> list[_Wanting]:
+        """Rules and limits that leave this act to people."""
+        policies = self._guard.policies
+        rules = verdict.rules if verdict is not None and verdict.verdict == "needs-approval" else ()
+        found = [
+            _Wanting(rule, policies.text_of(rule), policies.rules[rule].approval, f"rule {rule!r}") for rule in rules
+        ]
+        return found + [
+            _Wanting(e.limit.rule, e.limit.text(), e.limit.approver, f"limit {e.limit.name!r}: {e.reason}", e.amount)
+            for e in exceeded
+        ]
+
+    def _wanted(
+        self, workflow: str, command: Perform, digest: str, missing: Sequence[_Wanting], *, begun: bool
+    ) -> Failure | ApprovalWanted:
+        """Who must approve; or that nobody can any more."""
+        name, version = workflow.rpartition(":")[0], self._guard.policies.version
+        # Where several roles are wanted, they are asked one after the other.
+        role = missing[0].role
+        asked = [wanting for wanting in missing if wanting.role == role]
+        rules = {wanting.rule: wanting.text for wanting in asked}
+        why = "; ".join(wanting.why for wanting in asked)
+        reason = f"{why}: this wants the approval of somebody with the role {role!r}"
+        if begun or command.detached:
+            late = "" if begun else ", and what nobody waits for (await: false) cannot wait for it"
+            return self._refused(name, command, Verdict("deny", tuple(rules), version, reason + late))
+        verdict = Verdict("needs-approval", tuple(rules), version, reason, role)
+        self._guard.note(self._process(name), ACTION, _resource(name, command), verdict)
+        amounts = [wanting.amount for wanting in asked if wanting.amount is not None]
+        labels = dict(self._facts(workflow, command.pointer))
+        return ApprovalWanted(0, command.id, role, rules, version, reason, digest, labels, max(amounts, default=None))
+
+    def _over(self, exceeded: Exceeded) -> Verdict:
+        reason = f"limit {exceeded.limit.name!r}: {exceeded.reason}; this one is for a person"
+        return Verdict("deny", (exceeded.limit.rule,), self._guard.policies.version, reason)
 
     def _refused(self, name: str, command: Perform, verdict: Verdict) -> Failure:
         self._guard.note(self._process(name), ACTION, _resource(name, command), verdict)
@@ -107,6 +168,15 @@ def decided_by(command: Perform) -> dict[str, Any]:
         "decider": command.decided_by,
         "decision": command.decided,
     }
+
+
+def _said_of(verdict: Verdict | None, version: str, withheld: Sequence[_Wanting], approvers: Sequence[str]) -> str:
+    """What is recorded of a permission."""
+    rules = list(verdict.rules) if verdict is not None else []
+    rules += [wanting.rule for wanting in withheld if wanting.rule not in rules]
+    if not rules:
+        return ""
+    return f"{','.join(rules)}@{version}" + (f" approved by {', '.join(approvers)}" if approvers else "")
 
 
 def _resource(name: str, command: Perform) -> Resource:

@@ -9,7 +9,7 @@ from typing import Any, Final, Literal, Protocol
 from segue.core import Plan
 from segue.core.adjustable import settled
 from segue.store import Rules
-from segue.types import EffectContext, Failure, Perform, RunStatus
+from segue.types import ApprovalWanted, EffectContext, Failure, Perform, RunStatus
 
 
 class Clock(Protocol):
@@ -65,15 +65,19 @@ class Door(Protocol):
         """A run of this workflow (`namespace/name`) may start by itself now. Asked again while it may not."""
         ...
 
-    def ask(self, workflow: str, command: Perform, *, begun: bool = False) -> Failure | str:
+    def ask(
+        self, run: str, workflow: str, command: Perform, *, begun: bool = False
+    ) -> Failure | ApprovalWanted | str:
         """May this be done?
 
         Args:
-            workflow: `namespace/name:version` of the run's definition.
-            begun: It is under way, and is asked about once more.
+            run: Id of the run.
+            workflow: `namespace/name:version` of its definition.
+            begun: It is under way, and is asked about once more. Then nobody is asked for an approval any more.
 
         Returns:
-            The failure of the task where it may not; otherwise what is recorded of the permission, or empty text.
+            The failure of the task where it may not; who must approve it first, where what the command carries does
+            not suffice; otherwise what is recorded of the permission, or empty text.
         """
         ...
 
@@ -85,7 +89,9 @@ class OpenDoor:
         """It may."""
         return True
 
-    def ask(self, workflow: str, command: Perform, *, begun: bool = False) -> Failure | str:
+    def ask(
+        self, run: str, workflow: str, command: Perform, *, begun: bool = False
+    ) -> Failure | ApprovalWanted | str:
         """It may."""
         return ""
 

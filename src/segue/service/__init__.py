@@ -19,6 +19,7 @@ from segue.service.adjusting import (
 from segue.service.asked import (
     FiguresView,
     HumanTaskDetail,
+    HumanTaskKindName,
     HumanTaskView,
     LabelView,
     NewDecision,
@@ -100,6 +101,7 @@ from segue.service.inbox import (
 )
 from segue.service.keys import KeyInfo, KeysRotated, init_keys
 from segue.service.lifecycle import LIFECYCLE_TYPES, Lifecycle, lifecycle_of
+from segue.service.limits import ActLimitView
 from segue.service.observe import Observation, observe
 from segue.service.opening import open_checker, open_service
 from segue.service.permissions import (
@@ -184,6 +186,7 @@ __all__ = [
     "PROBLEM_BASE",
     "SCIM_PREFIX",
     "Accounts",
+    "ActLimitView",
     "Action",
     "AdjustableView",
     "Adjustables",
@@ -225,6 +228,7 @@ __all__ = [
     "HistoryPage",
     "HostError",
     "HumanTaskDetail",
+    "HumanTaskKindName",
     "HumanTaskView",
     "IdentityChange",
     "IdentityView",

@@ -114,6 +114,10 @@ def history(lens: Lens, event: dict[str, Any], pointers: Mapping[int, str]) -> d
             shown["output"] = lens.value(event["output"], covers.result)
         case "failed":
             shown["failure"] = lens.failure(event["failure"])
+        case "approval-wanted":
+            shown["reason"] = lens.text(event["reason"], covers.sent.whole())
+            if "amount" in event and covers.sent.all() & lens.hidden:
+                del shown["amount"]
         case "message":
             kept = {key: value for key, value in event["event"].items() if key in _EVENT_TEXT}
             shown["event"] = {k: kept[k] if k in kept else lens.any(v) for k, v in event["event"].items()}
@@ -143,6 +147,8 @@ def human_task(lens: Lens, found: HumanTaskView) -> HumanTaskView:
     """A task for people as lists show it."""
     if not lens.hidden:
         return found
+    if found.kind == "approval":
+        return found  # Its title is that of the act's task, in the words of the document.
     shown = lens.covers.task(found.pointer).sent
     return msgspec.structs.replace(
         found,
@@ -157,6 +163,8 @@ def human_page(lens: Lens, page: HumanTaskDetail) -> HumanTaskDetail:
         return page
     covers = lens.covers.task(page.pointer)
     shown, entered = covers.sent, _entered(covers)
+    if page.kind == "approval":
+        return _approval(lens, page, covers)
     seen = human_task(lens, page)
     return msgspec.structs.replace(
         page,
@@ -177,6 +185,25 @@ def human_page(lens: Lens, page: HumanTaskDetail) -> HumanTaskDetail:
             for voice in page.decisions
         ],
         notices=[notice(lens, found, page.pointer) for found in page.notices],
+        run_input=lens.value(page.run_input, lens.covers.input),
+        steps=[task_detail(lens, step) for step in page.steps],
+    )
+
+
+def _approval(lens: Lens, page: HumanTaskDetail, covers: TaskCovers) -> HumanTaskDetail:
+    """The page of an act that waits: its arguments are what is sent, and why it waits may tell an amount of them."""
+    context = Cover(parts={"act": Cover(parts={"arguments": covers.sent})})
+    amount = {} if covers.sent.all() & lens.hidden else {"amount": page.authority.get("amount")}
+    authority = {key: value for key, value in page.authority.items() if key != "amount"} | amount
+    return msgspec.structs.replace(
+        page,
+        description=lens.text(page.description, covers.sent.whole()),
+        context=lens.value(page.context, context),
+        authority={key: value for key, value in authority.items() if value is not None},
+        decisions=[
+            msgspec.structs.replace(voice, comment=lens.text(voice.comment, covers.sent.whole()))
+            for voice in page.decisions
+        ],
         run_input=lens.value(page.run_input, lens.covers.input),
         steps=[task_detail(lens, step) for step in page.steps],
     )

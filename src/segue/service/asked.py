@@ -9,6 +9,7 @@ import msgspec
 from segue.service.shapes import Shape, TaskDetail, WorkflowRef
 
 HumanTaskStateName = Literal["offered", "claimed", "sent-back", "decided", "expired", "withdrawn"]
+HumanTaskKindName = Literal["task", "approval"]
 Priority = Literal["low", "normal", "high", "urgent"]
 
 
@@ -16,6 +17,7 @@ class HumanTaskView(Shape, frozen=True, kw_only=True):
     """One task for people, as lists show it.
 
     Attributes:
+        kind: `task`, or `approval` of an act that a rule or a limit leaves to people.
         pointer: JSON Pointer of the task in its document.
         owner: Who has claimed it.
         audience: Who may decide: `people`, `roles`, `groups`, `agents`, `manager`.
@@ -25,6 +27,7 @@ class HumanTaskView(Shape, frozen=True, kw_only=True):
     """
 
     id: int
+    kind: HumanTaskKindName
     title: str
     state: HumanTaskStateName
     priority: Priority

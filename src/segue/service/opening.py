@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, closing
 from pathlib import Path
@@ -13,7 +12,6 @@ import msgspec
 from segue.ai import ModelRegistry
 from segue.connectors import MemoryConnections, OutboundPolicy, connection_from_json
 from segue.governance import (
-    HOUR_MS,
     ActDoor,
     ActLimits,
     ChainedSecrets,
@@ -41,6 +39,7 @@ from segue.service.flows import Flows
 from segue.service.functions import described, load_functions
 from segue.service.keys import Keys, ring_of
 from segue.service.later import Handlers
+from segue.service.limits import ActLimitsUsed, count_on
 from segue.service.masking import Masking
 from segue.service.migrating import Migrating
 from segue.service.models import Models
@@ -71,7 +70,6 @@ from segue.service.vault import Secrets, VaultSecrets
 from segue.service.workflows import Workflows
 from segue.store import FolderInUse, FolderNotUsable, Rules, Store
 from segue.store.adjustments import list_values
-from segue.store.effects import acts_since
 from segue.store.folder import DATABASE_NAME, open_reader
 from segue.store.permission import list_policy_changes, list_switches
 from segue.store.records import list_connections
@@ -206,9 +204,8 @@ async def open_service(
                 definitions.load(store, reader)
                 # Before the host goes on: what is forbidden or stopped must not go out once more.
                 put_in_force(guard, list_policy_changes(reader))
-                if act_limits.any:
-                    act_limits.prime(acts_since(reader, time.time_ns() // 1_000_000 - HOUR_MS))
                 adjusted.load(list_values(reader))
+                count_on(act_limits, store, reader)
                 load_switches(guard, list_switches(reader, thrown=True))
                 for data in list_connections(reader).values():
                     loaded.put(connection_from_json(data))
@@ -285,6 +282,7 @@ async def open_service(
             permissions=Permissions(store, accounts),
             publications=Publications(store, workflows),
             adjusting=Adjusting(store, definitions, workflows, adjusted),
+            limits=ActLimitsUsed(act_limits),
             switches=StopSwitches(store, guard.switches, host),
             store=store,
             host=host,

@@ -138,6 +138,8 @@ class Runs(UseCases):
         told = dict(cause or {"kind": "api"})
         if by := signed(""):
             told["by"] = by
+        elif who := self.guard.who():
+            told["as"] = who.name  # The holder of the folder may name somebody else, and approves nothing here.
         if key is None:
             return await self._begin(workflow, version, input, None, told), True
         async with self._keyed:

@@ -19,6 +19,7 @@ from segue.service.errors import ServiceError
 from segue.service.events import Events
 from segue.service.exceptions import Exceptions
 from segue.service.keys import Keys
+from segue.service.limits import ActLimitsUsed
 from segue.service.migrating import Migrating
 from segue.service.models import Models
 from segue.service.own_credentials import OwnCredentials
@@ -84,6 +85,7 @@ class Service:
     permissions: Permissions
     publications: Publications
     adjusting: Adjusting
+    limits: ActLimitsUsed
     switches: StopSwitches
     store: Store
     host: EmbeddedHost | None

@@ -339,10 +339,9 @@ def _checked(values: Mapping[str, Any], source: str) -> Settings:
     names = [limit.name for limit in settings.limits]
     if len(set(names)) < len(names):
         raise ServiceError("setting-refused", f"In {source}: each of the `limits` needs a name of its own.")
-    if any(limit.amount_max is not None and not limit.amount for limit in settings.limits):
-        raise ServiceError(
-            "setting-refused", f"In {source}: a limit with `amount_max` must say where the `amount` is."
-        )
+    for act_limit in settings.limits:
+        if complaint := act_limit.complaint():
+            raise ServiceError("setting-refused", f"In {source}: the limit {act_limit.name!r}: {complaint}.")
     not_negative = ("disk_free_min_mb", "retention_days", "event_retention_days", "payload_warn_kb")
     for name in (*not_negative, "requests_per_minute", "guesses_per_minute"):
         if getattr(settings, name) < 0:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Mapping
 from typing import Any, Final, get_args
 
 import msgspec
 
-from segue.core import Tasking, advance
+from segue.core import Tasking, advance, tasking_of
 from segue.service import answers
 from segue.service.asked import (
     Change,
@@ -27,7 +28,7 @@ from segue.service.shapes import TaskDetail, WorkflowRef
 from segue.store import Store, codec, human_tasks, notices
 from segue.store.human_tasks import PRIORITIES, HumanTaskRecord
 from segue.store.notices import NoticeRecord
-from segue.types import DecisionMade, Identity, Offer, TaskAssigned
+from segue.types import DecisionMade, Identity, TaskAssigned
 
 STEPS_MAX: Final = 100
 _SHOWN: Final = ("title", "description", "form", "context", "suggestion", "about", "outcomes", "authority")
@@ -78,6 +79,7 @@ def view(record: HumanTaskRecord, now: int) -> HumanTaskView:
     """A task as lists show it."""
     return HumanTaskView(
         id=record.id,
+        kind=record.kind,
         title=record.title,
         state=record.state,
         priority=PRIORITIES[record.priority],
@@ -120,10 +122,12 @@ def notice_view(record: NoticeRecord) -> NoticeView:
     )
 
 
-def requesters_of(record: HumanTaskRecord, task: Tasking) -> frozenset[str]:
-    """Who asked for it: whom the document names, and who started the run."""
-    by = record.cause.get("by")
-    named = {task.request.get("requester"), by, by.partition(":")[2] if isinstance(by, str) else None}
+def requesters_of(cause: Mapping[str, Any], task: Tasking | None) -> frozenset[str]:
+    """Who asked for it: whom the task names, and who started the run with this cause."""
+    by = cause.get("by")
+    named = {by, by.partition(":")[2] if isinstance(by, str) else None}
+    if task is not None:
+        named |= {task.request.get("requester"), *task.request.get("requesters", ())}
     return frozenset(name for name in named if isinstance(name, str) and name)
 
 
@@ -173,8 +177,7 @@ def _held(past: Past, number: int) -> Tasking | None:
     held: Tasking | None = None
     for event in past.events:
         state, _ = advance(plan, state, event)
-        if isinstance(state.open.get(number), Offer):
-            held = state.frames[number].data
+        held = tasking_of(state, number) or held
     return held
 
 

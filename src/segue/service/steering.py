@@ -200,6 +200,8 @@ class Steering(UseCases):
             first = msgspec.structs.replace(first, adjustable=values)
         by = signed(by)
         cause = {"kind": "fork", "run": run_id, "task": pointer, "event": number, "by": by, "reason": reason}
+        if who := self.guard.who():
+            cause["as"] = who.name
         first = msgspec.structs.replace(first, run_id=host.new_run_id(), definition=began, cause=codec.settled(cause))
         prefix = _moved([first, *history[1:number]], host.now_ms())
         was = await asyncio.to_thread(_require_same_place, past.plan, history[:number], other, prefix, moment)

@@ -24,6 +24,7 @@ from segue.service.access import UseCases, governed, of, open_to_all
 from segue.service.asked import (
     FiguresView,
     HumanTaskDetail,
+    HumanTaskKindName,
     HumanTaskView,
     LabelView,
     NewDecision,
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from segue.hosts import EmbeddedHost
 
 COMMENT_MAX: Final = 4000
+_ABOVE_MAX: Final = 64
 RESUBMIT: Final = "resubmit"
 _KINDS: Final = {"person": "people", "role": "roles", "group": "groups", "agent": "agents"}
 
@@ -85,6 +87,7 @@ class Tasks(UseCases):
         run: str | None = None,
         priority: Priority | None = None,
         overdue: bool = False,
+        kind: HumanTaskKindName | None = None,
         limit: int = 50,
         after: str | None = None,
     ) -> Page[HumanTaskView]:
@@ -95,6 +98,7 @@ class Tasks(UseCases):
             mine: Those that whoever asks has claimed, or that are offered to them, also as a deputy.
             queue: Offered to this role, group, person or agent, such as `role:approver`.
             owner: Claimed by this person; empty for nobody.
+            kind: Only tasks, or only approvals of acts.
 
         Raises:
             ServiceError: `run-unknown` or `request-malformed`.
@@ -113,6 +117,7 @@ class Tasks(UseCases):
             run=seq,
             overdue_at=now if overdue else None,
             priority=None if priority is None else PRIORITIES.index(priority),
+            kind=kind,
         )
         before = place_of(after)
         found = await self._store.read(
@@ -209,7 +214,7 @@ class Tasks(UseCases):
         if task.owner != _name(identity):
             await self._require_member(record, task, identity)
             self._require_owner(task, identity)
-        if to in requesters_of(record, task):
+        if to in await self._requesters(record, task):
             raise ServiceError("choice-refused", f"{to} requested it, and the requester never decides.")
         event = TaskAssigned(0, record.task, "delegate", to, by=_name(identity), reason=reason)
         return await self._assign(record, event)
@@ -358,16 +363,41 @@ class Tasks(UseCases):
         entered: Any = msgspec.UNSET,
         resubmits: bool = False,
     ) -> Granted | Refused:
-        return permission(
+        granted = permission(
             identity,
             audience=task.audience,
             owner=task.owner,
             authority={} if resubmits else task.request["authority"],
-            requesters=() if resubmits or task.phase == "sent-back" else requesters_of(record, task),
+            requesters=() if resubmits or task.phase == "sent-back" else await self._requesters(record, task),
             profiles=await self._directory.all(),
             now_ms=self._now(),
             entered=task.entry if entered is msgspec.UNSET else entered,
         )
+        return granted if isinstance(granted, Refused) else self._sees_it(record, identity) or granted
+
+    def _sees_it(self, record: HumanTaskRecord, identity: Identity) -> Refused | None:
+        """Nobody approves an act of which a part is hidden from them, and nobody but a person does."""
+        if record.kind != "approval":
+            return None
+        if identity.kind != "person":
+            return Refused(f"an act is approved by a person, and {identity.name} is none")
+        lens = self._masking.lens(record.digest, by=identity)
+        hidden = ", ".join(sorted(lens.covers.task(record.pointer).sent.all() & lens.hidden))
+        return Refused(f"what would go out is hidden from {identity.id} in part ({hidden})") if hidden else None
+
+    async def _requesters(self, record: HumanTaskRecord, task: Tasking) -> frozenset[str]:
+        """Also who started the run that started this one, or the one that it was forked from."""
+        found = requesters_of(record.cause, task)
+        cause = record.cause
+        for _ in range(_ABOVE_MAX):
+            above = await self._store.run(cause["run"]) if isinstance(cause.get("run"), str) else None
+            if above is None:
+                break
+            cause = above.cause or {}
+            found |= requesters_of(cause, None)
+            if record.kind == "approval":  # An act: also where the holder of the folder started it.
+                found |= requesters_of({"by": cause.get("as")}, None)
+        return found
 
     async def _require_member(self, record: HumanTaskRecord, task: Tasking, identity: Identity) -> None:
         """Whoever may decide may claim and hand on; nobody else."""

@@ -23,6 +23,8 @@ from segue.store.chain import AuditFilter, list_audit
 from segue.store.effects import EffectEntry, EffectFilter, effects_by_key, list_effects
 from segue.store.human_tasks import HumanTaskFilter, changes_of, list_human_tasks
 from segue.store.runs import RunRecord, find_runs
+from segue.store.snapshots import read_kept
+from segue.types import ApprovalWanted, DecisionMade
 
 RUNS_MAX: Final = 50
 _DEPTH_MAX: Final = 64
@@ -133,7 +135,7 @@ class Timeline(UseCases):
         steps += await self._audited(f"effect:{key}")
         (record,) = await self._store.read(lambda c: find_runs(c, [attempts[0].run]))
         steps += await self._people(record, before=attempts[-1].intended_at)
-        allowed: list[TraceStep] = []
+        allowed = await self._approvals(record, {attempt.command for attempt in attempts})
         origin = "system"
         for _ in range(_DEPTH_MAX):
             summary = summary_of(record)
@@ -193,6 +195,21 @@ class Timeline(UseCases):
             what = f"{decision.name}: {decision.case or 'no case'}"
             entries.append(tell(decision.at, "decision", what, place=decision.pointer, detail=saw))
         return entries
+
+    async def _approvals(self, record: RunRecord, acts: set[int]) -> list[TraceStep]:
+        """Who let these acts go out although rules or limits left them to people, newest first."""
+        events = (await self._store.read(lambda c: read_kept(c, record.seq))).events
+        wanted = {event.id: event for event in events if isinstance(event, ApprovalWanted)}
+        told = [event for event in events if isinstance(event, DecisionMade) and event.id in acts & wanted.keys()]
+        return [
+            TraceStep(
+                at=iso(event.at),
+                what=f"{event.outcome}: {', '.join(wanted[event.id].rules)} (policy {event.policy})",
+                by=event.by if ":" in event.by else f"person:{event.by}",
+                detail={"allowed": list(event.allowed), "digest": wanted[event.id].digest, "seen": event.seen},
+            )
+            for event in reversed(told)
+        ]
 
     async def _people(self, record: RunRecord, *, before: int | None) -> list[TraceStep]:
         """What people did about the human tasks of a run, newest first."""

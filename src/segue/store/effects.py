@@ -122,12 +122,3 @@ def _entry(row: tuple[Any, ...]) -> EffectEntry:
     values = dict(zip(EffectEntry.__struct_fields__, row, strict=True))
     values["receipt"] = load(values["receipt"])
     return EffectEntry(**values)
-
-
-def acts_since(connection: sqlite3.Connection, at: int) -> list[tuple[int, str, str, str]]:
-    """Acts of the ledger let out since a time, oldest first: time, `namespace/name`, connection, handler."""
-    sql = (
-        "SELECT intended_at, run.namespace || '/' || run.name, coalesce(connection, ''), handler"
-        " FROM effect JOIN run ON run.seq = effect.run WHERE intended_at > ? ORDER BY intended_at"
-    )
-    return connection.execute(sql, (at,)).fetchall()

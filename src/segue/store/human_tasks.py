@@ -13,13 +13,14 @@ from segue.store.codec import decode, encode, load, pack
 from segue.store.records import Sql
 
 HumanTaskState = Literal["offered", "claimed", "sent-back", "decided", "expired", "withdrawn"]
+HumanTaskKind = Literal["task", "approval"]
 PRIORITIES: Final = ("low", "normal", "high", "urgent")
 KINDS: Final = ("people", "roles", "groups", "agents")
 
 _COLUMNS: Final = (
     "h.id, h.run, r.id, r.version, r.digest, r.cause, h.task, h.state, h.namespace, h.name, h.pointer, h.title,"
     " h.priority, h.owner, h.audience, h.requester, h.level, h.votes, h.offered_at, h.due_at, h.claimed_at,"
-    " h.changed_at, h.closed_at, h.outcome, h.by, h.edited, h.model, h.model_version, h.event"
+    " h.changed_at, h.closed_at, h.outcome, h.by, h.edited, h.model, h.model_version, h.event, h.kind"
 )
 _FROM: Final = "FROM human_task h JOIN run r ON r.seq = h.run"
 _THIS: Final = "(SELECT id FROM human_task WHERE run = ? AND task = ?)"
@@ -35,6 +36,7 @@ class HumanTaskRecord(msgspec.Struct, frozen=True):
         level: Rung of the ladder. votes: Voices so far.
         outcome, by, edited: How it was decided; empty while it is open.
         event: How many events the run's history held with the offer.
+        kind: `task`, or `approval` of an act that rules or limits leave to people.
     """
 
     id: int
@@ -66,6 +68,7 @@ class HumanTaskRecord(msgspec.Struct, frozen=True):
     model: str | None
     model_version: str | None
     event: int
+    kind: HumanTaskKind
 
     @property
     def is_open(self) -> bool:
@@ -104,6 +107,7 @@ class HumanTaskFilter:
     run: int | None = None
     overdue_at: int | None = None
     priority: int | None = None
+    kind: HumanTaskKind | None = None
 
 
 # -- reading ---------------------------------------------------------------------------------------
@@ -167,7 +171,7 @@ def closed_since(connection: sqlite3.Connection, since: int) -> list[HumanTaskRe
 def _where(wanted: HumanTaskFilter, before: int | None) -> tuple[str, list[Any]]:
     conditions: list[str] = []
     parameters: list[Any] = []
-    for column in ("open", "owner", "namespace", "name", "run", "priority"):
+    for column in ("open", "owner", "namespace", "name", "run", "priority", "kind"):
         value = getattr(wanted, column)
         if value is not None:
             conditions.append(f"h.{column} = ?")
@@ -219,13 +223,13 @@ def offer(
     due_ms = request.get("due_ms")
     sql = (
         "INSERT OR IGNORE INTO human_task (run, task, state, open, namespace, name, pointer, title, priority, owner,"
-        " audience, requester, level, votes, offered_at, due_at, changed_at, model, model_version, event)"
-        " VALUES (?1, ?, 'offered', 1, ?, ?, ?, seal(?, ?1), ?, '', ?, ?, 0, 0, ?, ?, ?, ?, ?, ?)"
+        " audience, requester, level, votes, offered_at, due_at, changed_at, model, model_version, event, kind)"
+        " VALUES (?1, ?, 'offered', 1, ?, ?, ?, seal(?, ?1), ?, '', ?, ?, 0, 0, ?, ?, ?, ?, ?, ?, ?)"
     )
     row = (
         *(run, task, namespace, name, pointer, request["title"], PRIORITIES.index(request["priority"])),
         *(encode(audience).decode(), request.get("requester"), at, None if due_ms is None else at + due_ms, at),
-        *(about.get("model"), about.get("version"), event),
+        *(about.get("model"), about.get("version"), event, request.get("kind", "task")),
     )
     statements: list[Sql] = [(sql, row), *_audience(run, task, audience), _change(run, task, at, "offered")]
     return [*statements, _label(run, task, about, request)] if about else statements

@@ -40,6 +40,7 @@ SEALED: Final[dict[str, tuple[str, ...]]] = {
     "publication": ("source", "reason"),
     "adjusted": ("value",),
     "adjustment": ("changes", "reason", "decided_reason"),
+    "limit_taken": ("amount",),
 }
 """Sealed columns by table; a value that was stored before encryption was on is read as it is."""
 

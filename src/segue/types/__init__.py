@@ -8,6 +8,7 @@ Open `events.py` first, then `commands.py`.
 from segue.types.audit import AUDIT_GENESIS, AuditRecord, AuditRow, audit_hash
 from segue.types.commands import (
     CLOSED,
+    Approval,
     AwaitMessages,
     Cancel,
     Command,
@@ -21,6 +22,7 @@ from segue.types.commands import (
 )
 from segue.types.contracts import NOT_DONE, Cipher, EffectContext, Handler, Recovery, SecretSource
 from segue.types.events import (
+    ApprovalWanted,
     AttemptFailed,
     AttemptSucceeded,
     DecisionMade,
@@ -71,6 +73,8 @@ __all__ = [
     "LOCAL_OWNER",
     "NOT_DONE",
     "SYSTEM",
+    "Approval",
+    "ApprovalWanted",
     "AttemptFailed",
     "AttemptSucceeded",
     "AuditRecord",

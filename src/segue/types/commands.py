@@ -16,6 +16,24 @@ RunStatus = Literal["pending", "running", "waiting", "suspended", "cancelled", "
 CLOSED: frozenset[str] = frozenset({"cancelled", "faulted", "completed"})
 
 
+class Approval(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Somebody let an act go out that rules had withheld.
+
+    Attributes:
+        effect: The act's name within its run, as `Perform.effect`.
+        digest: Of the act as they saw it; it counts for nothing else.
+        rules: The rules that it lifts, with their text as it was then.
+        by: Who. task: Id of the offer.
+    """
+
+    effect: str
+    digest: str
+    rules: dict[str, str]
+    by: str
+    at: int
+    task: int
+
+
 class Perform(msgspec.Struct, frozen=True, gc=False, tag_field="c", tag="perform", omit_defaults=True):
     """Act on the world through the handler of this name, and answer with an attempt event.
 
@@ -32,6 +50,7 @@ class Perform(msgspec.Struct, frozen=True, gc=False, tag_field="c", tag="perform
         affects: Whom it has consequences for, as its document says; `adverse`: it goes against them.
         decided_by: Who decided it: people, of the newest human task on the way to it; empty where nobody has.
             decided_at: pointer of that task. decided: its outcome.
+        approvals: What people have approved about an act of this name.
     """
 
     id: int
@@ -48,6 +67,7 @@ class Perform(msgspec.Struct, frozen=True, gc=False, tag_field="c", tag="perform
     decided_by: str = ""
     decided_at: str = ""
     decided: str = ""
+    approvals: tuple[Approval, ...] = ()
 
 
 class StartTimer(msgspec.Struct, frozen=True, gc=False, tag_field="c", tag="timer", omit_defaults=True):

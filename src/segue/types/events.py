@@ -24,7 +24,8 @@ class RunStarted(msgspec.Struct, frozen=True, tag_field="e", tag="run-started", 
         definition: Digest of the definition that the run is pinned to.
         input: The raw workflow input.
         seed: Source of every random draw of this run.
-        cause: Who or what started it: `{"kind": "person" | "schedule" | "event" | "run" | "api", ...}`.
+        cause: Who or what started it: `{"kind": "person" | "schedule" | "event" | "run" | "api", ...}`; `by`: who, as
+            they are named; `as`: the identity of a holder of the data folder, who may name anybody.
         flags: Semantic changes of the core that this history was written under, and `hold`: a task whose failure
             nobody catches waits for a person instead of faulting the run; `unattended`: nobody can come, so an
             undo that fails is left standing; `results`: what functions of catalogues answer that are themselves
@@ -69,6 +70,29 @@ class AttemptFailed(msgspec.Struct, frozen=True, tag_field="e", tag="failed", om
     at: int
     id: int
     failure: Failure
+
+
+class ApprovalWanted(msgspec.Struct, frozen=True, tag_field="e", tag="approval-wanted", omit_defaults=True):
+    """The act `id` may go out only when somebody with a role approves it. It waits for them.
+
+    Attributes:
+        role: Who may approve.
+        rules: The rules that want it, and what they say.
+        policy: Version of the rules that were asked. reason: Their answer, in a sentence.
+        digest: Of the act with its arguments. An approval counts for this and nothing else.
+        labels: What it can send out: `classes`, `untrusted`, `sources`; and what its document declares.
+        amount: What it is about, where a limit says so; people have limits of their own.
+    """
+
+    at: int
+    id: int
+    role: str
+    rules: dict[str, str]
+    policy: str
+    reason: str
+    digest: str
+    labels: dict[str, Json] = {}
+    amount: float | None = None
 
 
 class TimerFired(msgspec.Struct, frozen=True, tag_field="e", tag="timer", omit_defaults=True):
@@ -224,6 +248,7 @@ Event = (
     | RunAdmitted
     | AttemptSucceeded
     | AttemptFailed
+    | ApprovalWanted
     | TimerFired
     | MessageConsumed
     | RunPaused

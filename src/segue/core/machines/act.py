@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from segue.core.consequences import carried
 from segue.core.environment import evaluate
 from segue.core.machines.base import Machine
@@ -67,6 +69,19 @@ def name_of(state: RunState, frame: Frame) -> str:
     return name if again is None else f"{name}{AGAIN}{again}"
 
 
+def with_approvals(state: RunState, command: Perform) -> Perform:
+    """The act, and what people have approved about it."""
+    found = tuple(approval for approval in state.approvals if approval.effect == command.effect)
+    return msgspec.structs.replace(command, approvals=found)
+
+
+def spend(state: RunState, frame: Frame) -> None:
+    """The act succeeded: doing it once more needs another approval."""
+    if state.approvals:
+        name = name_of(state, frame)
+        state.approvals = [approval for approval in state.approvals if approval.effect != name]
+
+
 class Act(Machine):
     """Gives a `Perform` with the frame's id. With `await: false` it completes at once with its input."""
 
@@ -76,19 +91,18 @@ class Act(Machine):
         arguments = evaluate(turn, node.arguments, frame.input, frame)
         if node.arguments_check is not None and (complaint := node.arguments_check(arguments)) is not None:
             raise fail("validation", f"the arguments do not fit: {complaint}")
-        turn.give(
-            Perform(
-                frame.id,
-                node.handler,
-                arguments,
-                node.name,
-                node.pointer,
-                name_of(turn.state, frame),
-                frame.iteration,
-                frame.attempt,
-                not node.wait,
-                **(carried(turn, frame) if turn.plan.consequences else {}),
-            )
+        command = Perform(
+            frame.id,
+            node.handler,
+            arguments,
+            node.name,
+            node.pointer,
+            name_of(turn.state, frame),
+            frame.iteration,
+            frame.attempt,
+            not node.wait,
+            **(carried(turn, frame) if turn.plan.consequences else {}),
         )
+        turn.give(with_approvals(turn.state, command) if turn.state.approvals else command)
         if not node.wait:
             turn.complete(frame, frame.input)

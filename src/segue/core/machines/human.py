@@ -26,7 +26,7 @@ from segue.core.machines.act import effect_of
 from segue.core.machines.attempt import draw
 from segue.core.machines.base import Machine
 from segue.core.plan import HumanNode
-from segue.core.state import Frame
+from segue.core.state import Frame, RunState
 from segue.types import DecisionMade, Offer, TaskAssigned, TaskFailure, UpdateOffer, failure
 
 if TYPE_CHECKING:
@@ -97,21 +97,29 @@ class Human(Machine):
             if what == "escalate":
                 _escalate(turn, frame, task, number)
             else:
-                _tell(turn, frame, task, "reminded")
+                tell(turn, frame, task, "reminded")
         _arm(turn, frame)
 
 
-def refusal(frame: Frame | None, event: DecisionMade | TaskAssigned) -> str | None:
-    """Why this event would change nothing; None where it counts.
+def tasking_of(state: RunState, number: int) -> Tasking | None:
+    """What is before people under this id: a human task, or an act that waits for an approval."""
+    if not isinstance(state.open.get(number), Offer):
+        return None
+    withheld = state.withheld.get(number)
+    found = state.frames[number].data if withheld is None else withheld.task
+    assert isinstance(found, Tasking)
+    return found
 
-    Args:
-        frame: The live task of the event's id, or None.
-    """
-    if frame is None or not isinstance(frame.data, Tasking):
+
+def refusal(state: RunState, event: DecisionMade | TaskAssigned) -> str | None:
+    """Why this event would change nothing; None where it counts."""
+    task = tasking_of(state, event.id)
+    if task is None:
         return "the task is closed: it was decided before, it expired, or its run went on without it"
-    task = frame.data
     if isinstance(event, DecisionMade):
-        return _refused_voice(frame, task, event)
+        if event.id in state.withheld and event.by in state.hands:
+            return f"{event.by} started the run or took hold of it, and the requester never decides"
+        return _refused_voice(state.frames[event.id], task, event)
     if event.action == "claim" and task.owner not in ("", event.owner):
         return f"{task.owner} has claimed it; they can release it or hand it over"
     if event.action == "claim" and any(vote["by"] == event.owner for vote in task.votes):
@@ -121,13 +129,13 @@ def refusal(frame: Frame | None, event: DecisionMade | TaskAssigned) -> str | No
 
 def decide(turn: Turn, frame: Frame, event: DecisionMade) -> None:
     """A voice came in."""
-    if refusal(frame, event) is not None:
+    if refusal(turn.state, event) is not None:
         return
     task: Tasking = frame.data
     if event.outcome == RESUBMIT:
         _resubmit(turn, frame, task, event)
         return
-    voice = _voice(turn, event)
+    voice = voice_of(turn, event)
     if event.outcome == SEND_BACK and task.request.get("send_back") is not None:
         _send_back(turn, frame, task, event)
         return
@@ -143,21 +151,21 @@ def decide(turn: Turn, frame: Frame, event: DecisionMade) -> None:
         _close(turn, frame, task, "decided", outcome, event.by)
         return
     task.phase, task.owner = "offered", ""
-    _tell(turn, frame, task, "voted", event.by)
+    tell(turn, frame, task, "voted", event.by)
 
 
 def assign(turn: Turn, frame: Frame, event: TaskAssigned) -> None:
     """It changed hands."""
-    if refusal(frame, event) is not None:
+    task = tasking_of(turn.state, event.id)
+    if task is None or refusal(turn.state, event) is not None:
         return
-    task: Tasking = frame.data
     change = _CHANGES[event.action]
     if event.action == "reassign":
         task.audience = dict(event.audience)
     task.owner = event.owner
     if task.phase != "sent-back":
         task.phase = "claimed" if event.owner else "offered"
-    _tell(turn, frame, task, change, event.by)
+    tell(turn, frame, task, change, event.by)
 
 
 _CHANGES: Final = {
@@ -169,8 +177,6 @@ _CHANGES: Final = {
 
 
 def _refused_voice(frame: Frame, task: Tasking, event: DecisionMade) -> str | None:
-    node = frame.node
-    assert isinstance(node, HumanNode)
     request = task.request
     offered = [RESUBMIT] if task.phase == "sent-back" else list(request["outcomes"])
     if event.outcome not in offered:
@@ -189,7 +195,8 @@ def _refused_voice(frame: Frame, task: Tasking, event: DecisionMade) -> str | No
     if request.get("form") is None or not _fills_form(request, event.outcome):
         return None
     entered = task.entry if event.data is msgspec.UNSET else event.data
-    complaint = node.fits(request["form"], entered)
+    assert isinstance(frame.node, HumanNode), "nothing else has a form"
+    complaint = frame.node.fits(request["form"], entered)
     return None if complaint is None else f"the data does not fit the form: {complaint}"
 
 
@@ -202,15 +209,16 @@ def _changes(task: Tasking, event: DecisionMade) -> bool:
     return fills and event.data != task.entry
 
 
-def _voice(turn: Turn, event: DecisionMade) -> dict[str, Any]:
+def voice_of(turn: Turn, event: DecisionMade) -> dict[str, Any]:
+    """A decision as the trail of its task keeps it."""
     voice = {"outcome": event.outcome, "by": event.by, "at": iso(turn.now)}
     return {**voice, "comment": event.comment} if event.comment else voice
 
 
 def _send_back(turn: Turn, frame: Frame, task: Tasking, event: DecisionMade) -> None:
     task.phase, task.owner, task.audience = "sent-back", "", task.request["send_back"]
-    task.votes = [_voice(turn, event)]
-    _tell(turn, frame, task, "sent-back", event.by)
+    task.votes = [voice_of(turn, event)]
+    tell(turn, frame, task, "sent-back", event.by)
 
 
 def _resubmit(turn: Turn, frame: Frame, task: Tasking, event: DecisionMade) -> None:
@@ -221,7 +229,7 @@ def _resubmit(turn: Turn, frame: Frame, task: Tasking, event: DecisionMade) -> N
     task.entry = task.entry if event.data is msgspec.UNSET else event.data
     task.agenda = sorted(clocks + deadline)
     _arm(turn, frame)
-    _tell(turn, frame, task, "resubmitted", event.by)
+    tell(turn, frame, task, "resubmitted", event.by)
 
 
 def _escalate(turn: Turn, frame: Frame, task: Tasking, number: int) -> None:
@@ -229,7 +237,7 @@ def _escalate(turn: Turn, frame: Frame, task: Tasking, number: int) -> None:
     task.audience = _joined(task.audience, task.request["ladder"][number]["to"])
     # Whoever sat on it keeps the right to decide, but not alone any more.
     task.phase, task.owner = "offered", ""
-    _tell(turn, frame, task, "escalated")
+    tell(turn, frame, task, "escalated")
 
 
 def _joined(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
@@ -255,7 +263,7 @@ def _close(turn: Turn, frame: Frame, task: Tasking, phase: str, outcome: str, by
     node = frame.node
     assert isinstance(node, HumanNode)
     task.phase = phase
-    _tell(turn, frame, task, phase, by, outcome, task.entry)
+    tell(turn, frame, task, phase, by, outcome, task.entry)
     del turn.state.open[frame.id]
     result = _result(turn, outcome, task.entry, asked=task.reason, votes=task.votes, edited=task.edited)
     if phase == "decided":
@@ -316,8 +324,9 @@ def _arm(turn: Turn, frame: Frame) -> None:
     frame.clock = turn.start_timer(frame, "task", agenda[0][0] - turn.now) if agenda else 0
 
 
-def _tell(
+def tell(
     turn: Turn, frame: Frame, task: Tasking, change: str, by: str = "", outcome: str = "", data: Any = None
 ) -> None:
+    """Let the task's row say what happened."""
     now = (task.phase, task.owner, task.audience, task.level, len(task.votes))
     turn.commands.append(UpdateOffer(frame.id, change, *now, by, outcome, data, task.edited))

@@ -18,7 +18,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from segue.core.environment import evaluate
-from segue.core.machines.act import AGAIN, base_of, effect_of, name_of, node_of, split
+from segue.core.machines.act import AGAIN, base_of, effect_of, name_of, node_of, split, with_approvals
 from segue.core.machines.base import Machine
 from segue.core.plan import ActNode, Node, UndoNode
 from segue.core.state import Closing, Frame, RunState, Undo
@@ -45,7 +45,8 @@ class UndoAct(Machine):
         if node.arguments_check is not None and (complaint := node.arguments_check(frame.raw)) is not None:
             raise fail("validation", f"the arguments of the undo do not fit: {complaint}")
         place = (node.name, node.pointer, frame.data, frame.iteration)
-        turn.give(Perform(frame.id, node.handler, frame.raw, *place))
+        command = Perform(frame.id, node.handler, frame.raw, *place)
+        turn.give(with_approvals(turn.state, command) if turn.state.approvals else command)
 
 
 def note(turn: Turn, frame: Frame, result: Any) -> None:

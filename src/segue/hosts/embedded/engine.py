@@ -22,12 +22,15 @@ from functools import partial
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
 from segue.core import Plan, RunState, advance, bounds
 from segue.hosts.contracts import Clock, HostSettings, PolicyOf, ValuesOf, declared_values, no_policy
 from segue.hosts.embedded.live import LiveRun
 from segue.store import Batch, GroupCommit, HostError, codec, records, snapshots
 from segue.types import (
     SYSTEM,
+    ApprovalWanted,
     AttemptFailed,
     AttemptSucceeded,
     AwaitMessages,
@@ -266,6 +269,11 @@ class Engine:
         """An act failed."""
         if not run.gone and command_id in run.state.open:
             self.apply(run, AttemptFailed(self.clock.now_ms(), command_id, reason))
+
+    def withhold(self, run: LiveRun, wanted: ApprovalWanted) -> None:
+        """An act waits until somebody approves it."""
+        if not run.gone and isinstance(run.state.open.get(wanted.id), Perform):
+            self.apply(run, msgspec.structs.replace(wanted, at=self.clock.now_ms()))
 
     def said(
         self,

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from segue.core import Examination, Obstacle, Plan, Tasking, advance, examine, replay, snapshot
+from segue.core import Examination, Obstacle, Plan, Tasking, advance, examine, replay, snapshot, tasking_of
 from segue.core.adjustable import carried
 from segue.hosts.contracts import Outcome, UnknownRun
 from segue.hosts.embedded.engine import WORKFLOW, Engine
@@ -117,12 +117,12 @@ class Operator:
             run = await self._engine.parking.ensure(record.seq)
             if run is not None:
                 self._engine.parking.consider(run)
-        if run is None or not isinstance(run.state.open.get(task), Offer):
+        held = None if run is None else tasking_of(run.state, task)
+        if run is None or held is None:
             return None
-        held = run.state.frames[task].data
-        assert isinstance(held, Tasking)
+        more = {"requesters": run.state.hands} if task in run.state.withheld else {}
         # The core replaces what it holds and changes nothing in it, except the agenda.
-        return msgspec.structs.replace(held, agenda=list(held.agenda))
+        return msgspec.structs.replace(held, agenda=list(held.agenda), request=held.request | more)
 
     def _values(self, run: LiveRun, new: Plan) -> Any:
         """The adjustable values that a run has under another version."""

@@ -23,6 +23,7 @@ from segue.hosts.embedded.turns import Lane, Turns
 from segue.store.effects import EffectState
 from segue.types import (
     NOT_DONE,
+    ApprovalWanted,
     EffectContext,
     Failure,
     Handler,
@@ -36,6 +37,14 @@ _log = logging.getLogger("segue.hosts")
 
 PerformNow = Callable[[Perform, EffectContext], Any]
 TargetOf = Callable[[Perform], str]
+
+
+class _Withheld(Exception):
+    """An act may go out only when somebody approves it."""
+
+    def __init__(self, wanted: ApprovalWanted) -> None:
+        super().__init__(wanted.reason)
+        self.wanted = wanted
 
 
 class Act:
@@ -131,7 +140,7 @@ class Performer:
         """Stop what is under way and may not be any more; what waits is asked when its turn comes."""
         refused = 0
         for act in [a for a in self._under_way if a.entered]:
-            answer = self._door.ask(act.run.workflow, act.command, begun=True)
+            answer = self._door.ask(act.run.id, act.run.workflow, act.command, begun=True)
             if isinstance(answer, Failure) and act.task is not None and not act.cancelled:
                 act.refused = answer
                 act.task.cancel()
@@ -185,6 +194,8 @@ class Performer:
                 return False
             verdict = self._admitted(run, command)
             output = now(command, self._context(run, command, recovering))
+        except _Withheld as held:
+            self._engine.withhold(run, held.wanted)
         except TaskFailure as error:
             self._engine.fail(run, command.id, error.failure)
         except Exception as error:
@@ -200,11 +211,14 @@ class Performer:
 
         Raises:
             TaskFailure: The guard does not let it through.
+            _Withheld: Somebody must approve it first.
         """
-        answer = self._door.ask(run.workflow, command)
+        answer = self._door.ask(run.id, run.workflow, command)
+        if isinstance(answer, str):
+            return answer
         if isinstance(answer, Failure):
             raise TaskFailure(answer)
-        return answer
+        raise _Withheld(answer)
 
     def _context(self, run: LiveRun, command: Perform, recovering: bool, *, has_undo: bool = False) -> EffectContext:
         key = f"{run.id}:{command.effect}"
@@ -247,6 +261,8 @@ class Performer:
                 self._answer(act, failure("runtime", f"the handler {command.handler!r} cancelled itself"))
             # Otherwise the host closes: no outcome is recorded, and the next start recovers the act.
             raise
+        except _Withheld as held:
+            self._withhold(act, held.wanted)
         except TaskFailure as error:
             # Before its handler was called only a look-up can have failed, which says nothing about the act.
             self._failed(act, error.failure, in_doubt=not act.begun and self._is_in_doubt(act))
@@ -257,6 +273,15 @@ class Performer:
             self._settle(act, "done", output)
             run.acts.pop(command.id, None)
             self._engine.answer(run, command.id, output, act.verdict)
+
+    def _withhold(self, act: Act, wanted: ApprovalWanted) -> None:
+        """The act waits for a person. One that may have happened does not: what became of it comes first."""
+        if self._is_in_doubt(act):
+            why = f"{act.command.name!r} may not be done once more: {wanted.reason}"
+            self._failed(act, failure("authorization", why), in_doubt=True)
+            return
+        act.run.acts.pop(act.command.id, None)
+        self._engine.withhold(act.run, wanted)
 
     def _is_in_doubt(self, act: Act) -> bool:
         """An earlier attempt at the act, or this one before a crash, may have happened."""

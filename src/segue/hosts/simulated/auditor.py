@@ -16,11 +16,13 @@ from segue.core import Moment, Plan, RunState, advance
 from segue.core.state import Frame
 from segue.hosts.simulated.reach import INTERVENTIONS, Picture, check_held, require
 from segue.types import (
+    ApprovalWanted,
     AttemptFailed,
     AttemptSucceeded,
     AwaitMessages,
     Cancel,
     Command,
+    DecisionMade,
     Emit,
     EndRun,
     Event,
@@ -42,9 +44,12 @@ class RunAudit:
         self.open: dict[int, Command] = {}
         self.given: set[int] = set()
         self.performs: dict[int, Perform] = {}
+        self.withheld: dict[int, Perform] = {}
+        self.approved: set[int] = set()
         self.paused = False
         self.ended: str | None = None
         self.now = 0
+        self._expects_offer: int | None = None
 
     def observe(self, event: Event, commands: Sequence[Command], state: RunState) -> None:
         """Check what one event led to.
@@ -54,6 +59,7 @@ class RunAudit:
         """
         was_ended = self.ended is not None
         self._apply(event)
+        self._expects_offer = event.id if isinstance(event, ApprovalWanted) else None
         if was_ended:
             require(not commands, f"a closed run gave {commands!r}")
         for place, command in enumerate(commands):
@@ -78,6 +84,13 @@ class RunAudit:
             self.paused = isinstance(event, RunPaused)
         elif self.ended is None and isinstance(event, RunCancelled):
             self.paused = False  # what it did is undone all the same
+        elif (
+            self.ended is None
+            and isinstance(event, DecisionMade)
+            and (event.outcome, event.id in self.withheld) == ("approve", True)
+            and isinstance(self.open.get(event.id), Offer)
+        ):
+            self.approved.add(event.id)
 
     def _command(self, command: Command, *, is_last: bool) -> None:
         require(self.ended is None, f"{command!r} after the end")
@@ -91,10 +104,28 @@ class RunAudit:
             require(isinstance(self.open.get(command.id), Offer), f"{command!r} is about no open offer")
             if command.change in ("decided", "expired"):
                 del self.open[command.id]
+        elif isinstance(command, Offer) and command.id == self._expects_offer:
+            act = self.open.get(command.id)
+            require(isinstance(act, Perform) and not act.detached, f"{command!r} withholds no open act")
+            assert isinstance(act, Perform)
+            self.withheld[command.id] = act
+            self.open[command.id] = command
+        elif isinstance(command, Perform) and command.id in self.withheld:
+            self._check_let_go(command)
+            self._check_given(command)
         else:
             require(command.id not in self.given, f"the id of {command!r} was given before")
             self.given.add(command.id)
             self._check_given(command)
+
+    def _check_let_go(self, command: Perform) -> None:
+        """An act that was withheld goes out once for an approval, as it was."""
+        require(command.id in self.approved, f"{command!r} was approved by nobody")
+        was = self.withheld.pop(command.id)
+        self.approved.discard(command.id)
+        same = (command.effect, command.handler, command.arguments) == (was.effect, was.handler, was.arguments)
+        require(same, f"{command!r} is not what was approved: {was!r}")
+        require(any(given.task == command.id for given in command.approvals), f"{command!r} hides who approved it")
 
     def _check_given(self, command: Perform | StartTimer | AwaitMessages | Offer | Emit) -> None:
         if isinstance(command, Emit):
@@ -138,7 +169,7 @@ def inspect(state: RunState) -> None:
     """
     if state.ended is not None:
         left = state.frames or state.timers or state.deferred or state.held or state.undos or state.closing
-        require(not left, "a closed run remembers tasks")
+        require(not left and not state.withheld and not state.approvals, "a closed run remembers tasks")
         return
     require(state.deferred == [] or state.paused, "a run that is not paused holds tasks back")
     awake = {frame.parent.id for frame in state.frames.values() if frame.parent is not None}
@@ -147,6 +178,7 @@ def inspect(state: RunState) -> None:
         require(frame.id == number and not frame.closed, f"frame {number} is closed but remembered")
         require(frame.parent is None or frame.parent.id in state.frames, f"frame {number} outlives its parent")
         waits = number in awake or number in state.open or frame.clock in state.timers or number in state.held
+        waits = waits or (number in state.withheld and state.paused)
         require(waits, f"task {frame.node.name!r} (frame {number}) waits for nothing")
     for number, (frame, _) in state.timers.items():
         require(isinstance(state.open.get(number), StartTimer), f"timer {number} is kept but not open")
@@ -167,6 +199,8 @@ def _outline(state: RunState) -> dict[str, Any]:
     fields["frames"] = {number: _frame_outline(frame) for number, frame in state.frames.items()}
     fields["timers"] = {number: (frame.id, purpose) for number, (frame, purpose) in state.timers.items()}
     fields["deferred"] = [(d.node.index, d.parent.id, d.raw, d.thread.context) for d in state.deferred]
+    fields["withheld"] = {number: _encoded(held) for number, held in state.withheld.items()}
+    fields["approvals"] = [_encoded(approval) for approval in state.approvals]
     fields["open"] = {number: _encoded(command) for number, command in state.open.items()}
     return fields
 

@@ -38,7 +38,7 @@ class Guard:
         """Unless the workflow is stopped."""
         return workflow not in self.stopped
 
-    def ask(self, workflow: str, command: Perform, *, begun: bool = False) -> Failure | str:
+    def ask(self, run: str, workflow: str, command: Perform, *, begun: bool = False) -> Failure | str:
         """Refuse what is stopped; the permission names the rules that gave it."""
         name = workflow.partition(":")[0]
         if self.is_stopped(name, command):
