@@ -34,6 +34,7 @@ FOUND = {
     "an event passed by, because one that came after it was delivered before it at a start": (1, 214188),
     "a run that could not be read, and was tried again an hour late because the clock was set back": (2, 11378),
     "the same, after another outage": (2, 11399),
+    "an act in doubt that was stopped while it was looked up, and was called failed": (3, 14063),
 }
 """Editions and seeds under which something was found, by what it was. They are added, never taken out."""
 

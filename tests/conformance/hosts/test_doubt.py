@@ -11,7 +11,8 @@ from tests.conformance.hosts.factories import World
 from tests.conformance.hosts.test_attempts import retried
 from tests.conformance.hosts.test_held import inbox, ledger
 
-from segue.types import EffectContext, Perform, Recovery, RunCancelled, fail
+from segue.hosts.contracts import OpenDoor
+from segue.types import EffectContext, Failure, Perform, Recovery, RunCancelled, fail, failure
 
 ONE = workflow("one", retried("again", act("a")))
 OTHER = workflow("other", act("b", handler="other"))
@@ -29,6 +30,23 @@ class _Unreachable(Recorder):
     async def verify(self, command: Perform, context: EffectContext) -> Any:
         self.verified.append(context.key)
         raise fail("communication", "the system cannot be reached")
+
+
+class _Hanging(Recorder):
+    """Nobody answers its look-ups."""
+
+    async def verify(self, command: Perform, context: EffectContext) -> Any:
+        self.verified.append(context.key)
+        return await asyncio.Event().wait()
+
+
+class _Shut(OpenDoor):
+    """It is shut once somebody says so."""
+
+    is_shut = False
+
+    def ask(self, workflow: str, command: Perform, *, begun: bool = False) -> Failure | str:
+        return failure("authorization", "the switch is off") if self.is_shut else "rules"
 
 
 async def _closed(world: World, host: Any, run_id: str) -> Any:
@@ -93,3 +111,25 @@ async def test_an_act_in_doubt_that_is_cancelled_before_its_turn_is_told_to_a_pe
 
     assert await ledger(host) == [("one:2", "unknown")]
     assert [i.kind for i in await inbox(host, state="open")] == ["unknown"]
+
+
+async def test_an_act_in_doubt_that_is_stopped_while_it_is_looked_up_stays_in_doubt(world: World) -> None:
+    """That it may not be done now says nothing about what happened before the crash."""
+    plan = workflow("one", act("a"))
+    before = Recorder(never(), recovery="verify")
+    host = await world.open({"echo": before}, plan)
+    run_id = await host.start(plan.digest, "x", run_id="one")
+    await eventually(lambda: before.calls)
+    await world.crash()
+    world.door = door = _Shut()
+    after = _Hanging(recovery="verify")
+    host = await world.open({"echo": after}, plan)
+    await eventually(lambda: after.verified)
+
+    door.is_shut = True
+    assert host.stop_refused() == 1
+    outcome = await soon(host.wait_closed(run_id))
+
+    assert outcome.failure.outcome_unknown
+    await host.publish(event("settled"))
+    assert await ledger(host) == [("one:1", "unknown")]

@@ -253,7 +253,7 @@ class Performer:
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if act.refused is not None and not act.cancelled:
-                self._failed(act, act.refused, in_doubt=act.begun and act.intended)
+                self._failed(act, act.refused, in_doubt=act.intended if act.begun else self._was_in_doubt(act))
             elif act.cancelled:
                 self._stopped(act)
             elif task is not None and not task.cancelling():
@@ -285,8 +285,13 @@ class Performer:
 
     def _is_in_doubt(self, act: Act) -> bool:
         """An earlier attempt at the act, or this one before a crash, may have happened."""
+        return act.intended or self._was_in_doubt(act)
+
+    @staticmethod
+    def _was_in_doubt(act: Act) -> bool:
+        """What came before this attempt may have happened, and no look-up has said that it did not."""
         earlier = act.run.efforts.get(act.command.effect)
-        return act.intended or (earlier is not None and earlier.state in ("intent", "unknown"))
+        return earlier is not None and earlier.state in ("intent", "unknown")
 
     def _failed(self, act: Act, reason: Failure, *, in_doubt: bool) -> None:
         """The act failed; where nobody knows whether it happened, the failure says so."""
