@@ -35,6 +35,15 @@ async def api(folder: Path, settings: Settings | None = None) -> AsyncIterator[h
 
 
 SCIM = "/scim/v2"
+FIRST = "set by somebody else"
+
+
+async def choose_own(client: httpx.AsyncClient, name: str, own: str, first: str = FIRST) -> None:
+    """Exchange the password that somebody else set for one of their own."""
+    once = (await client.post("/api/v1/login", json={"name": name, "password": first})).json()
+    headers = {"authorization": f"Bearer {once['token']}"}
+    changed = await client.post("/api/v1/me/password", json={"old": first, "new": own}, headers=headers)
+    assert changed.status_code == 200, changed.text
 
 
 def scim_error(answer: httpx.Response, status: int, scim_type: str = "") -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pyotp
 import pytest
-from tests.integration.api_support import YAML, client_of, problem
+from tests.integration.api_support import FIRST, YAML, choose_own, client_of, problem
 from tests.integration.service_support import TOKEN
 
 from segue.api import streams
@@ -50,8 +50,9 @@ async def program(owner: httpx.AsyncClient, name: str, *roles: str) -> dict[str,
 
 async def signed_in(owner: httpx.AsyncClient, name: str, *roles: str) -> dict[str, str]:
     """Headers of a person with these roles who signed in just now."""
-    added = await owner.post(f"{V1}/identities", json={"id": name, "roles": list(roles), "password": PASSWORD})
+    added = await owner.post(f"{V1}/identities", json={"id": name, "roles": list(roles), "password": FIRST})
     assert added.status_code == 201, added.text
+    await choose_own(owner, name, PASSWORD)
     session = (await owner.post(f"{V1}/login", json={"name": name, "password": PASSWORD})).json()
     return {"authorization": f"Bearer {session['token']}"}
 
@@ -192,7 +193,8 @@ async def test_a_page_elsewhere_signs_nobody_in(service: Service) -> None:
         for media in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"):
             sent = await browser.post(f"{V1}/login", content=b"{}", headers={"content-type": media})
             problem(sent, 415, "media-type-refused")
-        await client.post(f"{V1}/identities", json={"id": "ann", "password": PASSWORD})
+        await client.post(f"{V1}/identities", json={"id": "ann", "password": FIRST})
+        await choose_own(client, "ann", PASSWORD)
         browser.cookies.set("segue_session", "ss_planted")
         session = await browser.post(f"{V1}/login", json={"name": "ann", "password": PASSWORD})
         assert session.json()["token"] != "ss_planted"

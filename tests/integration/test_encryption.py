@@ -24,6 +24,7 @@ from segue.service import (
     NewPurge,
     NewSwitch,
     NewToken,
+    OwnPassword,
     Service,
     ServiceError,
     Settings,
@@ -125,7 +126,11 @@ async def credentials(folder: Path, settings: Settings) -> list[str]:
     """Everything about a person's credentials that the data folder must remember: here, what must not show."""
     ann = Identity(kind="person", id="ann")
     async with open_service(folder, settings) as service:
-        await service.accounts.add(NewIdentity(id="ann", display=f"{CANARY} Ann", password="correct horse battery"))
+        await service.accounts.add(NewIdentity(id="ann", display=f"{CANARY} Ann", password="set by somebody"))
+        with acting_as(ann):
+            await service.own_credentials.set_password(
+                OwnPassword(old="set by somebody", new="correct horse battery")
+            )
         session = await service.sessions.login(Login(name="ann", password="correct horse battery"))
         token = await service.tokens.make("person", "ann", NewToken(label=f"{CANARY}-laptop"))
         with acting_as(ann):

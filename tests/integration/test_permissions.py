@@ -10,7 +10,7 @@ from typing import Any, get_type_hints
 
 import httpx
 import pytest
-from tests.integration.api_support import BASE, SCIM, YAML, client_of, problem, scim_error
+from tests.integration.api_support import BASE, FIRST, SCIM, YAML, choose_own, client_of, problem, scim_error
 from tests.integration.service_support import document
 
 import segue.service.service
@@ -180,15 +180,19 @@ async def send(client: httpx.AsyncClient, operation: str, headers: dict[str, str
     return await client.request(method, path, params=query, json=body_of(operation), headers=headers)
 
 
+def is_scim(answer: httpx.Response) -> bool:
+    return answer.url.path.startswith(SCIM)
+
+
 def is_denied(answer: httpx.Response) -> bool:
-    if str(answer.url.path).startswith(SCIM):
+    if is_scim(answer):
         return "may not" in scim_error(answer, 403)
     return bool(answer.json()["type"] == "urn:segue:problem:permission-denied")
 
 
 def unknown(answer: httpx.Response) -> None:
     """Whoever asked is nobody here."""
-    if str(answer.url.path).startswith(SCIM):
+    if is_scim(answer):
         scim_error(answer, 401)
     else:
         problem(answer, 401, "token-refused")
@@ -292,8 +296,9 @@ async def test_what_somebody_did_stands_under_their_own_name(owner: httpx.AsyncC
 async def test_signing_in_gives_a_session_that_only_our_own_page_can_use(service: Service) -> None:
     """A browser sends the cookie for any page, so a change needs what only our page was told."""
     async with client_of(service) as owner:
-        body = {"id": "ann", "roles": ["admin"], "password": "correct horse battery"}
+        body = {"id": "ann", "roles": ["admin"], "password": FIRST}
         assert (await owner.post(f"{V1}/identities", json=body)).status_code == 201
+        await choose_own(owner, "ann", "correct horse battery")
         app = owner._transport
         async with httpx.AsyncClient(transport=app, base_url=BASE) as browser:
             given = {"name": "ann", "password": "correct horse battery"}
@@ -333,11 +338,13 @@ async def test_people_survive_a_restart_and_the_file_holds_no_credential(tmp_pat
     """Who may do what is data like any other; what a bearer holds is nowhere."""
     async with open_service(tmp_path, Settings()) as service, client_of(service) as owner:
         headers = await account(owner, "ci", "viewer")
-        await owner.post(f"{V1}/identities", json={"id": "ann", "password": "correct horse battery"})
+        await owner.post(f"{V1}/identities", json={"id": "ann", "password": FIRST})
+        await choose_own(owner, "ann", "correct horse battery")
     token = headers["authorization"].removeprefix("Bearer ")
     for content in contents(tmp_path):
         assert token.encode() not in content
         assert b"correct horse" not in content
+        assert FIRST.encode() not in content
 
     async with open_service(tmp_path, Settings()) as service, client_of(service) as owner:
         assert (await owner.get(f"{V1}/runs", headers=headers)).status_code == 200

@@ -12,7 +12,8 @@ from cyclopts import Parameter
 from segue.bootstrap import ServerFile
 from segue.cli.ask import Request, ask, ask_server, find_server, keep_session, kept_session
 from segue.cli.common import AsJson, Data
-from segue.cli.output import fields, print_json, say
+from segue.cli.output import fields, note, print_json, say
+from segue.cli.users import new_password
 from segue.service import ServiceError
 
 
@@ -40,7 +41,10 @@ def login(
         answer = sign_in(address, paste=paste)
     else:
         body = {"name": name, "password": _password(), "code": code}
-        answer = ask_server(ServerFile(url=address, token="", pid=0), Request("POST", "/login", body=body))
+        nobody = ServerFile(url=address, token="", pid=0)
+        answer = ask_server(nobody, Request("POST", "/login", body=body))
+        if answer["identity"]["mustChange"]:
+            answer = _choose_own(nobody, body, answer["token"])
     keep_session(address, answer["token"])
     say(f"signed in to {address} as {answer['identity']['display']} until {answer['expiresAt']}")
 
@@ -75,6 +79,21 @@ def whoami(*, data: Data = None, json: AsJson = False) -> None:
             ("may", ", ".join(found["actions"])),
         ]
     )
+
+
+def _choose_own(nobody: ServerFile, body: dict[str, Any], session: str) -> dict[str, Any]:
+    """A session with a password of one's own, instead of the one that somebody else set."""
+    note("somebody else set this password, and it counts once: choose your own")
+    own = new_password()
+    once = ServerFile(url=nobody.url, token=session, pid=0)
+    ask_server(once, Request("POST", "/me/password", body={"old": body["password"], "new": own}))
+    note("the password is changed")
+    # A one-time code counts once, so the next one is needed.
+    code = getpass.getpass("Next one-time code: ") if body["code"] else ""
+    again: dict[str, Any] = ask_server(
+        nobody, Request("POST", "/login", body={**body, "password": own, "code": code})
+    )
+    return again
 
 
 def _address(data: Any) -> str:

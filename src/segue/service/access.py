@@ -27,6 +27,9 @@ R = TypeVar("R")
 
 _inside: ContextVar[object] = ContextVar("segue_inside", default=None)
 _DENY_ALL: Final = Guard()
+PASSWORD_SCOPE: Final = "password.own"  # noqa: S105 - a name
+"""What a session is worth that began with a password which somebody else set: nothing but choosing another. No action
+and no group is called so."""
 
 
 class UseCases:
@@ -130,6 +133,8 @@ def refusal_of(denied: PolicyDenied, guard: Guard) -> ServiceError:
     """What is told: the action and who may, and nothing of what it was about."""
     if denied.identity is None:
         return ServiceError("not-signed-in", f"Nobody is signed in, and {denied.action} needs somebody who may.")
+    if denied.identity.scopes == frozenset({PASSWORD_SCOPE}):
+        return ServiceError("password-due", f"{denied.identity.name} signed in with a password that counts once.")
     about = ACTIONS[denied.action].about.lower()
     said = f"{denied.identity.name} may not {about} ({denied.action}): {denied.verdict.reason}."
     if denied.verdict.verdict == "needs-approval":

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from segue.governance.credentials import Passwords
 from segue.service.access import UseCases, governed, open_to_all
 from segue.service.errors import ServiceError
 from segue.service.identities import IdentityChange, IdentityView, NewIdentity, identity_of, view
+from segue.service.personal import Personal
 from segue.service.roster import (
     NAME,
     RESERVED,
@@ -22,13 +25,17 @@ from segue.service.shapes import Page
 from segue.store.permission import IdentityRecord
 from segue.types import Identity
 
+ONE_TIME_MS: Final = 72 * 3_600_000
+"""So long a password that somebody else set counts."""
+
 
 class Accounts(UseCases):
     """People and service accounts of one data folder."""
 
-    def __init__(self, roster: Roster, passwords: Passwords) -> None:
+    def __init__(self, roster: Roster, passwords: Passwords, personal: Personal) -> None:
         self._roster = roster
         self._passwords = passwords
+        self._personal = personal
 
     @open_to_all("other use cases find identities by it; no edge calls it")
     def identity(self, kind: str, name: str) -> Identity:
@@ -38,12 +45,6 @@ class Accounts(UseCases):
             ServiceError: `identity-unknown`.
         """
         return identity_of(self._roster.record(kind, name))
-
-    @open_to_all("tasks for people are routed by roles and groups; no edge calls it")
-    def people(self) -> dict[str, Identity | None]:
-        """Every person by id; None for those who may not act."""
-        people = (record for record in self._roster.all() if record.kind == "person")
-        return {record.id: identity_of(record) if record.state == "active" else None for record in people}
 
     @governed("identity.read")
     async def page(self, *, limit: int = 50, after: str | None = None) -> Page[IdentityView]:
@@ -64,7 +65,7 @@ class Accounts(UseCases):
 
     @open_to_all("asks in its middle, where it is known whom it is about")
     async def add(self, wanted: NewIdentity) -> IdentityView:
-        """Add a person or a service account.
+        """Add a person or a service account. A password given here counts once, to choose another.
 
         Raises:
             ServiceError: `identity-taken` or `identity-refused`.
@@ -78,6 +79,7 @@ class Accounts(UseCases):
             raise ServiceError("identity-refused", "A service account has tokens and no password.")
         check_roles(wanted.roles)
         hashed = "" if wanted.password is None else await self._passwords.hash(wanted.password)
+        setter = somebody(self.guard).name
         record = IdentityRecord(
             kind=wanted.kind,
             id=wanted.id,
@@ -87,17 +89,23 @@ class Accounts(UseCases):
             limits=wanted.limits,
             workspace=self.guard.workspace,
             created_at=now_ms(),
-            created_by=somebody(self.guard).name,
+            created_by=setter,
             password=hashed,
+            one_time_until=now_ms() + ONE_TIME_MS if hashed else 0,
+            password_by=setter if hashed else "",
         )
         if self._roster.find(wanted.kind, wanted.id) is not None:
             raise ServiceError("identity-taken", f"There is a {wanted.kind} {wanted.id!r} already.")
+        if hashed:
+            self._note_password(record)
         await self._roster.put(record)
         return view(record)
 
     @open_to_all("asks in its middle, where it is known whom it is about")
     async def change(self, kind: str, name: str, wanted: IdentityChange) -> IdentityView:
         """Change an identity: what it is called, may and belongs to, its state, its password.
+
+        A password that is set here counts once and for three days, to choose another; the person is told.
 
         Raises:
             ServiceError: `identity-unknown` or `identity-refused`.
@@ -129,9 +137,25 @@ class Accounts(UseCases):
                 given["scim"] = msgspec.structs.replace(record.scim, locked=False)
             if hashed is not None:
                 given |= {"password": hashed, "failures": 0, "barred_until": 0}
+                given |= {"one_time_until": now_ms() + ONE_TIME_MS, "password_by": somebody(self.guard).name}
             if wanted.reset_totp:
                 given |= {"totp": "", "pending": "", "code": 0}
             changed = msgspec.structs.replace(record, **given)
+            if hashed is not None:
+                self._note_password(changed)
             # Whoever is locked out, or has another password, is signed in nowhere.
             await self._roster.put(changed, sign_out=changed.state != "active" or hashed is not None)
+        if hashed is not None:
+            self._personal.tell(
+                name,
+                "Somebody set your password in Segue",
+                f"{changed.password_by} set another password for {name}. It counts once, to choose your own. All your"
+                " sessions and tokens have ended. If you did not ask for it, tell whoever answers for security.",
+            )
         return view(changed)
+
+    def _note_password(self, record: IdentityRecord) -> None:
+        """That it was set, by itself: a change of anything else is allowed by the same rule."""
+        self._roster.store.note(
+            "password.set", f"person:{record.id}", data={"by": record.password_by, "until": record.one_time_until}
+        )

@@ -98,6 +98,12 @@ PROBLEMS: Final[dict[str, ProblemKind]] = {
         "The policies do not let whoever asked do this; the detail names the action and the rules that decided.",
         "Ask whoever administers identities for a role that may.",
     ),
+    "password-due": ProblemKind(
+        403,
+        "A password of one's own comes first",
+        "Somebody else set the password of this sign-in; it is worth nothing but choosing another.",
+        "Choose one with `POST /me/password`, or sign in with `segue login`, which asks for it; then sign in again.",
+    ),
     "approval-needed": ProblemKind(
         403,
         "Somebody else must approve this first",

@@ -99,7 +99,7 @@ class TotpCode(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 class IdentityView(Shape, frozen=True, kw_only=True):
     """An identity. `totp` says whether a one-time code is asked for; `barredUntil` that wrong passwords bar it; `sso`
     that they sign in through the OpenID provider, which decides about their roles and groups; `provisioned` that a
-    directory told of them by SCIM.
+    directory told of them by SCIM; `mustChange` that somebody else set their password, which counts once.
     """
 
     kind: str
@@ -114,6 +114,7 @@ class IdentityView(Shape, frozen=True, kw_only=True):
     totp: bool = False
     sso: bool = False
     provisioned: bool = False
+    must_change: bool = False
     created_at: str | None = None
     created_by: str = ""
     barred_until: str | None = None
@@ -181,6 +182,7 @@ def view(record: IdentityRecord) -> IdentityView:
         totp=bool(record.totp),
         sso=bool(record.subject),
         provisioned=record.scim is not None,
+        must_change=bool(record.one_time_until),
         created_at=iso(record.created_at),
         created_by=record.created_by,
         barred_until=iso(record.barred_until) if record.barred_until > time.time_ns() // 1_000_000 else None,

@@ -45,6 +45,7 @@ from segue.service.migrating import Migrating
 from segue.service.models import Models
 from segue.service.own_credentials import OwnCredentials
 from segue.service.permissions import Permissions, put_in_force
+from segue.service.personal import Personal
 from segue.service.policies import policies
 from segue.service.profiles import Profiles
 from segue.service.publishing import Publications, Publishing
@@ -234,10 +235,13 @@ async def open_service(
             await stack.enter_async_context(audit.kept())
         guard.audit = store
         roster, passwords = await Roster.load(store), Passwords()
-        accounts, sessions = Accounts(roster, passwords), Sessions(roster, passwords, settings.scim)
+        directory = Directory(store, host.now_ms if host is not None else now_ms, roster.people)
+        personal = Personal(store, directory, handlers, source)
+        await stack.enter_async_context(personal.kept())
+        accounts = Accounts(roster, passwords, personal)
+        sessions = Sessions(roster, passwords, settings.scim)
         teams = Teams(roster, settings.oidc, settings.scim)
         await teams.load(store)
-        directory = Directory(store, host.now_ms if host is not None else now_ms, accounts.people)
         if host is not None:
             telling = Telling(store, directory, handlers, source, settings.public_url, masking)
             await stack.enter_async_context(telling.kept())
@@ -273,7 +277,7 @@ async def open_service(
             backups=Backups(store),
             accounts=accounts,
             sessions=sessions,
-            own_credentials=OwnCredentials(roster, passwords),
+            own_credentials=OwnCredentials(roster, passwords, personal),
             tokens=Tokens(roster),
             sso=SingleSignOn(settings.oidc, sessions, handlers, source, store, settings.scim, settings.public_url),
             scim=ScimDescription(settings.max_body_bytes),

@@ -5,9 +5,10 @@ from __future__ import annotations
 import msgspec
 
 from segue.governance.credentials import Passwords, new_totp, totp_step, totp_uri
-from segue.service.access import UseCases, open_to_all
+from segue.service.access import PASSWORD_SCOPE, UseCases, open_to_all
 from segue.service.errors import ServiceError
 from segue.service.identities import IdentityView, OwnPassword, TotpCode, TotpSecret, view
+from segue.service.personal import Personal
 from segue.service.roster import Roster, now_ms
 from segue.store.permission import IdentityRecord
 from segue.types import acting
@@ -16,27 +17,39 @@ from segue.types import acting
 class OwnCredentials(UseCases):
     """Passwords and one-time codes, each of the person who acts."""
 
-    def __init__(self, roster: Roster, passwords: Passwords) -> None:
+    def __init__(self, roster: Roster, passwords: Passwords, personal: Personal) -> None:
         self._roster = roster
         self._passwords = passwords
+        self._personal = personal
 
     @open_to_all("one's own password, given the old one")
     async def set_password(self, wanted: OwnPassword) -> IdentityView:
-        """Choose another password; every other session and token of the person ends.
+        """Choose another password; every session and token of the person ends.
 
         Raises:
-            ServiceError: `not-signed-in` or `login-refused`.
+            ServiceError: `not-signed-in` or `login-refused`; `identity-refused` where it is the old one.
         """
-        record = self._own()
+        record = self._own(PASSWORD_SCOPE)
+        if wanted.new == wanted.old:
+            raise ServiceError("identity-refused", "The new password is the old one.")
         if record.barred_until > now_ms():
             raise ServiceError("login-barred", "Too many wrong passwords.")
         if not await self._passwords.fits(wanted.old, record.password):
-            await self._roster.wrong(self._own(), now_ms())
+            await self._roster.wrong(self._own(PASSWORD_SCOPE), now_ms())
             raise ServiceError("login-refused", "The old password is another one.")
         hashed = await self._passwords.hash(wanted.new)
         async with self._roster.changing:
-            changed = msgspec.structs.replace(self._own(), password=hashed, failures=0)
+            record = self._own(PASSWORD_SCOPE)
+            changed = msgspec.structs.replace(record, password=hashed, failures=0, one_time_until=0, password_by="")
+            data = {"instead_of": record.password_by} if record.password_by else None
+            self._roster.store.note("password.change", f"person:{record.id}", data=data)
             await self._roster.put(changed, sign_out=True)
+        self._personal.tell(
+            record.id,
+            "Your password in Segue was changed",
+            f"The password of {record.id} was changed after signing in with the one before. All your sessions and"
+            " tokens have ended. If it was not you, tell whoever answers for security.",
+        )
         return view(changed)
 
     @open_to_all("one's own second factor")
@@ -70,11 +83,12 @@ class OwnCredentials(UseCases):
             await self._roster.put(changed)
         return view(changed)
 
-    def _own(self) -> IdentityRecord:
+    def _own(self, scope: str = "") -> IdentityRecord:
+        """The record of who acts, by a sign-in that is worth all they may, or this scope alone."""
         identity = acting()
-        known = (
-            None if identity is None or identity.scopes is not None else self._roster.find(identity.kind, identity.id)
-        )
+        known: IdentityRecord | None = None
+        if identity is not None and identity.scopes in (None, frozenset({scope})):
+            known = self._roster.find(identity.kind, identity.id)
         # Whoever only holds the folder's token is nobody's record.
         if known is None or known.kind != "person":
             raise ServiceError("not-signed-in", "This is for a person who signed in with a password.")

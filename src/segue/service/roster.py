@@ -17,6 +17,7 @@ import msgspec
 from segue.governance import ROLES, Guard, Resource
 from segue.service.access import admit_to
 from segue.service.errors import ServiceError
+from segue.service.identities import identity_of
 from segue.store import Store
 from segue.store.permission import (
     CredentialRecord,
@@ -76,6 +77,11 @@ class Roster:
     def all(self) -> Iterator[IdentityRecord]:
         """Everybody, in no order."""
         return iter(self._known.values())
+
+    def people(self) -> dict[str, Identity | None]:
+        """Every person by id; None for those who may not act."""
+        people = (record for record in self._known.values() if record.kind == "person")
+        return {record.id: identity_of(record) if record.state == "active" else None for record in people}
 
     def taken(self) -> set[str]:
         """Names that no new person can have."""

@@ -10,7 +10,7 @@ import msgspec
 
 from segue.governance import ACTIONS, Resource
 from segue.governance.credentials import Passwords, digest_of, new_token, totp_step
-from segue.service.access import UseCases, open_to_all
+from segue.service.access import PASSWORD_SCOPE, UseCases, open_to_all
 from segue.service.errors import ServiceError
 from segue.service.identities import Login, Outsider, Session, WhoAmI, free_name, identity_of, view
 from segue.service.observe import iso
@@ -22,6 +22,7 @@ from segue.types import Identity, acting_as
 
 _STRANGERS_MAX: Final = 10_000
 _SESSION_MS: Final = 12 * 3_600_000
+_ONCE_MS: Final = 15 * 60_000
 _USED_EVERY_MS: Final = 60_000
 
 
@@ -78,16 +79,19 @@ class Sessions(UseCases):
         step: int | None = 0
         if record is not None and record.totp:
             step = totp_step(record.totp, wanted.code, at=now, after=record.code)
-        if record is None or record.barred_until > now or not fits or step is None or record.state != "active":
+        if record is None or record.barred_until > now or not fits or step is None or not _counts(record, now):
             if record is None:
                 self._wrong_stranger(wanted.name, now)
             else:
                 await self._roster.wrong(record, now)
             raise ServiceError("login-refused", "Name, password and code do not fit together.")
         changed = msgspec.structs.replace(record, failures=0, barred_until=0, code=step or record.code)
+        if record.one_time_until:
+            data = {"one_time": True, "set_by": record.password_by}
+            self._roster.store.note("login.password", f"person:{record.id}", verdict="allow", data=data)
         # At once: a one-time code counts once, also where it is sent twice at the same time.
         self._roster.hold(changed)
-        return await self._begin(changed, now)
+        return await self._begin(changed, now, once=bool(record.one_time_until))
 
     @open_to_all("signing in is how somebody becomes known")
     async def enter(self, outsider: Outsider) -> Session:
@@ -180,8 +184,12 @@ class Sessions(UseCases):
             actions=allowed,
         )
 
-    async def _begin(self, record: IdentityRecord, now: int) -> Session:
-        """A session of this person, whose record is written with it."""
+    async def _begin(self, record: IdentityRecord, now: int, *, once: bool = False) -> Session:
+        """A session of this person, whose record is written with it.
+
+        Args:
+            once: Only to choose a password of one's own.
+        """
         token, digest = new_token("ss")
         credential = CredentialRecord(
             id=secrets.token_hex(8),
@@ -191,7 +199,8 @@ class Sessions(UseCases):
             identity_id=record.id,
             csrf=secrets.token_urlsafe(16),
             created_at=now,
-            expires_at=now + _SESSION_MS,
+            scopes=[PASSWORD_SCOPE] if once else None,
+            expires_at=now + (_ONCE_MS if once else _SESSION_MS),
         )
         await self._roster.put_credential(credential, of=record)
         return Session(
@@ -203,3 +212,8 @@ class Sessions(UseCases):
         self._strangers[name] = one_more(failures, barred, now)
         if len(self._strangers) > _STRANGERS_MAX:
             self._strangers.popitem(last=False)
+
+
+def _counts(record: IdentityRecord, now: int) -> bool:
+    """The person may come in with their password now."""
+    return record.state == "active" and (not record.one_time_until or now < record.one_time_until)

@@ -128,7 +128,7 @@ class Telling:
         link, made = self._link(together, now)
         subject, text = _said(await self._readable(together, profile), link)
         await self._store.write([notices.mark_notices(numbers, "sending", None), *made])
-        arguments = _mail(address, subject, text) if first.channel == "email" else _chat(address, text)
+        arguments = mail_of(address, subject, text) if first.channel == "email" else chat_of(address, text)
         key = f"notice:{first.id}" + (f"+{len(numbers) - 1}" if len(numbers) > 1 else "")
         command = Perform(first.id, "notify", arguments, "notice", "", key)
         context = EffectContext("", "segue/tasks", key, self._secrets)
@@ -194,9 +194,9 @@ def _said(together: Sequence[NoticeRecord], link: str | None) -> tuple[str, str]
     return text_of(notice.kind, notice.title, number=notice.task, due=due, link=link)
 
 
-def _mail(address: str, subject: str, text: str) -> dict[str, Any]:
+def mail_of(address: str, subject: str, text: str) -> dict[str, Any]:
     return {"channel": "email", "to": address, "subject": subject, "text": text}
 
 
-def _chat(address: str, text: str) -> dict[str, Any]:
+def chat_of(address: str, text: str) -> dict[str, Any]:
     return {"channel": "webhook", "endpoint": {"uri": address}, "body": {"text": text}}

@@ -40,6 +40,8 @@ class IdentityRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
         failures: Wrong passwords in a row. barred_until: No password counts before.
         subject: Issuer and subject of who signs in through an OpenID provider; empty for others.
         code: Number of the time step whose one-time code was used last; each counts once.
+        one_time_until: Until then the password counts once, to choose another; 0 where it is the person's own.
+        password_by: Who set a password that counts once.
         link: What of their claims can tell them among those that a directory provisions, at their last sign-in.
         scim: What the directory says of them; None where it says nothing.
     """
@@ -62,6 +64,8 @@ class IdentityRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     barred_until: int = 0
     code: int = 0
     subject: str = ""
+    one_time_until: int = 0
+    password_by: str = ""
     link: str = ""
     scim: Provisioned | None = None
 
