@@ -35,6 +35,8 @@ FOUND = {
     "a run that could not be read, and was tried again an hour late because the clock was set back": (2, 11378),
     "the same, after another outage": (2, 11399),
     "an act in doubt that was stopped while it was looked up, and was called failed": (3, 14063),
+    "an act in doubt that was repeated and refused, and was called failed": (3, 14748),
+    "the same, in another workflow": (3, 14935),
 }
 """Editions and seeds under which something was found, by what it was. They are added, never taken out."""
 

@@ -6,11 +6,12 @@ import asyncio
 from dataclasses import replace
 from typing import Any
 
-from tests.conformance.hosts.building import Recorder, act, event, eventually, never, soon, workflow
+from tests.conformance.hosts.building import Recorder, act, event, eventually, never, program, soon, workflow
 from tests.conformance.hosts.factories import World
 from tests.conformance.hosts.test_attempts import retried
 from tests.conformance.hosts.test_held import inbox, ledger
 
+from segue.core.plan import UndoNode
 from segue.hosts.contracts import OpenDoor
 from segue.types import EffectContext, Failure, Perform, Recovery, RunCancelled, fail, failure
 
@@ -45,7 +46,7 @@ class _Shut(OpenDoor):
 
     is_shut = False
 
-    def ask(self, workflow: str, command: Perform, *, begun: bool = False) -> Failure | str:
+    def ask(self, run: str, workflow: str, command: Perform, *, begun: bool = False) -> Failure | str:
         return failure("authorization", "the switch is off") if self.is_shut else "rules"
 
 
@@ -128,6 +129,27 @@ async def test_an_act_in_doubt_that_is_stopped_while_it_is_looked_up_stays_in_do
 
     door.is_shut = True
     assert host.stop_refused() == 1
+    outcome = await soon(host.wait_closed(run_id))
+
+    assert outcome.failure.outcome_unknown
+    await host.publish(event("settled"))
+    assert await ledger(host) == [("one:1", "unknown")]
+
+
+async def test_an_act_in_doubt_that_is_repeated_and_refused_stays_in_doubt(world: World) -> None:
+    """That it is not taken now says nothing about what was taken before the crash; an undo depends on it."""
+    back = UndoNode(name="undo a", pointer="/undo", section="undo", handler="echo", arguments=program("x"))
+    plan = workflow("one", act("a", undo=back))
+    before = Recorder(never())
+    host = await world.open({"echo": before}, plan)
+    run_id = await host.start(plan.digest, "x", run_id="one")
+    await eventually(lambda: before.calls)
+    await world.crash()
+
+    def refuse(_: Any) -> Any:
+        raise fail("communication", "busy", status=503)
+
+    host = await world.open({"echo": Recorder(refuse)}, plan)
     outcome = await soon(host.wait_closed(run_id))
 
     assert outcome.failure.outcome_unknown

@@ -56,11 +56,12 @@ class Act:
         has_undo: What it does may be taken back later, so the ledger has it even where it may be repeated.
         entered: Its task runs, so it says itself how it ended, whatever happens to it.
         begun: Its handler was called. cancelled: Nobody wants its answer any more.
+        again: It was called although an earlier attempt may have happened, so that it fails now says nothing.
         verdict: What is recorded of its permission. refused: why it was stopped while under way.
     """
 
     __slots__ = (
-        *("begun", "cancelled", "command", "entered", "handler", "has_undo", "intended"),
+        *("again", "begun", "cancelled", "command", "entered", "handler", "has_undo", "intended"),
         *("lane", "recovering", "refused", "run", "task", "verdict"),
     )
 
@@ -76,6 +77,7 @@ class Act:
         self.has_undo = _has_undo(run, command)
         self.entered = False
         self.begun = False
+        self.again = False
         self.cancelled = False
         self.verdict = ""
         self.refused: Failure | None = None
@@ -265,7 +267,7 @@ class Performer:
             self._withhold(act, held.wanted)
         except TaskFailure as error:
             # Before its handler was called only a look-up can have failed, which says nothing about the act.
-            self._failed(act, error.failure, in_doubt=not act.begun and self._is_in_doubt(act))
+            self._failed(act, error.failure, in_doubt=act.again if act.begun else self._is_in_doubt(act))
         except Exception as error:
             # An error in a handler may come after the request was sent.
             self._failed(act, _unexpected(command, error), in_doubt=act.intended or self._is_in_doubt(act))
@@ -364,6 +366,8 @@ class Performer:
             act.intended = True
             await self._engine.wait_committed()
         self._begin(act)
+        repeats = act.handler.recovery(command) == "repeat"
+        act.again = repeats and earlier is not None and earlier.state in ("intent", "unknown")
         run.note_effort(command.effect, Effort("intent"))
         done = await act.handler.perform(command, context)
         if earlier is not None and earlier.state in ("intent", "unknown"):
