@@ -15,6 +15,7 @@ from segue.service.consequences import undecided_acts
 from segue.service.definitions import Checked, Definitions, refused
 from segue.service.errors import Finding, ServiceError
 from segue.service.flows import Flows
+from segue.service.forbidden import forbidden_flows
 from segue.service.observe import iso
 from segue.service.publishing import Publishing
 from segue.service.shapes import (
@@ -138,10 +139,16 @@ class Workflows(UseCases):
             ServiceError: `definition-refused` where what it needs has gone since, or `version-taken`.
         """
         checked = await self._definitions.check(source, file="<publication>")
-        return await self._put(checked, self._missing(checked))
+        lacks = self._missing(checked)
+        if any(finding.severity == "error" for finding in lacks):
+            raise refused("<publication>", [*checked.findings, *lacks])
+        return await self._put(checked, lacks)
 
     def _missing(self, checked: Checked) -> list[Finding]:
-        found = [] if checked.plan is None else list(undecided_acts(self.guard, checked.document, checked.plan))
+        found: list[Finding] = []
+        if checked.plan is not None:
+            found += undecided_acts(self.guard, checked.document, checked.plan)
+            found += forbidden_flows(self.guard, checked.document, checked.plan, self._flows)
         if self._publishing is not None:
             found += self._publishing.complaints(checked.document, checked.plan)
         return found
