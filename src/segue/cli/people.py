@@ -63,8 +63,8 @@ def notices(*, limit: Limit = 50, after: After = None, data: Data = None, json: 
     if json:
         print_json(found)
         return
-    rows = [(n["id"], n["kind"], n["task"], n["title"], n["sentAt"], n["readAt"]) for n in found["items"]]
-    table(("id", "what", "task", "title", "at", "read"), rows, empty="No notices.")
+    rows = [(n["id"], n["kind"], _about(n), n["title"], n["sentAt"], n["readAt"]) for n in found["items"]]
+    table(("id", "what", "about", "title", "at", "read"), rows, empty="No notices.")
     if found["next"]:
         note(f"There is more: --after {found['next']}")
 
@@ -82,3 +82,7 @@ def _away(profile: dict[str, Any]) -> str:
         return ""
     deputy = f", for them {absent['deputy']}" if absent.get("deputy") else ""
     return f"from {absent['since']} to {absent.get('until') or 'further notice'}{deputy}"
+
+
+def _about(notice: dict[str, Any]) -> str:
+    return f"task {notice['task']}" if notice["task"] else f"exception {notice['exception']}"

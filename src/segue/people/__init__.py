@@ -8,7 +8,16 @@ core; rows are kept by the store; nothing here reads a clock, a file or the netw
 from segue.people.authority import Granted, Refused, audience_of, member_of, permission
 from segue.people.codes import CODE_LIFE_MS, hash_code, new_code
 from segue.people.figures import Figures, figures_of
-from segue.people.notices import KINDS, Notice, Told, digest_text, notices_of, text_of
+from segue.people.notices import (
+    KINDS,
+    Notice,
+    Told,
+    audience_of_owner,
+    digest_text,
+    notices_of,
+    text_of,
+    text_of_exception,
+)
 from segue.people.profiles import Absence, Profile, Quiet, is_absent, next_waking
 
 __all__ = [
@@ -23,6 +32,7 @@ __all__ = [
     "Refused",
     "Told",
     "audience_of",
+    "audience_of_owner",
     "digest_text",
     "figures_of",
     "hash_code",
@@ -33,4 +43,5 @@ __all__ = [
     "notices_of",
     "permission",
     "text_of",
+    "text_of_exception",
 ]

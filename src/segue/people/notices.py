@@ -21,6 +21,7 @@ KINDS: Final = {
     "reassigned": "A task was assigned to you",
     "sent-back": "A task was sent back to you",
     "resubmitted": "A task is waiting again",
+    "overdue": "A failure is overdue and yours now",
 }
 """What changes are called in notices."""
 
@@ -102,6 +103,21 @@ def _identity(profile: Profile) -> Identity:
     )
 
 
+def audience_of_owner(owner: str, profiles: Mapping[str, Profile]) -> dict[str, list[str]]:
+    """Whom the name in a ladder means: a person, everybody with a role or in a group of that name."""
+    anybody = any(owner in profile.roles or owner in profile.groups for profile in profiles.values())
+    people = [owner] if owner in profiles or not anybody else []
+    return {"people": people, "roles": [owner], "groups": [owner]}
+
+
+def text_of_exception(title: str, *, number: int, due: str | None) -> tuple[str, str]:
+    """Subject and text of the notice of an exception; nothing of its data."""
+    said = KINDS["overdue"]
+    subject = " ".join(f"{said}: {title}".split())[:200]
+    when = f", due since {due}" if due else ""
+    return subject, f"{said}: {title}\n\nException {number}{when}.\nSee it with `segue exceptions show {number}`.\n"
+
+
 def text_of(change: str, title: str, *, number: int, due: str | None, link: str | None) -> tuple[str, str]:
     """Subject and text of one notice. Nothing of the task's data: mail is read by many."""
     subject = " ".join(f"{KINDS[change]}: {title}".split())[:200]
@@ -113,6 +129,13 @@ def text_of(change: str, title: str, *, number: int, due: str | None, link: str 
 
 
 def digest_text(notices: Sequence[tuple[str, str, int]]) -> tuple[str, str]:
-    """Subject and text of several notices (change, title, number of the task) in one."""
-    lines = [f"- {KINDS[change]}: {title} (task {number})" for change, title, number in notices]
-    return f"{len(notices)} tasks", "\n".join([*lines, "", "See them with `segue tasks list --mine`."]) + "\n"
+    """Subject and text of several notices (change, title, number of the task or the exception) in one."""
+    failures = sum(change == "overdue" for change, _, _ in notices)
+    tasks = len(notices) - failures
+    lines = []
+    for change, title, number in notices:
+        lines.append(f"- {KINDS[change]}: {title} ({'exception' if change == 'overdue' else 'task'} {number})")
+    counts = [f"{n} {what}" for n, what in ((tasks, "tasks"), (failures, "exceptions")) if n]
+    seen = ["See them with `segue tasks list --mine`."] if tasks else []
+    seen += ["See failures with `segue exceptions list --state overdue`."] if failures else []
+    return ", ".join(counts), "\n".join([*lines, "", *seen]) + "\n"

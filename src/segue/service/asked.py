@@ -85,7 +85,9 @@ class NoticeView(Shape, frozen=True, kw_only=True):
     """What somebody was told.
 
     Attributes:
-        kind: `offered`, `reminded`, `escalated`, `delegated`, `reassigned`, `sent-back`, `resubmitted`.
+        task, exception: What it is about: one of the two.
+        kind: `offered`, `reminded`, `escalated`, `delegated`, `reassigned`, `sent-back`, `resubmitted`; `overdue` for
+            an exception.
         channel: `app`, `email` or `chat`.
         state: `due`, `sending`, `sent`, `failed`, `void` (no longer needed), or `unknown`: the process died while it
             was sent, so it may have arrived.
@@ -93,7 +95,8 @@ class NoticeView(Shape, frozen=True, kw_only=True):
     """
 
     id: int
-    task: int
+    task: int | None = None
+    exception: int | None = None
     title: str
     kind: str
     person: str

@@ -46,7 +46,7 @@ from segue.service.models import Models
 from segue.service.own_credentials import OwnCredentials
 from segue.service.permissions import Permissions, put_in_force
 from segue.service.personal import Personal
-from segue.service.policies import policies
+from segue.service.policies import policies, refused_ladder
 from segue.service.profiles import Profiles
 from segue.service.publishing import Publications, Publishing
 from segue.service.recorded import Limits
@@ -169,6 +169,8 @@ async def open_service(
     Raises:
         ServiceError: `folder-busy`, `folder-unusable`, `setting-refused` or `function-refused`.
     """
+    if (why := refused_ladder(settings.escalate_after, settings.escalate_to)) is not None:
+        raise ServiceError("setting-refused", f"{why}.")
     registry = functions if functions is not None else FunctionRegistry()
     load_functions(registry, settings.functions)
     known_models = models if models is not None else ModelRegistry()
@@ -315,7 +317,12 @@ def _host(
         plans=plans,
         secrets=secrets,
         door=door,
-        policy=policies(attended=attended, concurrency=settings.concurrency),
+        policy=policies(
+            attended=attended,
+            concurrency=settings.concurrency,
+            escalate_after=settings.escalate_after,
+            escalate_to=settings.escalate_to,
+        ),
         values=values,
         cipher=ring,
         settings=HostSettings(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final, TypeGuard
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeGuard
 
 from segue.core import Plan
 from segue.dsl import Document, Finding, parse_duration_ms
@@ -21,14 +21,29 @@ CONCURRENCY_MAX: Final = 1_000_000
 _KEPT_MAX: Final = 1024
 
 
-def policies(*, attended: bool, concurrency: Mapping[str, int] | None = None) -> Callable[[Plan], FailurePolicy]:
+class Ladder(NamedTuple):
+    """When an exception is passed on, in milliseconds each, and to whom."""
+
+    after_ms: int | None
+    to: tuple[str, ...]
+
+
+def policies(
+    *,
+    attended: bool,
+    concurrency: Mapping[str, int] | None = None,
+    escalate_after: str | None = None,
+    escalate_to: tuple[str, ...] = (),
+) -> Callable[[Plan], FailurePolicy]:
     """What the host asks for each new run and each failure.
 
     Args:
         attended: Somebody can come and decide. Where nobody can, nothing is held, whatever a document says.
         concurrency: How many runs of `namespace/name` may be under way, whatever its documents say.
+        escalate_after, escalate_to: Deadline and ladder where a document names no deadline.
     """
     decided = concurrency or {}
+    usual = Ladder(None if escalate_after is None else parse_duration_ms(escalate_after), escalate_to)
     known: dict[str, FailurePolicy] = {}
 
     def policy(plan: Plan) -> FailurePolicy:
@@ -37,7 +52,7 @@ def policies(*, attended: bool, concurrency: Mapping[str, int] | None = None) ->
             if len(known) >= _KEPT_MAX:
                 known.clear()
             found = known[plan.digest] = _read(
-                plan.definition, attended, decided.get(f"{plan.namespace}/{plan.name}")
+                plan.definition, attended, decided.get(f"{plan.namespace}/{plan.name}"), usual
             )
         return found
 
@@ -135,7 +150,18 @@ def said_history(definition: Any) -> int | None:
     return number
 
 
-def _read(definition: Any, attended: bool, concurrency: int | None) -> FailurePolicy:
+def refused_ladder(after: str | None, to: tuple[str, ...]) -> str | None:
+    """What is wrong with the settings of that name; None where nothing is."""
+    if after is None:
+        return "`escalate_to` needs `escalate_after`" if to else None
+    if (reason := _refused(after)) is not None:
+        return f"`escalate_after`: {reason}"
+    if len(to) > LADDER_MAX or not all(to):
+        return f"`escalate_to` names at most {LADDER_MAX}, and nobody without a name"
+    return None
+
+
+def _read(definition: Any, attended: bool, concurrency: int | None, usual: Ladder) -> FailurePolicy:
     from segue.hosts import FailurePolicy
 
     said = _said(definition)
@@ -146,8 +172,8 @@ def _read(definition: Any, attended: bool, concurrency: int | None) -> FailurePo
         owner=owner if isinstance(owner, str) else None,
         concurrency=_count(said.get("concurrency")) if concurrency is None else concurrency,
         # A definition of an earlier release may hold what is refused today.
-        deadline_ms=None if after is None or _refused(after) is not None else parse_duration_ms(after),
-        ladder=_ladder(said.get("escalate_to")) or (),
+        deadline_ms=usual.after_ms if after is None else None if _refused(after) else parse_duration_ms(after),
+        ladder=usual.to if after is None else _ladder(said.get("escalate_to")) or (),
         attended=attended,
         history_max=said_history(definition),
         subject=_subject(said.get("subject")),

@@ -88,6 +88,9 @@ class Profiles(UseCases):
         lens_of = self._masking.lenses()
         shown = []
         for record in found[:limit]:
+            if record.incident:
+                shown.append(notice_view(record))  # it names a workflow and a place, and no data of the run
+                continue
             digest, pointer = places.get(record.task, UNKNOWN_PLACE)
             shown.append(answers.notice(lens_of(digest), notice_view(record), pointer))
         return Page(items=shown, next=more)

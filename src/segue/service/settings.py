@@ -158,6 +158,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         early_events_ms: How long an event is kept for runs that wait for it later, in milliseconds.
         failures: What becomes of a failure that nobody catches: `hold` lets the task wait for a person, `fault`
             ends the run. `segue serve` holds unless told otherwise.
+        escalate_after: Deadline of an exception whose document names none, as a duration such as `PT4H`; none has one
+            where it is left out.
+        escalate_to: Who answers for it then, one after the other: people, roles or groups.
         publishing: What becomes of a document that lacks its owner, purpose, class of risk, data classes, error
             route, fallback or tests: `off` publishes it, `warn` says so, `block` refuses it.
         limits: How much workflows may do without a person; see `segue.governance.ActLimit`.
@@ -202,6 +205,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     acts_max: int = 1000
     early_events_ms: int = 3_600_000
     failures: Literal["hold", "fault"] = "fault"
+    escalate_after: str | None = None
+    escalate_to: tuple[str, ...] = ()
     publishing: Literal["off", "warn", "block"] = "off"
     limits: tuple[ActLimit, ...] = ()
     disk_free_min_mb: int = 256

@@ -109,7 +109,8 @@ def notice_view(record: NoticeRecord) -> NoticeView:
     """A notice as it is told."""
     return NoticeView(
         id=record.id,
-        task=record.task,
+        task=record.task or None,
+        exception=record.incident or None,
         title=record.title,
         kind=record.kind,
         person=record.person,

@@ -1,4 +1,5 @@
-"""Telling people: changes of human tasks become notices, and notices go out, each at most once and with a record.
+"""Telling people: changes of human tasks, and exceptions that are passed on, become notices; each goes out at most
+once, and with a record.
 
 Notices of a change are made in one transaction with the note that they are made. Before a mail leaves, `sending` is
 on disk; a process that dies then finds it at the next start and leaves it as `unknown`, because a second mail is
@@ -17,14 +18,25 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from segue.people import CODE_LIFE_MS, Profile, Told, digest_text, hash_code, new_code, notices_of, text_of
+from segue.people import (
+    CODE_LIFE_MS,
+    Profile,
+    Told,
+    audience_of_owner,
+    digest_text,
+    hash_code,
+    new_code,
+    notices_of,
+    text_of,
+    text_of_exception,
+)
 from segue.service import answers
 from segue.service.directory import Directory, identity_of
 from segue.service.masking import UNKNOWN_PLACE, Masking
 from segue.service.observe import iso
 from segue.store import HostError, Store, human_tasks, notices
 from segue.store.human_tasks import PRIORITIES
-from segue.store.notices import NoticeRecord, UntoldChange
+from segue.store.notices import NoticeRecord, UntoldChange, UntoldStep
 from segue.store.records import Sql
 from segue.types import EffectContext, Failure, Handler, Perform, SecretSource, TaskFailure
 
@@ -91,6 +103,8 @@ class Telling:
         if writes != self._seen_writes:
             while changes := await self._store.read(partial(notices.untold, limit=_AT_ONCE)):
                 await self._make(changes)
+            while steps := await self._store.read(partial(notices.untold_steps, limit=_AT_ONCE)):
+                await self._make_of_exceptions(steps)
             self._seen_writes = writes
         now = self._directory.now_ms()
         soonest = await self._store.read(notices.next_due)
@@ -111,6 +125,19 @@ class Telling:
             told = Told(change.change, change.owner, change.audience, requesters, change.priority == _URGENT)
             statements += [
                 notices.make_notice(change, n.person, n.channel, now, n.due_ms)
+                for n in notices_of(told, profiles, now)
+            ]
+        await self._store.write(statements)
+
+    async def _make_of_exceptions(self, steps: Sequence[UntoldStep]) -> None:
+        profiles, now = await self._directory.all(), self._directory.now_ms()
+        statements: list[Sql] = []
+        for step in steps:
+            statements.append(notices.mark_step_told(step))
+            audience = audience_of_owner(step.owner, profiles) if step.owner else {}
+            told = Told("overdue", "", audience, frozenset(), False)
+            statements += [
+                notices.make_step_notice(step, told.change, n.person, n.channel, now, n.due_ms)
                 for n in notices_of(told, profiles, now)
             ]
         await self._store.write(statements)
@@ -188,9 +215,11 @@ def _gathered(found: Sequence[NoticeRecord], profiles: Mapping[str, Profile]) ->
 
 def _said(together: Sequence[NoticeRecord], link: str | None) -> tuple[str, str]:
     if len(together) > 1:
-        return digest_text([(notice.kind, notice.title, notice.task) for notice in together])
+        return digest_text([(notice.kind, notice.title, notice.incident or notice.task) for notice in together])
     (notice,) = together
     due = None if notice.due is None else iso(notice.due)
+    if notice.incident:
+        return text_of_exception(notice.title, number=notice.incident, due=due)
     return text_of(notice.kind, notice.title, number=notice.task, due=due, link=link)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -26,8 +26,20 @@ class UntoldChange(msgspec.Struct, frozen=True):
     open: bool
 
 
+class UntoldStep(msgspec.Struct, frozen=True):
+    """An exception that was passed on to an owner who has not been told yet."""
+
+    incident: int
+    level: int
+    owner: str
+
+
 class NoticeRecord(msgspec.Struct, frozen=True):
-    """One notice. state: due, sending, sent, failed, unknown (the process died while it was sent), void."""
+    """One notice. state: due, sending, sent, failed, unknown (the process died while it was sent), void.
+
+    Attributes:
+        task: 0 where it is about an exception. incident: 0 where it is about a task.
+    """
 
     id: int
     task: int
@@ -43,6 +55,7 @@ class NoticeRecord(msgspec.Struct, frozen=True):
     receipt: str | None
     title: str
     due: int | None
+    incident: int = 0
 
 
 class CodeRecord(msgspec.Struct, frozen=True):
@@ -72,7 +85,10 @@ class LabelRecord(msgspec.Struct, frozen=True):
 
 _NOTICE = (
     "SELECT n.id, n.task, n.change, n.person, n.channel, n.kind, n.state, n.made_at, n.due_at, n.sent_at, n.read_at,"
-    " n.receipt, h.title, h.due_at FROM notice n JOIN human_task h ON h.id = n.task"
+    " n.receipt, coalesce(h.title, i.namespace || '/' || i.name || ' at ' || i.pointer),"
+    " coalesce(h.due_at, i.deadline),"
+    " coalesce(n.incident, 0)"
+    " FROM notice n LEFT JOIN human_task h ON h.id = n.task LEFT JOIN incident i ON i.id = n.incident"
 )
 
 # -- reading ---------------------------------------------------------------------------------------
@@ -89,6 +105,13 @@ def untold(connection: sqlite3.Connection, *, limit: int) -> list[UntoldChange]:
         named = (decode(audience), requester, priority, bool(is_open))
         found.append(UntoldChange(number, task, change, at, owner, *named))
     return found
+
+
+def untold_steps(connection: sqlite3.Connection, *, limit: int) -> list[UntoldStep]:
+    """Exceptions whose present owner is still to be told, oldest first."""
+    where = "WHERE state = 'open' AND level > told"
+    sql = f"SELECT id, level, coalesce(owner, '') FROM incident {where} ORDER BY id LIMIT ?"  # noqa: S608 - a constant
+    return [UntoldStep(*row) for row in connection.execute(sql, (limit,))]
 
 
 def due_notices(connection: sqlite3.Connection, now: int, *, limit: int) -> list[NoticeRecord]:
@@ -158,6 +181,33 @@ def make_notice(change: UntoldChange, person: str, channel: str, now: int, due: 
     )
     state = "sent" if sent else "due"
     return sql, (change.task, change.id, person, channel, change.change, state, now, due, now if sent else None)
+
+
+def make_step_notice(step: UntoldStep, kind: str, person: str, channel: str, now: int, due: int) -> Sql:
+    """Somebody is to be told that an exception is theirs; doing it again changes nothing."""
+    sent = channel == "app"
+    sql = (
+        "INSERT OR IGNORE INTO notice"
+        " (task, change, person, channel, kind, state, made_at, due_at, sent_at, incident)"
+        " VALUES (0, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    )
+    change, state = -(step.incident * _STEPS + step.level), "sent" if sent else "due"
+    return sql, (change, person, channel, kind, state, now, due, now if sent else None, step.incident)
+
+
+_STEPS: Final = 1000
+"""More than an exception can have."""
+
+
+def mark_step_told(step: UntoldStep) -> Sql:
+    """Everybody whom this step concerns has their notice."""
+    return "UPDATE incident SET told = ? WHERE id = ? AND told < ?", (step.level, step.incident, step.level)
+
+
+def delete_of_runs(seqs: str) -> Sql:
+    """Forget what was told of exceptions of these runs, a JSON list."""
+    about = "SELECT id FROM incident WHERE run IN (SELECT value FROM json_each(?))"
+    return f"DELETE FROM notice WHERE incident IN ({about})", (seqs,)  # noqa: S608 - a constant
 
 
 def mark_told(numbers: Sequence[int]) -> Sql:

@@ -22,6 +22,7 @@ from typing import Any, Final
 
 import msgspec
 
+from segue.store import notices
 from segue.store.blobs import release
 from segue.store.human_tasks import delete_of_runs
 from segue.store.records import Sql
@@ -229,6 +230,7 @@ def delete_runs(seqs: list[int]) -> list[Sql]:
     """Remove runs and everything that belongs to them alone."""
     chosen = (str(seqs),)
     return [
+        notices.delete_of_runs(chosen[0]),
         *(
             (f"DELETE FROM {table} WHERE run IN (SELECT value FROM json_each(?))", chosen)  # noqa: S608 - constants
             for table in _OF_A_RUN

@@ -30,6 +30,15 @@ def test_a_document_chooses_names_an_owner_and_a_deadline() -> None:
     assert found == FailurePolicy(hold=True, owner="ops", deadline_ms=60_000, ladder=("lead", "head"))
 
 
+def test_a_deadline_of_the_settings_counts_where_a_document_names_none() -> None:
+    """The ladder goes with its deadline: half of one and half of the other would be nobody's wish."""
+    usual = policies(attended=True, escalate_after="PT1H", escalate_to=("boss",))
+    read_by = [usual(compile_plan(read_document(text), Environment())) for text in (
+        saying(owner="ops"), saying(escalate_after="PT1M"), saying(escalate_after="PT1M", escalate_to="[lead]"),
+    )]  # fmt: skip
+    assert [(p.deadline_ms, p.ladder) for p in read_by] == [(3_600_000, ("boss",)), (60_000, ()), (60_000, ("lead",))]
+
+
 def test_where_nobody_can_come_nothing_is_held() -> None:
     """A command that waits for a decision nobody can make would hang for ever."""
     assert read(saying(failures="hold"), attended=False).hold is False

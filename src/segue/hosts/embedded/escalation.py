@@ -86,7 +86,10 @@ class Escalation:
         more = level + 1 < len(ladder) and policy.deadline_ms is not None
         again = now + policy.deadline_ms if more and policy.deadline_ms is not None else None
         await self._engine.postman.publish([_event(record, owner, level + 1, now)])
-        self._engine.commit.pending.statements.append(incidents.escalate(record.id, owner, level + 1, again, now))
+        pending = self._engine.commit.pending
+        pending.statements.append(incidents.escalate(record.id, owner, level + 1, again, now))
+        told = {"level": level + 1, "owner": owner, "from": record.owner, "deadline": record.deadline}
+        pending.note("exception.escalate", f"exception:{record.id}", at=now, data={**told, "run": record.run_id})
         self._engine.wake()
         await self._engine.wait_committed()
 
