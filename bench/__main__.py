@@ -29,7 +29,7 @@ from bench._goals import DISTURBED, Judged, judged
 from bench._machine import Ticks, describe, sentence
 from bench.plot import draw
 
-GROUPS = ("micro", "w1", "w2", "w3", "recovery", "loops")
+GROUPS = ("micro", "w1", "governed", "w2", "w3", "recovery", "loops")
 
 
 def main() -> None:

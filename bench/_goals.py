@@ -83,6 +83,13 @@ GOALS: Final = (
         _times(2.0),
         relative=True,
     ),
+    Goal(
+        "W1 with all of governance on: at least 80 % of W1 without",
+        "governed",
+        "200 runs of ten steps at once, everything on",
+        _share(0.8),
+        relative=True,
+    ),
     Goal("10 times the best peer", "peers", "", _best_peer(10.0), relative=True),
     Goal(
         "W2, 1,000 branches: at least 30 % of the bare loop",
