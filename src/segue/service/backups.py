@@ -22,6 +22,7 @@ from segue.store import BACKUPS_NAME, Manifest, Store, back_up, restore
 from segue.store.chain import Head, read_head
 from segue.store.folder import DATABASE_NAME
 
+RESTORED_NAME: Final = "restored.json"
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -29,6 +30,16 @@ class NewBackup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What to make. `name` is the file's name in the folder `backups`; a time where it is left out."""
 
     name: str | None = None
+
+
+class Restored(msgspec.Struct, frozen=True):
+    """That a folder was made from a backup, until its chain tells of it. `seq`: newest record of the chain then."""
+
+    at: int
+    file: str
+    seq: int
+    sha256: str
+    segue: str
 
 
 class BackupView(Shape, frozen=True, kw_only=True):
@@ -95,10 +106,34 @@ def restore_folder(source: Path, folder: Path, *, force: bool = False, need_mani
         HostError: The backup does not verify, or the folder is in use or not empty.
     """
     manifest = restore(source, folder, force=force, need_manifest=need_manifest)
-    mark_restored(folder, _head(folder))
+    head = _head(folder)
+    mark_restored(folder, head)
+    # Its chain can be written with the folder's keys only, which whoever restores need not have: told when it opens.
+    restored = Restored(
+        at=time.time_ns() // 1_000_000,
+        file=source.name,
+        seq=head.seq,
+        sha256="" if manifest is None else manifest.sha256,
+        segue=segue.__version__,
+    )
+    (folder / RESTORED_NAME).write_bytes(msgspec.json.encode(restored))
     if manifest is None:
         return BackupView(file=str(source), bytes=source.stat().st_size, verified=False)
     return _view(source, manifest)
+
+
+async def note_restored(store: Store) -> None:
+    """Let the chain of a folder that was restored tell of it, at its first opening."""
+    path = store.folder / RESTORED_NAME
+    try:
+        restored = msgspec.json.decode(path.read_bytes(), type=Restored)
+    except FileNotFoundError:
+        return
+    except (OSError, msgspec.DecodeError):
+        restored = Restored(0, "unreadable", 0, "", "")
+    store.note("backup.restore", f"backup:{restored.file}", data=msgspec.to_builtins(restored))
+    await store.write([])
+    path.unlink(missing_ok=True)
 
 
 def _view(file: Path, manifest: Manifest) -> BackupView:

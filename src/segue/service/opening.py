@@ -25,8 +25,9 @@ from segue.handlers import FunctionRegistry, HandlerSet, build_handlers
 from segue.service.accounts import Accounts
 from segue.service.adjusted import Adjusted
 from segue.service.adjusting import Adjusting
+from segue.service.attempts import FailedSignIns
 from segue.service.audit import Audit
-from segue.service.backups import Backups
+from segue.service.backups import Backups, note_restored
 from segue.service.connections import Connections, foreseeing
 from segue.service.controls import Controls
 from segue.service.definitions import Definitions
@@ -236,12 +237,15 @@ async def open_service(
             await audit.note_settings(msgspec.json.encode(settings))
             await stack.enter_async_context(audit.kept())
         guard.audit = store
+        await note_restored(store)
         roster, passwords = await Roster.load(store), Passwords()
         directory = Directory(store, host.now_ms if host is not None else now_ms, roster.people)
         personal = Personal(store, directory, handlers, source)
         await stack.enter_async_context(personal.kept())
         accounts = Accounts(roster, passwords, personal)
-        sessions = Sessions(roster, passwords, settings.scim)
+        failures = FailedSignIns(store, settings.workspace)
+        await stack.enter_async_context(failures.kept())
+        sessions = Sessions(roster, passwords, failures, settings.scim)
         teams = Teams(roster, settings.oidc, settings.scim)
         await teams.load(store)
         if host is not None:
@@ -279,7 +283,7 @@ async def open_service(
             backups=Backups(store),
             accounts=accounts,
             sessions=sessions,
-            own_credentials=OwnCredentials(roster, passwords, personal),
+            own_credentials=OwnCredentials(roster, passwords, failures, personal),
             tokens=Tokens(roster),
             sso=SingleSignOn(settings.oidc, sessions, handlers, source, store, settings.scim, settings.public_url),
             scim=ScimDescription(settings.max_body_bytes),

@@ -6,6 +6,7 @@ import msgspec
 
 from segue.governance.credentials import Passwords, new_totp, totp_step, totp_uri
 from segue.service.access import PASSWORD_SCOPE, UseCases, open_to_all
+from segue.service.attempts import FailedSignIns
 from segue.service.errors import ServiceError
 from segue.service.identities import IdentityView, OwnPassword, TotpCode, TotpSecret, view
 from segue.service.personal import Personal
@@ -17,9 +18,10 @@ from segue.types import acting
 class OwnCredentials(UseCases):
     """Passwords and one-time codes, each of the person who acts."""
 
-    def __init__(self, roster: Roster, passwords: Passwords, personal: Personal) -> None:
+    def __init__(self, roster: Roster, passwords: Passwords, failures: FailedSignIns, personal: Personal) -> None:
         self._roster = roster
         self._passwords = passwords
+        self._failures = failures
         self._personal = personal
 
     @open_to_all("one's own password, given the old one")
@@ -35,7 +37,8 @@ class OwnCredentials(UseCases):
         if record.barred_until > now_ms():
             raise ServiceError("login-barred", "Too many wrong passwords.")
         if not await self._passwords.fits(wanted.old, record.password):
-            await self._roster.wrong(self._own(PASSWORD_SCOPE), now_ms())
+            why = "a wrong old password, where another was to be chosen"
+            await self._failures.wrong(self._own(PASSWORD_SCOPE), self._roster, now_ms(), why=why)
             raise ServiceError("login-refused", "The old password is another one.")
         hashed = await self._passwords.hash(wanted.new)
         async with self._roster.changing:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import secrets
 from collections import OrderedDict
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from segue.governance import ACTIONS, Resource
 from segue.governance.credentials import Passwords, digest_of, new_token, totp_step
 from segue.service.access import PASSWORD_SCOPE, UseCases, open_to_all
+from segue.service.attempts import FailedSignIns
 from segue.service.errors import ServiceError
 from segue.service.identities import Login, Outsider, Session, WhoAmI, free_name, identity_of, view
 from segue.service.observe import iso
@@ -36,9 +37,10 @@ class Bearer(msgspec.Struct, frozen=True):
 class Sessions(UseCases):
     """Signing in to one data folder."""
 
-    def __init__(self, roster: Roster, passwords: Passwords, scim: ScimSettings) -> None:
+    def __init__(self, roster: Roster, passwords: Passwords, failures: FailedSignIns, scim: ScimSettings) -> None:
         self._roster = roster
         self._passwords = passwords
+        self._failures = failures
         self._scim = scim
         # Wrong passwords of names that nobody has, and until when those are barred: as if they were somebody's.
         self._strangers: OrderedDict[str, tuple[int, int]] = OrderedDict()
@@ -71,6 +73,7 @@ class Sessions(UseCases):
         now = now_ms()
         barred = self._strangers.get(wanted.name, (0, 0))[1] if record is None else record.barred_until
         if barred > now:
+            self._failures.failed(None if record is None else wanted.name, why="the name is barred")
             wait = -(-(barred - now) // 1000)
             raise ServiceError("login-barred", f"Too many wrong passwords for {wanted.name!r}.", wait_s=wait)
         fits = await self._passwords.fits(wanted.password, "" if record is None else record.password)
@@ -81,14 +84,17 @@ class Sessions(UseCases):
             step = totp_step(record.totp, wanted.code, at=now, after=record.code)
         if record is None or record.barred_until > now or not fits or step is None or not _counts(record, now):
             if record is None:
+                self._failures.failed(None)
                 self._wrong_stranger(wanted.name, now)
             else:
-                await self._roster.wrong(record, now)
+                await self._failures.wrong(record, self._roster, now, why=_why(record, fits, step, now))
             raise ServiceError("login-refused", "Name, password and code do not fit together.")
         changed = msgspec.structs.replace(record, failures=0, barred_until=0, code=step or record.code)
-        if record.one_time_until:
-            data = {"one_time": True, "set_by": record.password_by}
-            self._roster.store.note("login.password", f"person:{record.id}", verdict="allow", data=data)
+        data: dict[str, Any] = {"one_time": True, "set_by": record.password_by} if record.one_time_until else {}
+        if further := self._failures.told(record.id):
+            data["failures"] = further
+        with acting_as(identity_of(changed)):
+            self._roster.store.note("login.password", f"person:{record.id}", verdict="allow", data=data or None)
         # At once: a one-time code counts once, also where it is sent twice at the same time.
         self._roster.hold(changed)
         return await self._begin(changed, now, once=bool(record.one_time_until))
@@ -158,6 +164,9 @@ class Sessions(UseCases):
         """End the session that this token is of."""
         credential = self._roster.credential(digest_of(token))
         if credential is not None and credential.kind == "session":
+            record = self._roster.find(credential.identity_kind, credential.identity_id)
+            with acting_as(None if record is None else identity_of(record)):
+                self._roster.store.note("logout", f"person:{credential.identity_id}")
             await self._roster.forget(credential)
 
     @open_to_all("everybody who is signed in may know who they are")
@@ -212,6 +221,17 @@ class Sessions(UseCases):
         self._strangers[name] = one_more(failures, barred, now)
         if len(self._strangers) > _STRANGERS_MAX:
             self._strangers.popitem(last=False)
+
+
+def _why(record: IdentityRecord, fits: bool, step: int | None, now: int) -> str:
+    """For the audit; the stranger is told one sentence."""
+    if record.state != "active":
+        return f"the person is {record.state}"
+    if record.barred_until > now:
+        return "the name is barred"
+    if not fits:
+        return "a wrong password"
+    return "a wrong one-time code" if step is None else "the password counted once, and is too old"
 
 
 def _counts(record: IdentityRecord, now: int) -> bool:

@@ -1,0 +1,130 @@
+"""Sign-ins in the audit: who came and went, who was refused and barred; and nobody fills the disk with it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from tests.integration.api_support import FIRST, choose_own, client_of
+from tests.integration.service_support import TOKEN
+
+import segue.service.attempts as attempts
+from segue.service import Service, Settings, backup_of_folder, open_service, restore_folder
+from segue.service.attempts import INTERVAL_MS, NAMED_MAX, FailedSignIns
+
+V1 = "/api/v1"
+OWN = "correct horse battery"
+
+
+@pytest.fixture
+async def service(tmp_path: Path) -> AsyncIterator[Service]:
+    async with open_service(tmp_path, Settings(guesses_per_minute=0), local=None) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def owner(service: Service) -> AsyncIterator[httpx.AsyncClient]:
+    async with client_of(service, Settings(guesses_per_minute=0)) as client:
+        await client.post(f"{V1}/identities", json={"id": "ann", "password": FIRST})
+        await choose_own(client, "ann", OWN)
+        yield client
+
+
+async def login(client: httpx.AsyncClient, name: str, password: str) -> httpx.Response:
+    return await client.post(f"{V1}/login", json={"name": name, "password": password})
+
+
+async def told(owner: httpx.AsyncClient) -> list[dict[str, Any]]:
+    found = (await owner.get(f"{V1}/audit", params={"limit": 200})).json()["items"]
+    wanted = ("login.password", "login.barred", "logout")
+    return [record for record in reversed(found) if record["action"] in wanted][1:]
+
+
+async def test_who_came_and_went_is_recorded(owner: httpx.AsyncClient) -> None:
+    """With the name of the person, and how often they failed before."""
+    await login(owner, "ann", "wrong")
+    await login(owner, "ann", "wrong again")
+    session = (await login(owner, "ann", OWN)).json()["token"]
+    await owner.post(f"{V1}/logout", headers={"authorization": f"Bearer {session}"})
+
+    failed, came, went = await told(owner)
+    assert (failed["verdict"], failed["resource"], failed["principal"]) == ("deny", "person:ann", "nobody")
+    assert (failed["reason"], failed["data"]) == ("a wrong password", {"count": 1})
+    assert (came["verdict"], came["principal"], came["data"]) == ("allow", "person:ann", {"failures": 1})
+    assert (went["action"], went["principal"]) == ("logout", "person:ann")
+
+
+async def test_a_bar_is_recorded_and_what_is_typed_is_not(owner: httpx.AsyncClient) -> None:
+    """People type passwords where names belong."""
+    for _ in range(40):
+        await login(owner, "ann", "wrong")
+        await login(owner, "my-secret-password", "x")
+
+    records = await told(owner)
+    assert [(r["action"], r["resource"]) for r in records] == [
+        ("login.password", "person:ann"),
+        ("login.password", "person"),
+        ("login.barred", "person:ann"),
+    ]
+    assert records[2]["data"]["failures"] == 4
+    assert "my-secret" not in str(records)
+
+
+async def test_strangers_cause_few_records_however_often_they_try(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A record costs disk for ever; a guess costs nothing."""
+    now = 1_000_000_000
+    monkeypatch.setattr(attempts, "now_ms", lambda: now)
+    counting = FailedSignIns(service.store, "default")
+    before = len(service.store.commit.pending.audit)
+    for turn in range(20_000):
+        counting.failed(None)
+        counting.failed(f"person-{turn % 500}")
+    first = len(service.store.commit.pending.audit) - before
+    assert first == NAMED_MAX + 1
+    now += INTERVAL_MS
+    counting.failed(None)
+    records = service.store.commit.pending.audit[before:]
+    assert len(records) <= 2 * (NAMED_MAX + 1) + 1
+    counted = sum(record.data["count"] for record in records if record.data)
+    assert counted == 40_001
+
+
+async def test_counts_that_were_not_told_are_told_when_the_folder_is_closed(tmp_path: Path) -> None:
+    """A restart is no way to hide a hundred guesses."""
+    async with open_service(tmp_path, Settings(), local=None) as service, client_of(service) as owner:
+        for _ in range(9):
+            await login(owner, "nobody", "x")
+    async with open_service(tmp_path, Settings(), local=None) as service, client_of(service) as owner:
+        found = (await owner.get(f"{V1}/audit", params={"action": "login.password"})).json()["items"]
+        assert sum(record["data"]["count"] for record in found) == 9
+
+
+@pytest.mark.parametrize("encrypted", [False, True])
+async def test_a_restore_is_told_by_the_chain_that_it_is_about(tmp_path: Path, encrypted: bool) -> None:
+    """What happened since the backup is gone; that it is gone must not be."""
+    from segue.service import init_keys
+
+    data, again, settings = tmp_path / "data", tmp_path / "again", Settings()
+    if encrypted:
+        init_keys(data, tmp_path / "kek")
+        settings = Settings(key_file=str(tmp_path / "kek"))
+    async with open_service(data, settings) as service:
+        await service.store.write([])
+    backup_of_folder(data, tmp_path / "monday.db")
+    restore_folder(tmp_path / "monday.db", again)
+    if encrypted:
+        for key in data.glob("*keys*"):
+            (again / key.name).write_bytes(key.read_bytes())
+
+    for _ in range(2):
+        async with open_service(again, settings, local=None) as service, client_of(service) as owner:
+            assert owner.headers["authorization"].endswith(TOKEN)
+            found = (await owner.get(f"{V1}/audit", params={"action": "backup.restore"})).json()["items"]
+            (record,) = found
+            assert record["resource"] == "backup:monday.db"
+            assert record["data"]["sha256"]
