@@ -34,6 +34,7 @@ BODIES: dict[str, Any] = {
     "runRetention": {"dryRun": True},
     "pruneAudit": {"before": "2020-01-01T00:00:00Z", "dryRun": True},
     "explainPolicy": {"who": "role:viewer", "action": "run.read"},
+    "ownConnection": {"owner": "person:ann", "reason": "x"},
     "adjustWorkflow": {"values": {"x": 1}, "reason": "x"},
     "changePolicy": {"text": None, "reason": "x"},
     "scimAddUser": {"userName": "somebody"},
@@ -59,6 +60,7 @@ ASKED_INSIDE = {
     "controls.review": "control.review",
     "adjusting.adjust": "workflow.adjust",
     "adjusting.decide": "adjustment.approve",
+    "owning.decide": "consent.decide",
 }
 DOCUMENT = openapi_document()
 OPERATIONS = {

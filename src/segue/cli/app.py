@@ -134,7 +134,16 @@ _GROUPS: Final = {
             "list": ("segue.cli.connections:list_", "List connections."),
             "test": ("segue.cli.connections:try_", "Try a connection."),
             "describe": ("segue.cli.connections:describe", "Show the operations of a connection."),
+            "own": ("segue.cli.owning:own", "Say whom a connection belongs to."),
             "remove": ("segue.cli.connections:remove", "Remove a connection."),
+        },
+    ),
+    "consents": (
+        "What owners of connections consented to.",
+        {
+            "list": ("segue.cli.owning:list_", "List uses of owned connections, newest first."),
+            "grant": ("segue.cli.owning:grant", "Consent to a use."),
+            "revoke": ("segue.cli.owning:revoke", "Refuse it, or take the consent back."),
         },
     ),
     "users": (

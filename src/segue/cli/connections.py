@@ -81,10 +81,10 @@ def list_(*, limit: Limit = 50, after: After = None, data: Data = None, json: As
         print_json(page)
         return
     rows = [
-        (c["name"], c["kind"], c["auth"], (c["circuit"] or {}).get("state"), c["operations"], c["title"])
+        (c["name"], c["kind"], c["auth"], (c["circuit"] or {}).get("state"), c["operations"], c["owner"], c["title"])
         for c in page["items"]
     ]
-    columns = ("name", "kind", "auth", "circuit", "operations", "title")
+    columns = ("name", "kind", "auth", "circuit", "operations", "owner", "title")
     table(columns, rows, empty="No connections: `segue connections add`.")
     if page["next"]:
         note(f"There is more: --after {page['next']}")

@@ -8,12 +8,15 @@ publishes tomorrow does not change what a workflow does today.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 import msgspec
 
 from segue.types import fail
+
+_OWNER: Final = re.compile(r"(person|group):[A-Za-z0-9._@/-]{1,200}")
 
 
 class Credential(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -204,6 +207,7 @@ class Connection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
             operation declares such a header itself, nothing needs to be set.
         wait_within_ms: A `Retry-After` up to this is waited for inside the task; a longer one fails it.
         probe: The operation that `test` calls; without it, the first one that reads and needs no argument.
+        owner: Whose consent new uses need: `person:ann` or `group:sales`; None for nobody's.
     """
 
     name: str
@@ -219,6 +223,11 @@ class Connection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
     lookups: tuple[Lookup, ...] = ()
     paging: tuple[Paging, ...] = ()
     probe: str | None = None
+    owner: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.owner is not None and _OWNER.fullmatch(self.owner) is None:
+            raise ValueError("owner must be person:NAME or group:NAME")
 
     def lookup_for(self, operation: str) -> Lookup | None:
         """The lookup declared for this operation."""

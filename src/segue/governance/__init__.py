@@ -10,6 +10,7 @@ Open `actions.py` first, then `guard.py`.
 from segue.governance.actions import ACTIONS, GROUPS, PRINCIPALS, ROLES, schema_text
 from segue.governance.analysis import PolicyFinding, findings
 from segue.governance.checkpoints import AuditKey, Checkpoint, PublicKey, append_checkpoint, read_checkpoints
+from segue.governance.consents import CONSENT_RULE, Access, Consents
 from segue.governance.door import ActDoor
 from segue.governance.export import export_records
 from segue.governance.guard import SWITCH_RULE, Guard, PolicyDenied, in_scope
@@ -45,6 +46,7 @@ from segue.governance.verification import ChainCheck, Problem
 
 __all__ = [
     "ACTIONS",
+    "CONSENT_RULE",
     "DAY_MS",
     "ERASED",
     "GROUPS",
@@ -56,6 +58,7 @@ __all__ = [
     "ROLES",
     "SWITCH_KINDS",
     "SWITCH_RULE",
+    "Access",
     "ActDoor",
     "ActLimit",
     "ActLimits",
@@ -64,6 +67,7 @@ __all__ = [
     "ChainCheck",
     "ChainedSecrets",
     "Checkpoint",
+    "Consents",
     "EnvironmentSecrets",
     "FileSecrets",
     "Guard",

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
 from segue.governance.approvals import act_digest, lifted
+from segue.governance.consents import CONSENT_RULE, Consents
 from segue.governance.guard import Guard
 from segue.governance.limits import ActLimits, Exceeded
 from segue.governance.policy import Policies, Resource, Verdict, applies
@@ -17,6 +18,8 @@ from segue.governance.switches import Switches, named_by
 from segue.types import ApprovalWanted, Failure, Identity, Perform, failure
 
 ACTION: Final = "act.perform"
+_OWNED: Final = "connector"
+"""The handler whose acts use connections, which may have owners."""
 Facts = Callable[[str, str], dict[str, Any]]
 """`(namespace/name:version, pointer of the task) -> context of the request`, as `actions.context_of` has it."""
 
@@ -38,6 +41,7 @@ class ActDoor:
         facts: What is known of an act besides its arguments: the risk class and the data classes that its document
             declares, and the labels of what it can send out. Asked only where a rule about acts reads it.
         limits: How much may be done without a person.
+        consents: What owners of connections consented to.
     """
 
     def __init__(
@@ -46,8 +50,10 @@ class ActDoor:
         switches: Switches,
         facts: Facts = lambda workflow, pointer: {},
         limits: ActLimits | None = None,
+        consents: Consents | None = None,
     ) -> None:
         self._limits = limits or ActLimits()
+        self._consents = consents or Consents(lambda connection: None, lambda connection, operation: "write")
         self._guard = guard
         self._switches = switches
         self._facts = facts
@@ -72,12 +78,15 @@ class ActDoor:
             self._seen, self._ruled = policies, _are_ruled(policies)
         # What has consequences for somebody is asked about whoever wrote the rules: some of those ship.
         ruled = self._ruled or bool(command.affects)
-        if not ruled and not self._switches.any and not self._limits.any:
+        if not ruled and not self._switches.any and not self._limits.any and command.handler != _OWNED:
             return ""
         name = workflow.rpartition(":")[0]
         thrown = self._switches.stops(name, command)
         if thrown is not None:
             return _stopped(command, f"{thrown.kind} {thrown.name!r} is stopped by {thrown.by}: {thrown.reason}")
+        # What is under way was consented to when it began; who wants it stopped has a switch.
+        if not begun and (reason := self._consents.refusal(name, command)):
+            return self._refused(name, command, Verdict("deny", (CONSENT_RULE,), policies.version, reason))
         key = f"{run}:{command.effect}"
         exceeded = [] if begun or not self._limits.any else self._limits.exceeded(name, command, key)
         for found in exceeded:

@@ -104,6 +104,7 @@ from segue.service.lifecycle import LIFECYCLE_TYPES, Lifecycle, lifecycle_of
 from segue.service.limits import ActLimitView
 from segue.service.observe import Observation, observe
 from segue.service.opening import open_checker, open_service
+from segue.service.owning import ConsentDecision, ConsentView, NewOwner, Owned
 from segue.service.permissions import (
     Explanation,
     NewPolicy,
@@ -204,6 +205,8 @@ __all__ = [
     "ConnectionDetail",
     "ConnectionTest",
     "ConnectionView",
+    "ConsentDecision",
+    "ConsentView",
     "ControlReport",
     "ControlReview",
     "ControlView",
@@ -255,6 +258,7 @@ __all__ = [
     "NewErasure",
     "NewHold",
     "NewIdentity",
+    "NewOwner",
     "NewPolicy",
     "NewPurge",
     "NewSecret",
@@ -267,6 +271,7 @@ __all__ = [
     "OperationView",
     "OutboundSettings",
     "OwnPassword",
+    "Owned",
     "Page",
     "PolicyChangeView",
     "PolicyList",

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from segue.dsl import CheckCall
     from segue.store import Store
 
-_NOT_SETTINGS: Final = frozenset({"name", "document", "authentication", "kind"})
+_NOT_SETTINGS: Final = frozenset({"name", "document", "authentication", "kind", "owner"})
 _OWN_VARIABLE: Final = re.compile(r"env:\s*(SEGUE_(?!SECRET_)\w*)", re.IGNORECASE)
 NAME: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 Name = Annotated[str, msgspec.Meta(pattern=f"^{NAME.pattern}$")]
@@ -276,6 +276,7 @@ def _fields(connection: Connection, operations: int) -> dict[str, Any]:
         "kind": connection.kind,
         "base_url": connection.base_url,
         "source": connection.document.source or None,
+        "owner": connection.owner,
         "auth": connection_to_json(connection).get("authentication", {}).get("kind", "none"),
         "title": title if isinstance(title, str) else None,
         "operations": operations,

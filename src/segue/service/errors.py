@@ -206,6 +206,12 @@ PROBLEMS: Final[dict[str, ProblemKind]] = {
         "No adjustment has this number.",
         "List them with `segue adjustments list`.",
     ),
+    "consent-unknown": ProblemKind(
+        404,
+        "There is no such consent",
+        "No use of a connection that has an owner has this number.",
+        "List them with `segue consents list`.",
+    ),
     "publication-unknown": ProblemKind(
         404,
         "There is no such publication",

@@ -15,6 +15,7 @@ from segue.governance import (
     ActDoor,
     ActLimits,
     ChainedSecrets,
+    Consents,
     EnvironmentSecrets,
     FileSecrets,
     Guard,
@@ -45,6 +46,8 @@ from segue.service.masking import Masking
 from segue.service.migrating import Migrating
 from segue.service.models import Models
 from segue.service.own_credentials import OwnCredentials
+from segue.service.ownership import Accesses, Ownership
+from segue.service.owning import Owning
 from segue.service.permissions import Permissions, put_in_force
 from segue.service.personal import Personal
 from segue.service.policies import policies, refused_ladder
@@ -72,6 +75,7 @@ from segue.service.vault import Secrets, VaultSecrets
 from segue.service.workflows import Workflows
 from segue.store import FolderInUse, FolderNotUsable, Rules, Store
 from segue.store.adjustments import list_values
+from segue.store.consents import list_consents
 from segue.store.folder import DATABASE_NAME, open_reader
 from segue.store.permission import list_policy_changes, list_switches
 from segue.store.records import list_connections
@@ -200,6 +204,8 @@ async def open_service(
         masking = Masking(definitions, flows, guard)
         act_limits = ActLimits(settings.limits)
         adjusted = Adjusted()
+        accesses = Accesses(loaded)
+        ownership = Ownership(Consents(accesses.owner, accesses.of))
 
         def load(store: Store) -> Definitions:
             # What the host needs before it goes on with the first run.
@@ -213,11 +219,13 @@ async def open_service(
                 load_switches(guard, list_switches(reader, thrown=True))
                 for data in list_connections(reader).values():
                     loaded.put(connection_from_json(data))
+                ownership.store = store
+                ownership.load(list_consents(reader, state="granted"))
             return definitions
 
         try:
             if drive:
-                door = ActDoor(guard, guard.switches, flows.facts, act_limits)
+                door = ActDoor(guard, guard.switches, flows.facts, act_limits, ownership.consents)
                 opened = _host(
                     folder, settings, handlers, load, source, rules, attended, alone, door, ring, adjusted.values
                 )
@@ -257,8 +265,9 @@ async def open_service(
                 webhook = LifecycleWebhook(settings.lifecycle_webhook, store, definitions, handlers.outbound, masking)
                 await stack.enter_async_context(webhook.kept())
         connections = Connections(store, loaded, handlers, source)
-        publishing = Publishing(store, settings.publishing, adjusted)
+        publishing = Publishing(store, settings.publishing, adjusted, ownership)
         workflows = Workflows(definitions, host, flows, publishing)
+        publications = Publications(store, workflows)
         limits = Limits(settings.history_max_events, settings.payload_warn_kb * 1024)
         runs = Runs(store, definitions, workflows, host, masking, limits)
         yield Service(
@@ -290,7 +299,8 @@ async def open_service(
             scim_users=ScimUsers(teams),
             scim_groups=ScimGroups(teams),
             permissions=Permissions(store, accounts),
-            publications=Publications(store, workflows),
+            publications=publications,
+            owning=Owning(store, definitions, loaded, ownership, publications),
             adjusting=Adjusting(store, definitions, workflows, adjusted),
             limits=ActLimitsUsed(act_limits),
             switches=StopSwitches(store, guard.switches, host),

@@ -14,14 +14,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 import msgspec
 
 from segue.dsl import Document
-from segue.governance import Guard, PolicyDenied, Resource
-from segue.service.access import UseCases, admit_to, governed, open_to_all, refusal_of
+from segue.governance import Guard, Resource
+from segue.service.access import UseCases, admit_or_wait, admit_to, governed, open_to_all
 from segue.service.adjusted import Adjusted, let_go
 from segue.service.definitions import finding_of
 from segue.service.errors import Finding, ServiceError
 from segue.service.observe import iso
+from segue.service.ownership import Ownership
 from segue.service.shapes import Page, Shape
 from segue.store import Store
+from segue.store.consents import Use
 from segue.store.publications import (
     PublicationRecord,
     PublicationState,
@@ -30,6 +32,7 @@ from segue.store.publications import (
     list_publications,
     want_publication,
 )
+from segue.types import Identity
 
 if TYPE_CHECKING:
     from segue.core import Plan
@@ -111,9 +114,10 @@ def facts_of(definition: Any) -> dict[str, Any]:
 class Publishing:
     """What stands between a checked document and its publication."""
 
-    def __init__(self, store: Store, strictness: Strictness, adjusted: Adjusted) -> None:
+    def __init__(self, store: Store, strictness: Strictness, adjusted: Adjusted, ownership: Ownership) -> None:
         self._store = store
         self._adjusted = adjusted
+        self._ownership = ownership
         self.strictness: Strictness = strictness
 
     def complaints(self, document: Document, plan: Plan | None) -> Iterator[Finding]:
@@ -134,28 +138,46 @@ class Publishing:
     async def admit(self, guard: Guard, plan: Plan, source: str) -> None:
         """Let this definition be published by whoever acts.
 
+        Owners of connections are asked for what is new to them; whoever acts and owns one has consented by that.
+
         Raises:
             ServiceError: `permission-denied`; or `approval-needed`, and the publication waits from then on.
         """
         resource = Resource(
             "Workflow", f"{plan.namespace}/{plan.name}", {"namespace": plan.namespace, "name": plan.name}
         )
-        try:
-            affects = any(one.affects == "person" for one in plan.consequences.values())
-            guard.check("workflow.publish", resource, {**facts_of(plan.definition), "affects_person": affects})
-        except PolicyDenied as denied:
-            if denied.verdict.verdict != "needs-approval":
-                raise refusal_of(denied, guard) from None
-            number = await self._wait(guard, plan, source, denied.verdict.approver)
-            raise ServiceError(
-                "approval-needed",
-                f"{resource.id}:{plan.version} waits as publication {number}: {denied.verdict.reason}.",
-                remedy=f"Let somebody else with that role run `segue publications approve {number} --reason …`.",
-            ) from None
-
-    async def _wait(self, guard: Guard, plan: Plan, source: str, approver: str) -> int:
+        affects = any(one.affects == "person" for one in plan.consequences.values())
+        context = {**facts_of(plan.definition), "affects_person": affects}
+        verdict = admit_or_wait(guard, "workflow.publish", resource, context)
         identity = guard.who()
-        assert identity is not None, "the guard has said why not, and not that nobody is there"
+        assert identity is not None, "the guard has let somebody in, or said who must approve"
+        await self._consent(plan, identity)
+        lacking = self._ownership.lacking(plan)
+        if verdict.allowed and not lacking:
+            return
+        number = await self._wait(plan, source, verdict.approver, identity)
+        why, remedies = [], []
+        if not verdict.allowed:
+            why.append(verdict.reason)
+            remedies.append(f"Let somebody else with that role run `segue publications approve {number} --reason …`.")
+        if lacking:
+            await self._ownership.want(lacking, identity.name)
+            why.append(self._ownership.told(lacking))
+            remedies.append("Let them run `segue consents grant NUMBER --reason …`; `segue consents list` shows it.")
+        said = f"{resource.id}:{plan.version} waits as publication {number}: {'; '.join(why)}."
+        raise ServiceError("approval-needed", said, remedy=" ".join(remedies))
+
+    def lacking(self, plan: Plan) -> list[Use]:
+        """Uses of connections that their owners have not consented to."""
+        return self._ownership.lacking(plan)
+
+    async def _consent(self, plan: Plan, identity: Identity) -> None:
+        """Whoever publishes consents to uses of what is theirs."""
+        mine = [use for use in self._ownership.lacking(plan) if self._ownership.is_owner(identity, use[0])]
+        if mine:
+            await self._ownership.grant(mine, identity.name, f"published {plan.name}:{plan.version}")
+
+    async def _wait(self, plan: Plan, source: str, approver: str, identity: Identity) -> int:
         place = (plan.namespace, plan.name, plan.version)
         now = time.time_ns() // 1_000_000
         await self._store.write([want_publication(place, plan.digest, source, approver, now, identity.name)])
@@ -216,6 +238,12 @@ class Publications(UseCases):
             place = f"{record.namespace}/{record.name}"
             resource = Resource("Workflow", place, {"namespace": record.namespace, "name": record.name})
             admit_to(self.guard, "publication.approve", resource, {"own": identity.name == record.wanted_by})
+            if not record.approver and wanted.approve:
+                raise ServiceError(
+                    "approval-needed",
+                    "It waits for the consent of owners of connections, and for nothing else.",
+                    remedy="`segue consents list --state waiting` shows whose.",
+                )
             if record.approver not in identity.roles and "owner" not in identity.roles:
                 raise ServiceError(
                     "permission-denied",
@@ -226,12 +254,49 @@ class Publications(UseCases):
                 raise ServiceError(
                     "publication-decided", f"{record.decided_by} has {record.state} it: {record.reason}."
                 )
+            if wanted.approve and (lacking := await self._workflows.lacking(record.source)):
+                raise ServiceError(
+                    "approval-needed",
+                    f"Consents are missing still: {', '.join(f'{use[3]} {use[0]}' for use in lacking)}.",
+                    remedy="`segue consents list --state waiting` shows whose; approve it then.",
+                )
             if wanted.approve:
                 await self._workflows.put(record.source)
             state: PublicationState = "approved" if wanted.approve else "refused"
             now = time.time_ns() // 1_000_000
             await self._store.write([decide_publication(number, state, now, identity.name, wanted.reason)])
             return _view(await self._record(number))
+
+    @open_to_all("an owner's consent lets it go on; no edge calls it")
+    async def go_on(self, namespace: str, name: str) -> None:
+        """Publish what waited for consents only, and has them all.
+
+        Raises:
+            ServiceError: What publishing itself refuses.
+        """
+        async with self._deciding:
+            for record in await self._waiting(namespace, name):
+                if not record.approver and not await self._workflows.lacking(record.source):
+                    await self._workflows.put(record.source)
+                    await self._decided(record, "approved", "every owner has consented")
+
+    @open_to_all("an owner's refusal ends it; no edge calls it")
+    async def give_up(self, namespace: str, name: str, use: Use, reason: str) -> None:
+        """Refuse what waits for a consent that is refused."""
+        async with self._deciding:
+            for record in await self._waiting(namespace, name):
+                if use in await self._workflows.lacking(record.source):
+                    await self._decided(record, "refused", f"{use[3]} {use[0]} is not consented to: {reason}"[:1000])
+
+    async def _waiting(self, namespace: str, name: str) -> list[PublicationRecord]:
+        found = await self._store.read(lambda c: list_publications(c, state="waiting", limit=-1))
+        return [record for record in reversed(found) if (record.namespace, record.name) == (namespace, name)]
+
+    async def _decided(self, record: PublicationRecord, state: PublicationState, reason: str) -> None:
+        identity = self.guard.who()
+        by = "" if identity is None else identity.name
+        now = time.time_ns() // 1_000_000
+        await self._store.write([decide_publication(record.number, state, now, by, reason)])
 
     async def _record(self, number: int) -> PublicationRecord:
         record = await self._store.read(lambda c: find_publication(c, number))

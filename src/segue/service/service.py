@@ -23,6 +23,7 @@ from segue.service.limits import ActLimitsUsed
 from segue.service.migrating import Migrating
 from segue.service.models import Models
 from segue.service.own_credentials import OwnCredentials
+from segue.service.owning import Owning
 from segue.service.permissions import Permissions
 from segue.service.profiles import Profiles
 from segue.service.publishing import Publications
@@ -86,6 +87,7 @@ class Service:
     publications: Publications
     adjusting: Adjusting
     limits: ActLimitsUsed
+    owning: Owning
     switches: StopSwitches
     store: Store
     host: EmbeddedHost | None

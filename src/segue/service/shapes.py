@@ -353,6 +353,7 @@ class ConnectionView(Shape, frozen=True, kw_only=True):
         auth: Kind of credentials; the credentials themselves are never shown.
         base_url: Where the system is, when that is set; otherwise the document's server counts.
         source: Where the document was read from.
+        owner: Whose consent new uses need.
         circuit: How its circuit breaker stands; None while the answering process has not used it.
         warnings: Told when it is added: references to credentials that lead nowhere yet, and how to set them.
     """
@@ -364,6 +365,7 @@ class ConnectionView(Shape, frozen=True, kw_only=True):
     warnings: list[str] = []
     base_url: str | None = None
     source: str | None = None
+    owner: str | None = None
     title: str | None = None
     operations: int = 0
 

@@ -29,6 +29,7 @@ from segue.types import ApprovalWanted, DecisionMade
 RUNS_MAX: Final = 50
 _DEPTH_MAX: Final = 64
 CHANGES: Final = (
+    *("connection.own", "consent.grant", "consent.refuse", "consent.revoke"),
     *(
         "workflow.publish",
         "workflow.adjust",

@@ -28,6 +28,7 @@ from segue.service.shapes import (
     WorkflowSummary,
 )
 from segue.store import Conflict, Definition
+from segue.store.consents import Use
 
 if TYPE_CHECKING:
     from segue.core import Plan
@@ -143,6 +144,12 @@ class Workflows(UseCases):
         if any(finding.severity == "error" for finding in lacks):
             raise refused("<publication>", [*checked.findings, *lacks])
         return await self._put(checked, lacks)
+
+    @open_to_all("publications that wait ask it; no edge calls it")
+    async def lacking(self, source: str) -> list[Use]:
+        """Uses of connections by a document that their owners have not consented to."""
+        plan = (await self._definitions.check(source, file="<publication>")).plan
+        return [] if plan is None or self._publishing is None else self._publishing.lacking(plan)
 
     def _missing(self, checked: Checked) -> list[Finding]:
         found: list[Finding] = []

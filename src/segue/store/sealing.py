@@ -38,6 +38,7 @@ SEALED: Final[dict[str, tuple[str, ...]]] = {
     "policy_change": ("text", "reason"),
     "switch": ("reason", "released_reason"),
     "publication": ("source", "reason"),
+    "consent": ("reason",),
     "adjusted": ("value",),
     "adjustment": ("changes", "reason", "decided_reason"),
     "limit_taken": ("amount",),

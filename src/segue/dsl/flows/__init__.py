@@ -9,7 +9,7 @@ Open `traced.py` first, then `tasks.py`; decision 0090 says what this promises a
 from segue.dsl.flows.covers import CLEAR, NO_COVERS, Cover, Covers, TaskCovers, both, merged
 from segue.dsl.flows.decided import undecided
 from segue.dsl.flows.labels import NO_LABELS, Labels, declared_labels
-from segue.dsl.flows.leaving import Flow, Leaving, OperationSchema, followed, leaving
+from segue.dsl.flows.leaving import Flow, Leaving, OperationSchema, followed, leaving, target_of
 from segue.dsl.flows.traced import ITEM, Origin, Traced
 
 __all__ = [
@@ -31,5 +31,6 @@ __all__ = [
     "followed",
     "leaving",
     "merged",
+    "target_of",
     "undecided",
 ]

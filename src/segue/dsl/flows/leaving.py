@@ -98,7 +98,7 @@ def _leaving(plan: Plan, walk: Walk, sources: _Sources) -> dict[str, Leaving]:
                 total |= labels
                 if labels:
                     arguments.setdefault(path, {})[origin] = labels
-        use, operation = _target(node)
+        use, operation = target_of(node)
         made = Leaving(node.pointer, _handler(node), use, operation, total, arguments)
         # A function of the document stands once and may be called from several places.
         known = found.get(node.pointer)
@@ -133,7 +133,7 @@ class _Sources:
         definition = node.definition if isinstance(node.definition, dict) else {}
         # A check of the result speaks of the raw result only where no transform stands between.
         declared = declared_labels(_schema(definition.get("output"))) if node.output_as is None else {}
-        use, operation = _target(node)
+        use, operation = target_of(node)
         if use is not None:
             self._names[node.pointer] = use
             if operation is not None:
@@ -175,7 +175,7 @@ def _schema(holder: Any) -> Any:
     return schema.get("document") if isinstance(schema, dict) else None
 
 
-def _target(node: Node) -> tuple[str | None, str | None]:
+def target_of(node: Node) -> tuple[str | None, str | None]:
     """The connection and the operation that a task names, where the document says them in plain."""
     if not isinstance(node, ActNode) or not isinstance(node.definition, dict):
         return None, None

@@ -1,0 +1,110 @@
+"""`segue connections own`, `segue consents …`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+from urllib.parse import quote
+
+import msgspec
+from cyclopts import Parameter
+
+from segue.cli.ask import Request, ask
+from segue.cli.common import After, AsJson, Data, Limit
+from segue.cli.output import note, print_json, say, table
+from segue.service import ConsentDecision, NewOwner, ServiceError
+
+Number = Annotated[int, Parameter(help="Number of the consent.")]
+Why = Annotated[str, Parameter(help="Why; written down.")]
+NOBODY = "nobody"
+
+
+def own(
+    name: Annotated[str, Parameter(help="Name of the connection.")],
+    owner: Annotated[str, Parameter(help="person:NAME, group:NAME, or nobody.")],
+    /,
+    *,
+    reason: Why,
+    data: Data = None,
+    json: AsJson = False,
+) -> None:
+    """Say whom a connection belongs to: their consent is needed for new uses. What uses it already goes on."""
+    body = {"owner": None if owner == NOBODY else owner, "reason": reason}
+    wanted = _fitting(body, NewOwner)
+    request = Request("POST", f"/connections/{quote(name, safe='')}/owner", body=body)
+    found = ask(data, request, lambda service: service.owning.own(name, wanted))
+    if json:
+        print_json(found)
+        return
+    say(f"{name} belongs to {found['owner'] or NOBODY}")
+    for use in found["kept"]:
+        note(f"goes on: {use}")
+
+
+def list_(
+    *,
+    connection: Annotated[str | None, Parameter(help="Only of this connection.")] = None,
+    state: Annotated[
+        Literal["waiting", "granted", "refused", "revoked", "all"], Parameter(help="Only these.")
+    ] = "all",
+    limit: Limit = 50,
+    after: After = None,
+    data: Data = None,
+    json: AsJson = False,
+) -> None:
+    """List uses of connections that have an owner, newest first."""
+    chosen = None if state == "all" else state
+    query = {"connection": connection, "state": state, "limit": limit, "after": after}
+    page = ask(
+        data,
+        Request("GET", "/consents", query),
+        lambda service: service.owning.page(connection=connection, state=chosen, limit=limit, after=after),
+    )
+    if json:
+        print_json(page)
+        return
+    rows = [
+        (
+            c["number"],
+            c["connection"],
+            c["owner"],
+            c["workflow"],
+            c["access"],
+            c["state"],
+            c["wantedBy"],
+            c["decidedBy"],
+            c["reason"],
+        )
+        for c in page["items"]
+    ]
+    names = ("number", "connection", "owner", "workflow", "access", "state", "wanted by", "decided by", "reason")
+    table(names, rows, empty="No connection with an owner is used.")
+    if page["next"]:
+        note(f"There is more: --after {page['next']}")
+
+
+def grant(number: Number, /, *, reason: Why, data: Data = None, json: AsJson = False) -> None:
+    """Consent to a use of a connection that you own. What waited for nothing else is published."""
+    _decide(number, True, reason, data, json)
+
+
+def revoke(number: Number, /, *, reason: Why, data: Data = None, json: AsJson = False) -> None:
+    """Refuse a use, or take a consent back: acts of the workflow on the connection are refused from then on."""
+    _decide(number, False, reason, data, json)
+
+
+def _decide(number: int, granted: bool, reason: str, data: Any, json: bool) -> None:
+    body = {"grant": granted, "reason": reason}
+    wanted = _fitting(body, ConsentDecision)
+    request = Request("POST", f"/consents/{number}/decide", body=body)
+    found = ask(data, request, lambda service: service.owning.decide(number, wanted))
+    if json:
+        print_json(found)
+    else:
+        say(f"{found['state']}: {found['workflow']} {found['access']} {found['connection']}")
+
+
+def _fitting(body: dict[str, Any], kind: Any) -> Any:
+    try:
+        return msgspec.convert(body, kind)
+    except msgspec.ValidationError as error:
+        raise ServiceError("command-refused", f"{error}.", remedy="Write person:NAME, and a reason.") from None

@@ -1,0 +1,197 @@
+"""Use cases of owners: who owns a connection, what wants to use it, and whether that is granted.
+
+A workflow that newly uses a connection, or newly writes through it, is published when the owner has consented.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import msgspec
+
+from segue.connectors import MemoryConnections, connection_to_json
+from segue.governance import Resource
+from segue.service.access import UseCases, admit_to, connection_of, governed, open_to_all
+from segue.service.errors import ServiceError
+from segue.service.observe import iso
+from segue.service.ownership import Ownership
+from segue.service.publishing import Publications
+from segue.service.runs import place_of
+from segue.service.shapes import Page, Shape
+from segue.store import Store
+from segue.store.consents import ConsentRecord, ConsentState, Use, find_consent, list_consents
+
+if TYPE_CHECKING:
+    from segue.service.definitions import Definitions
+
+Why = Annotated[str, msgspec.Meta(min_length=1, max_length=1000, pattern=r"\S")]
+Owner = Annotated[str, msgspec.Meta(pattern=r"^(person|group):[A-Za-z0-9._@/-]{1,200}$")]
+
+
+class NewOwner(msgspec.Struct, forbid_unknown_fields=True):
+    """Whom a connection belongs to: `person:ann`, `group:sales`, or null for nobody."""
+
+    owner: Owner | None
+    reason: Why
+
+
+class ConsentDecision(msgspec.Struct, forbid_unknown_fields=True):
+    """Consent to a use or not, and why."""
+
+    grant: bool
+    reason: Why
+
+
+class ConsentView(Shape, frozen=True, kw_only=True):
+    """A use of a connection that has an owner.
+
+    Attributes:
+        access: `read`, or `write`, which includes it.
+        state: `waiting`, `granted`, `refused`, or `revoked`: then acts of the workflow are refused.
+    """
+
+    number: int
+    connection: str
+    owner: str | None
+    workflow: str
+    access: Literal["read", "write"]
+    state: str
+    wanted_at: str
+    wanted_by: str
+    decided_at: str | None = None
+    decided_by: str | None = None
+    reason: str | None = None
+
+
+class Owned(Shape, frozen=True, kw_only=True):
+    """A connection and its owner. `kept`: uses that were there before and go on, as `namespace/name: access`."""
+
+    connection: str
+    owner: str | None
+    kept: list[str]
+
+
+class Owning(UseCases):
+    """Owners of connections of one data folder."""
+
+    def __init__(
+        self,
+        store: Store,
+        definitions: Definitions,
+        loaded: MemoryConnections,
+        ownership: Ownership,
+        publications: Publications,
+    ) -> None:
+        self._store = store
+        self._definitions = definitions
+        self._loaded = loaded
+        self._ownership = ownership
+        self._publications = publications
+
+    @governed("connection.own", on=connection_of)
+    async def own(self, name: str, wanted: NewOwner) -> Owned:
+        """Say whom a connection belongs to. What is published and uses it already goes on, as if it was consented to.
+
+        Raises:
+            ServiceError: `connection-unknown`.
+        """
+        connection = self._loaded.find(name)
+        if connection is None:
+            raise ServiceError("connection-unknown", f"There is no connection {name!r}.")
+        identity = self.guard.who()
+        assert identity is not None, "the guard has let somebody in"
+        kept = [] if connection.owner or wanted.owner is None else sorted(self._in_use(name))
+        if kept:
+            await self._ownership.grant(kept, identity.name, "it used the connection before that had an owner")
+        changed = msgspec.structs.replace(connection, owner=wanted.owner)
+        self._store.note("connection.own", f"connection:{name}", reason=wanted.reason, data={"owner": wanted.owner})
+        await self._store.put_connection(name, connection_to_json(changed))
+        self._loaded.put(changed)
+        return Owned(connection=name, owner=wanted.owner, kept=[f"{use[1]}/{use[2]}: {use[3]}" for use in kept])
+
+    @governed("connection.list")
+    async def page(
+        self,
+        *,
+        connection: str | None = None,
+        state: ConsentState | None = None,
+        limit: int = 50,
+        after: str | None = None,
+    ) -> Page[ConsentView]:
+        """Uses of owned connections, newest first.
+
+        Raises:
+            ServiceError: `request-malformed` where `after` is no `next`.
+        """
+        before = place_of(after)
+        found = await self._store.read(
+            lambda c: list_consents(c, of=connection, state=state, before=before, limit=limit + 1)
+        )
+        items = [self._view(record) for record in found[:limit]]
+        return Page(items=items, next=str(items[-1].number) if len(found) > limit else None)
+
+    @open_to_all("asks in its middle, where it is known whose connection it is")
+    async def decide(self, number: int, wanted: ConsentDecision) -> ConsentView:
+        """Consent to a use, refuse it, or take a consent back.
+
+        What waited for nothing else is published. What is taken back is refused from the next act on.
+
+        Raises:
+            ServiceError: `permission-denied` for whoever does not own the connection, `consent-unknown`, or what
+                publishing itself refuses.
+        """
+        admit_to(self.guard, "consent.decide", Resource("Connection"))
+        record = await self._record(number)
+        admit_to(self.guard, "consent.decide", connection_of(None, record.connection))
+        identity = self.guard.who()
+        assert identity is not None, "the guard has let somebody in"
+        if not self._ownership.is_owner(identity, record.connection):
+            owner = self._ownership.consents.owner_of(record.connection) or "nobody"
+            raise ServiceError(
+                "permission-denied",
+                f"{identity.name} does not own the connection {record.connection!r}.",
+                remedy=f"It belongs to {owner}: let them decide.",
+            )
+        use = (record.connection, record.namespace, record.name, record.access)
+        if wanted.grant:
+            await self._ownership.grant([use], identity.name, wanted.reason)
+            await self._publications.go_on(record.namespace, record.name)
+        else:
+            revoked = record.state in ("granted", "revoked")
+            await self._ownership.deny(use, identity.name, wanted.reason, revoked=revoked)
+            await self._publications.give_up(record.namespace, record.name, use, wanted.reason)
+        return self._view(await self._record(number))
+
+    # -- helpers -----------------------------------------------------------------------------------
+
+    def _in_use(self, connection: str) -> set[Use]:
+        found: set[Use] = set()
+        for namespace, name in self._definitions.names():
+            for definition in self._definitions.versions(namespace, name):
+                try:
+                    uses = self._ownership.uses(self._definitions.plan(definition.digest))
+                except ServiceError:
+                    continue  # This release cannot compile it, so it cannot act either.
+                found |= {(connection, namespace, name, access) for used, access in uses if used == connection}
+        return found
+
+    async def _record(self, number: int) -> ConsentRecord:
+        record = await self._store.read(lambda c: find_consent(c, number))
+        if record is None:
+            raise ServiceError("consent-unknown", f"There is no consent {number}.")
+        return record
+
+    def _view(self, record: ConsentRecord) -> ConsentView:
+        return ConsentView(
+            number=record.number,
+            connection=record.connection,
+            owner=self._ownership.consents.owner_of(record.connection),
+            workflow=f"{record.namespace}/{record.name}",
+            access="read" if record.access == "read" else "write",
+            state=record.state,
+            wanted_at=iso(record.wanted_at),
+            wanted_by=record.wanted_by,
+            decided_at=None if record.decided_at is None else iso(record.decided_at),
+            decided_by=record.decided_by,
+            reason=record.reason,
+        )
