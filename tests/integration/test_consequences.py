@@ -143,30 +143,33 @@ async def test_a_decision_about_one_is_none_about_the_next(tmp_path: Path) -> No
     assert done == [1]
 
 
-async def test_what_was_decided_survives_a_restart_and_a_fold(tmp_path: Path) -> None:
+async def test_what_was_decided_survives_a_restart(tmp_path: Path) -> None:
     """A decision is a part of the run, and not of the process."""
     done: list[int] = []
-    tasks = f"- ask: {ASK}\n- w: {{wait: PT1H}}\n- no: {REJECT}"
+    tasks = f"- ask: {ASK}\n- w: {{wait: PT0.5S}}\n- no: {REJECT}"
     async with Segue.open(tmp_path, functions=turning(done)) as segue:
         await segue.publish(flow(tasks).encode())
         run = await segue.start("hr/hire")
         await decide(segue)
-        await asyncio.sleep(0.05)
     async with Segue.open(tmp_path, functions=turning(done)) as segue:
-        await segue.service.steering.skip(run.id, "/do/1/w", None, reason="no need to wait")
         assert await (await segue.run(run.id)).result() == 1
     assert done == [1]
 
 
-async def test_other_data_wants_another_decision(tmp_path: Path) -> None:
+@pytest.mark.parametrize("way", ["retry", "skip"])
+async def test_other_data_wants_another_decision(tmp_path: Path, way: str) -> None:
     """Somebody decided about one person; an operator must not put in another."""
     done: list[int] = []
+    other = {"who": "somebody else"}
     tasks = f"- ask: {ASK}\n- w: {{wait: PT1H}}\n- no: {REJECT}"
     async with Segue.open(tmp_path, functions=turning(done)) as segue:
         await segue.publish(flow(tasks).encode())
         run = await segue.start("hr/hire")
         await decide(segue)
-        await segue.service.steering.retry(run.id, "/do/2/no", input={"who": "somebody else"}, reason="x")
+        if way == "retry":
+            await segue.service.steering.retry(run.id, "/do/2/no", input=other, reason="x")
+        else:
+            await segue.service.steering.skip(run.id, "/do/1/w", other, reason="x")
         with pytest.raises(RunFaulted):
             await run.result()
     assert done == []

@@ -78,16 +78,33 @@ def history(*, limit: Limit = 50, after: After = None, data: Data = None, json: 
 
 
 def explain(
-    who: Annotated[str, Parameter(help="person:NAME, service:NAME, or role:NAME.")],
+    who: Annotated[
+        str,
+        Parameter(
+            help="person:NAME, service:NAME, role:NAME, workflow:NAMESPACE/NAME, connection:NAME or agent:NAME."
+        ),
+    ],
     action: Annotated[str, Parameter(help="Such as run.start; docs/permissions.md lists them.")],
     what: Annotated[str, Parameter(help="Of what, such as sales/renewal.")] = "",
     /,
     *,
+    attribute: Annotated[
+        list[str] | None, Parameter(help="NAME=TEXT of the resource, such as connection=crm; may be repeated.")
+    ] = None,
+    context: Annotated[
+        list[str] | None, Parameter(help="NAME=VALUE of the request, as JSON or text; may be repeated.")
+    ] = None,
     data: Data = None,
     json: AsJson = False,
 ) -> int:
     """Say whether somebody may do something, and which rules decide: 0 where they may, 1 where not."""
-    body = {"who": who if ":" in who else f"person:{who}", "action": action, "what": what}
+    body = {
+        "who": who if ":" in who else f"person:{who}",
+        "action": action,
+        "what": what,
+        "attributes": dict(_pair(given) for given in attribute or ()),
+        "context": {name: _value(value) for name, value in map(_pair, context or ())},
+    }
     wanted = _fitting(body, PolicyQuestion)
     found = ask(data, Request("POST", "/policies/explain", body=body), lambda s: s.permissions.explain(wanted))
     if json:
@@ -100,6 +117,20 @@ def explain(
             say()
             say(clean(text).rstrip())
     return EXIT_COMPLETED if found["verdict"] == "allow" else EXIT_FAULTED
+
+
+def _pair(given: str) -> tuple[str, str]:
+    name, mark, value = given.partition("=")
+    if not mark:
+        raise ServiceError("command-refused", f"{given!r} is no NAME=VALUE.", remedy="For example connection=crm.")
+    return name, value
+
+
+def _value(text: str) -> Any:
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return text
 
 
 def try_(

@@ -51,6 +51,8 @@ def skip(turn: Turn, event: TaskSkipped) -> None:
     frame = turn.state.frames.get(event.id)
     if frame is None or frame.parent is None:
         return
+    if event.output != frame.raw:
+        turn.state.decided = []
     if event.happened and isinstance(frame.node, ActNode):
         spend(turn.state, frame)
         undo.note(turn, frame, event.output)

@@ -7,7 +7,15 @@ Nothing here performs an effect or knows a transport; other rooms hand values in
 Open `actions.py` first, then `guard.py`.
 """
 
-from segue.governance.actions import ACTIONS, GROUPS, PRINCIPALS, ROLES, schema_text
+from segue.governance.actions import (
+    ACTIONS,
+    GROUPS,
+    PRINCIPALS,
+    ROLES,
+    attributes_of,
+    context_of,
+    schema_text,
+)
 from segue.governance.analysis import PolicyFinding, findings
 from segue.governance.checkpoints import AuditKey, Checkpoint, PublicKey, append_checkpoint, read_checkpoints
 from segue.governance.consents import CONSENT_RULE, Access, Consents
@@ -96,7 +104,9 @@ __all__ = [
     "WrappedKey",
     "append_checkpoint",
     "as_markdown",
+    "attributes_of",
     "classes_as_markdown",
+    "context_of",
     "export_records",
     "find_key",
     "findings",

@@ -193,6 +193,8 @@ def _resource(name: str, command: Perform) -> Resource:
     kind, target = named_by(command)
     arguments: Any = command.arguments
     operation = arguments.get("operation") if isinstance(arguments, dict) else None
+    if command.handler == "workflow":
+        operation = f"{arguments['namespace']}/{arguments['name']}"
     attributes = {
         "namespace": namespace,
         "name": short,

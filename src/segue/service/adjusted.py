@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -29,6 +30,8 @@ class Adjusted:
     def __init__(self) -> None:
         self._set: dict[tuple[str, str], dict[str, AdjustedValue]] = {}
         self._kept: dict[str, dict[str, Any]] = {}
+        self.changing = asyncio.Lock()
+        """Held by whoever changes what is set, from looking at it until it is on disk."""
 
     def load(self, found: dict[tuple[str, str], dict[str, AdjustedValue]]) -> None:
         """Take over what is stored."""
@@ -68,10 +71,11 @@ class Adjusted:
 async def let_go(store: Store, adjusted: Adjusted, plan: Plan, by: str) -> None:
     """A version was published that does not allow what is set: its defaults count from now on."""
     place = (plan.namespace, plan.name)
-    changes = [ValueChange(name, value) for name, value, _ in adjusted.refused_by(plan)]
-    if changes:
-        reason = f"version {plan.version} does not allow what was set"
-        await make_adjustment(store, adjusted, place, changes, by, reason)
+    async with adjusted.changing:
+        changes = [ValueChange(name, value) for name, value, _ in adjusted.refused_by(plan)]
+        if changes:
+            reason = f"version {plan.version} does not allow what was set"
+            await make_adjustment(store, adjusted, place, changes, by, reason)
 
 
 async def make_adjustment(

@@ -6,7 +6,6 @@ actions of their own, so rules can keep them apart (decision 0119).
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
@@ -132,7 +131,6 @@ class Adjusting(UseCases):
         self._definitions = definitions
         self._workflows = workflows
         self._adjusted = adjusted
-        self._changing = asyncio.Lock()
 
     @governed("workflow.read", on=workflow_of)
     async def show(self, namespace: str, name: str) -> Adjustables:
@@ -186,7 +184,7 @@ class Adjusting(UseCases):
                 has approved it, and it waits then; `workflow-unknown`; `adjustment-refused` for a value that is not
                 declared, does not fit, or is what it was.
         """
-        async with self._changing:
+        async with self._adjusted.changing:
             waits = self._ask(namespace, name, wanted)
             plan = self._plan(namespace, name)
             changes = self._changes(plan, wanted)
@@ -223,7 +221,7 @@ class Adjusting(UseCases):
                 it decides; `adjustment-refused` where a value is not what it was when the change was asked for.
         """
         admit_to(self.guard, "adjustment.approve", Resource("Workflow"), {"own": False})
-        async with self._changing:
+        async with self._adjusted.changing:
             record = await self._record(number)
             identity = self.guard.who()
             assert identity is not None, "the guard has let somebody in"

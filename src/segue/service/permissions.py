@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -16,6 +17,8 @@ from segue.governance import (
     PolicyFinding,
     PolicyRefused,
     Resource,
+    attributes_of,
+    context_of,
     findings,
     roles_for,
     shipped,
@@ -47,14 +50,16 @@ class PolicyQuestion(msgspec.Struct, forbid_unknown_fields=True):
     """May `who` do `action` with `what`?
 
     Attributes:
-        who: `person:ann`, `service:ci`, or `role:viewer` for somebody with that role alone.
+        who: `person:ann`, `service:ci`, `workflow:sales/renewal`, `connection:crm`, `agent:scout`; or `role:viewer`
+            for somebody with that role alone.
         what: Id of the resource, such as `sales/renewal`; empty for none in particular.
-        context: As the action's schema has it.
+        attributes, context: Of the resource and of the request, as the action's schema has them.
     """
 
     who: Annotated[str, msgspec.Meta(pattern="^[a-z]+:[A-Za-z0-9._/-]{1,200}$")]
     action: str
     what: Annotated[str, msgspec.Meta(max_length=200)] = ""
+    attributes: dict[str, str] = {}
     context: dict[str, Any] = {}
 
 
@@ -271,7 +276,9 @@ class Permissions(UseCases):
             attributes = {"name": wanted.what}
         elif action.resource not in ("Workflow", "Act"):
             attributes = {}
-        resource = Resource(action.resource, wanted.what, attributes)
+        _require_known(wanted.attributes, attributes_of(action.resource), f"{action.resource} has no attribute")
+        _require_known(wanted.context, context_of(wanted.action), f"{wanted.action} has no context")
+        resource = Resource(action.resource, wanted.what, {**attributes, **wanted.attributes})
         return guard.verdict(self._somebody(guard, wanted.who), wanted.action, resource, wanted.context)
 
     def _somebody(self, guard: Guard, who: str) -> Identity:
@@ -295,6 +302,12 @@ class Permissions(UseCases):
         if not verdict.allowed:
             raise ServiceError("policy-refused", f"Nobody could take this back: {verdict.reason}.")
         return policies
+
+
+def _require_known(given: Mapping[str, Any], known: Mapping[str, str], complaint: str) -> None:
+    unknown = sorted(given.keys() - known.keys())
+    if unknown:
+        raise ServiceError("policy-refused", f"{complaint} {unknown[0]!r}.", remedy=f"It has: {', '.join(known)}.")
 
 
 def put_in_force(guard: Guard, changes: list[PolicyChange]) -> None:

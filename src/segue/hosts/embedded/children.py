@@ -13,11 +13,13 @@ import logging
 from typing import Any, Final
 
 from segue.core.state import Frame
+from segue.hosts.contracts import Door
 from segue.hosts.embedded.engine import Engine
 from segue.hosts.embedded.live import LiveRun
 from segue.hosts.embedded.plans import Plans
 from segue.store import HostError, codec, records
 from segue.types import (
+    ApprovalWanted,
     AttemptFailed,
     AttemptSucceeded,
     EndRun,
@@ -42,9 +44,10 @@ _RETRY_SECONDS: Final = 1.0
 class Children:
     """Starts, answers and cancels runs on behalf of other runs."""
 
-    def __init__(self, engine: Engine, plans: Plans) -> None:
+    def __init__(self, engine: Engine, plans: Plans, door: Door) -> None:
         self._engine = engine
         self._plans = plans
+        self._door = door
         self._delivered: set[int] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -73,6 +76,10 @@ class Children:
                 f"workflows are nested {depth} deep here; probably {run.workflow} starts itself without an end",
             )
         digest = self._plans.resolve(wanted["namespace"], wanted["name"], wanted["version"])
+        withheld = self._withheld(run, command)
+        if withheld is not None:
+            self._engine.withhold(run, withheld)
+            return
         child = self._engine.begin(
             self._plans.plan(digest),
             f"{run.id}{CHILD_MARK}{command.id}",
@@ -89,6 +96,23 @@ class Children:
         else:
             run.children[command.id] = child.seq
             self._engine.parking.consider(run)
+
+    def _withheld(self, run: LiveRun, command: Perform) -> ApprovalWanted | None:
+        """Starting another workflow is an act like others, and what is stopped starts no runs.
+
+        Returns:
+            Who must approve it first; None where nobody has to.
+
+        Raises:
+            TaskFailure: The door does not let it through.
+        """
+        answer = self._door.ask(run.id, run.workflow, command)
+        if isinstance(answer, Failure):
+            raise TaskFailure(answer)
+        wanted = f"{command.arguments['namespace']}/{command.arguments['name']}"
+        if not self._door.may_start(wanted):
+            raise fail("authorization", f"{command.name!r} may not be done: the workflow {wanted} is stopped")
+        return answer if isinstance(answer, ApprovalWanted) else None
 
     def ended(self, child: LiveRun, command: EndRun) -> None:
         """Answer the parent of a run that ended."""

@@ -149,7 +149,7 @@ class EmbeddedHost:
         engine.performer = Performer(engine, handlers, secrets, settings, door)
         engine.timekeeper = Timekeeper(engine, store)
         engine.postman = Postman(engine, store)
-        engine.children = Children(engine, source)
+        engine.children = Children(engine, source, door)
         engine.scheduler = Scheduler(engine, store, source, door)
         engine.admission = Admission(engine, store, source)
         engine.parking = Parking(engine, store, source)
