@@ -43,3 +43,11 @@ def test_nothing_is_left_for_later_without_saying_so() -> None:
     pattern = re.compile(r"\b(?:TO" + r"DO|FIX" + r"ME|XX" + r"X)\b")
     found = [str(path) for path, text in texts() if path.suffix == ".py" and pattern.search(text)]
     assert not found, found
+
+
+def test_logs_say_nothing_that_an_exception_says() -> None:
+    """Messages of exceptions quote data and secrets. Remedy: `whereabouts` of `segue.types`."""
+    pattern = re.compile(r"exc_info=|_log\.exception\(|format_exc|print_exc")
+    found = {str(path) for path, text in texts() if path.parts[0] == "src" and pattern.search(text)}
+    # A command that crashes tells whoever typed it, at their terminal.
+    assert found == {"src/segue/cli/crash.py"}

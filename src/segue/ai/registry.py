@@ -7,7 +7,6 @@ import inspect
 import logging
 import threading
 import time
-import traceback
 from collections.abc import Callable
 from concurrent.futures import Executor
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from segue.ai.cards import ModelCard, Prediction, Runner, SchemaCheck, checked_file, read_card
-from segue.types import TaskFailure, fail
+from segue.types import TaskFailure, fail, whereabouts
 
 _log = logging.getLogger("segue.ai.registry")
 # Below this a model runs on the event loop's thread: handing it to another one would cost about as much.
@@ -252,9 +251,7 @@ def _prediction(answer: Any) -> Prediction:
 
 
 def _broken(card: ModelCard, error: Exception) -> TaskFailure:
-    # Places in the code only: messages of exceptions may quote secrets.
-    places = "".join(traceback.format_tb(error.__traceback__))
-    _log.warning("the model %r raised %s at\n%s", card.name, type(error).__name__, places)
+    _log.warning("the model %r raised %s", card.name, whereabouts(error))
     return fail("runtime", f"The model {card.name!r} raised {type(error).__name__}: {error}")
 
 

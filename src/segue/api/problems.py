@@ -13,6 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from segue.service import ERROR_URN, SCIM_PREFIX, HostError, ScimRefusal, ServiceError, as_refusal
+from segue.types import whereabouts
 
 MEDIA_TYPE: Final = "application/problem+json"
 SCIM_TYPE: Final = "application/scim+json"
@@ -97,7 +98,7 @@ def methods_of(app: FastAPI, path: str) -> str:
 async def _crashed(request: Request, error: Exception) -> Response:
     # The number ties the answer to the log; the traceback itself stays here.
     number = uuid.uuid4().hex[:12]
-    _log.error("request %s %s failed [%s]", request.method, request.url.path, number, exc_info=error)
+    _log.error("request %s %s failed [%s]: %s", request.method, request.url.path, number, whereabouts(error))
     return problem_response(
         ServiceError("internal", f"See the entry {number} of the server's log."), request.url.path
     )

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-import traceback
 import typing
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
@@ -19,7 +18,7 @@ from typing import Any, Final
 import msgspec
 
 from segue.governance import Redactor, mentions_secret
-from segue.types import NOT_DONE, EffectContext, Failure, Perform, Recovery, TaskFailure, fail, failure
+from segue.types import NOT_DONE, EffectContext, Failure, Perform, Recovery, TaskFailure, fail, failure, whereabouts
 
 _log = logging.getLogger("segue.handlers.functions")
 _BUILT_IN: Final = (str, int, float, bool, type(None), list, dict, object, Any)
@@ -237,9 +236,8 @@ def _named(function: Function, arguments: Any, context: EffectContext) -> dict[s
 
 
 def _broken(function: Function, error: Exception) -> Failure:
-    # The traceback goes to the log only, and as places in the code: messages of exceptions may quote secrets.
-    places = "".join(traceback.format_tb(error.__traceback__))
-    _log.warning("the function %r raised %s at\n%s", function.name, type(error).__name__, places)
+    # The traceback goes to the log only, and without what exceptions say: it may quote secrets.
+    _log.warning("the function %r raised %s", function.name, whereabouts(error))
     message = str(error)
     text = f"{type(error).__name__}: {message}" if message else type(error).__name__
     return failure("runtime", f"The function {function.name!r} raised {text}")

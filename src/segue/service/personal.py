@@ -15,7 +15,7 @@ from typing import Final
 from segue.service.directory import Directory
 from segue.service.telling import chat_of, mail_of
 from segue.store import Store
-from segue.types import SYSTEM, EffectContext, Handler, Perform, SecretSource, TaskFailure, acting_as
+from segue.types import SYSTEM, EffectContext, Handler, Perform, SecretSource, TaskFailure, acting_as, whereabouts
 
 _log = logging.getLogger("segue.service")
 _WAIT_SECONDS: Final = 5.0
@@ -60,7 +60,7 @@ class Personal:
         try:
             verdict, reason = await self._sent(person, subject, text)
         except Exception:
-            _log.exception("person %r could not be told about their account", person)
+            _log.error("person %r could not be told about their account: %s", person, whereabouts())
             verdict, reason = "failed", "see the log"
         with acting_as(SYSTEM):
             self._store.note("notice.account", f"person:{person}", verdict=verdict, reason=reason)

@@ -38,7 +38,7 @@ from segue.store import HostError, Store, human_tasks, notices
 from segue.store.human_tasks import PRIORITIES
 from segue.store.notices import NoticeRecord, UntoldChange, UntoldStep
 from segue.store.records import Sql
-from segue.types import EffectContext, Failure, Handler, Perform, SecretSource, TaskFailure
+from segue.types import EffectContext, Failure, Handler, Perform, SecretSource, TaskFailure, whereabouts
 
 _log = logging.getLogger("segue.service")
 
@@ -94,7 +94,7 @@ class Telling:
             except HostError as error:
                 _log.warning("people are told later: %s", error)
             except Exception:
-                _log.exception("people could not be told")
+                _log.error("people could not be told: %s", whereabouts())
             await asyncio.sleep(LOOK_SECONDS)
 
     async def look(self) -> None:

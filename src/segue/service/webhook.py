@@ -28,7 +28,7 @@ from segue.store import ErasedData, HostError, Kept, RunRecord, Store
 from segue.store.records import put_meta, read_meta
 from segue.store.runs import find_runs
 from segue.store.snapshots import read_folded, read_kept, read_page
-from segue.types import Event, Identity, TaskFailure
+from segue.types import Event, Identity, TaskFailure, whereabouts
 
 if TYPE_CHECKING:
     from segue.connectors import Outbound
@@ -113,7 +113,7 @@ class LifecycleWebhook:
                 _log.warning("lifecycle events go out later: %s", error)
                 failed += 1
             except Exception:
-                _log.exception("lifecycle events could not be posted")
+                _log.error("lifecycle events could not be posted: %s", whereabouts())
                 failed += 1
             pause = PAUSES_SECONDS[min(failed, len(PAUSES_SECONDS)) - 1] if failed else LOOK_SECONDS
             await asyncio.sleep(pause)
@@ -162,7 +162,7 @@ class LifecycleWebhook:
                     told += [answers.lifecycle(lens, cloud_event) for cloud_event in caused]
         except Exception:
             # One run that cannot be read must not keep all others from being told.
-            _log.exception("what happened to run %s is left out", run.id)
+            _log.error("what happened to run %s is left out: %s", run.id, whereabouts())
             self._followed.pop(run.seq, None)
             return []
         self._followed.pop(run.seq, None)

@@ -63,6 +63,7 @@ from segue.types.identities import (
     owner_of,
 )
 from segue.types.secrets import SecretText
+from segue.types.traces import whereabouts
 
 __all__ = [
     "AUDIT_GENESIS",
@@ -123,4 +124,5 @@ __all__ = [
     "fail",
     "failure",
     "owner_of",
+    "whereabouts",
 ]

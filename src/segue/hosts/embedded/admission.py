@@ -24,7 +24,7 @@ from segue.hosts.embedded.engine import Engine
 from segue.hosts.embedded.live import LiveRun
 from segue.hosts.embedded.plans import Plans
 from segue.store import HostError, Store, places
-from segue.types import RunAdmitted
+from segue.types import RunAdmitted, whereabouts
 
 _log = logging.getLogger("segue.hosts")
 
@@ -167,7 +167,7 @@ class Admission:
                 run = await self._engine.parking.ensure(seq)
                 break
             except HostError:
-                _log.exception("a run whose turn it is cannot be read yet; it is tried again")
+                _log.error("a run whose turn it is cannot be read yet; it is tried again: %s", whereabouts())
                 await self._engine.clock.sleep(_RETRY_SECONDS)
         if run is not None:
             self._admit(run)

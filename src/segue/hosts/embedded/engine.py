@@ -56,6 +56,7 @@ from segue.types import (
     UpdateOffer,
     acting,
     failure,
+    whereabouts,
 )
 
 if TYPE_CHECKING:
@@ -441,11 +442,13 @@ class Engine:
 
     def quarantine(self, run: LiveRun, error: BaseException) -> None:
         """A bug stopped this run. Its history is kept as it is on disk, the others go on."""
-        _log.error("run %s (%s) is set aside: a bug stopped it", run.id, run.workflow, exc_info=error)
+        _log.error("run %s (%s) is set aside: a bug stopped it: %s", run.id, run.workflow, whereabouts(error))
         reason = f"{type(error).__name__}: {error}"
         self.commit.pending.statements.append(records.quarantine_run(run.seq, reason))
         self.incidents.quarantined(run, reason)
-        self.commit.pending.note("run.quarantine", f"run:{run.id}", at=self.clock.now_ms(), reason=reason)
+        # The audit outlives the run, so it says the kind of bug and not what that may quote.
+        kind = type(error).__name__
+        self.commit.pending.note("run.quarantine", f"run:{run.id}", at=self.clock.now_ms(), reason=kind)
         self.performer.drop(run)
         self.admission.leave(run.seq)
         self.forget(run)

@@ -23,6 +23,7 @@ from segue.core import Plan, RunState, snapshot
 from segue.hosts.embedded.engine import Engine
 from segue.hosts.embedded.live import NEVER, LiveRun
 from segue.store import Batch, HostError, Snapshot, Store, codec, snapshots
+from segue.types import whereabouts
 
 _log = logging.getLogger("segue.hosts")
 
@@ -122,7 +123,7 @@ class Folding:
                 if done and self._due.get(run) == until:
                     del self._due[run]
         except Exception:
-            _log.exception("folding stops after an error; it goes on with the next run that is due")
+            _log.error("folding stops after an error; it goes on with the next run that is due: %s", whereabouts())
         finally:
             self._worker = None
 

@@ -22,7 +22,16 @@ from segue.hosts.embedded.folding import restored
 from segue.hosts.embedded.live import EFFORTS_MAX, Effort, LiveRun
 from segue.hosts.embedded.plans import Plans
 from segue.store import Batch, HostError, RunRecord, Store, effects, records, runs, snapshots
-from segue.types import AttemptSucceeded, AwaitMessages, Event, MessageConsumed, Perform, RunStarted, StartTimer
+from segue.types import (
+    AttemptSucceeded,
+    AwaitMessages,
+    Event,
+    MessageConsumed,
+    Perform,
+    RunStarted,
+    StartTimer,
+    whereabouts,
+)
 
 _log = logging.getLogger("segue.hosts")
 
@@ -363,7 +372,7 @@ class Parking:
                 await self._engine.clock.sleep(_RETRY_SECONDS)
 
     def _set_aside(self, record: RunRecord, error: Exception) -> None:
-        _log.error("run %s cannot be read back and is set aside", record.id, exc_info=error)
+        _log.error("run %s cannot be read back and is set aside: %s", record.id, whereabouts(error))
         reason = f"{type(error).__name__}: {error}"
         self._engine.commit.pending.statements.append(records.quarantine_run(record.seq, reason))
         self._engine.incidents.unreadable(record, reason)

@@ -31,6 +31,7 @@ from segue.types import (
     SecretSource,
     TaskFailure,
     failure,
+    whereabouts,
 )
 
 _log = logging.getLogger("segue.hosts")
@@ -443,5 +444,5 @@ def _unknown(command: Perform) -> Failure:
 
 
 def _unexpected(command: Perform, error: Exception) -> Failure:
-    _log.error("handler %r failed unexpectedly at %s", command.handler, command.pointer, exc_info=error)
+    _log.error("handler %r failed unexpectedly at %s: %s", command.handler, command.pointer, whereabouts(error))
     return failure("runtime", f"the handler {command.handler!r} failed: {type(error).__name__}: {error}")

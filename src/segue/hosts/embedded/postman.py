@@ -23,7 +23,7 @@ from segue.core import consumes
 from segue.hosts.embedded.engine import Engine
 from segue.hosts.embedded.live import LiveRun
 from segue.store import HostError, Store, StoredEvent, codec, records
-from segue.types import AwaitMessages, MessageConsumed
+from segue.types import AwaitMessages, MessageConsumed, whereabouts
 
 _log = logging.getLogger("segue.hosts")
 
@@ -243,7 +243,9 @@ class Postman:
                     found = await self._store.read(query)
                 except HostError:
                     # Nobody else would offer them to this wait.
-                    _log.exception("run %s is offered earlier events when the store can be read", run.id)
+                    _log.error(
+                        "run %s is offered earlier events when the store can be read: %s", run.id, whereabouts()
+                    )
                     await self._engine.clock.sleep(_RETRY_SECONDS)
                     continue
                 more = len(found) == _PAGE
@@ -296,7 +298,7 @@ class Postman:
                 self.offered = max(self.offered, event.seq)
                 self._queue.popleft()
         except HostError:
-            _log.exception("events are delivered again when the store can be read")
+            _log.error("events are delivered again when the store can be read: %s", whereabouts())
             await self._engine.clock.sleep(_RETRY_SECONDS)
         finally:
             self._worker = None

@@ -22,7 +22,7 @@ from typing import Final
 from segue.hosts.embedded.engine import Engine
 from segue.hosts.embedded.live import LiveRun
 from segue.store import HostError, Store, records
-from segue.types import StartTimer, TimerFired
+from segue.types import StartTimer, TimerFired, whereabouts
 
 _log = logging.getLogger("segue.hosts")
 
@@ -107,7 +107,7 @@ class Timekeeper:
                 await self._fire_due()
                 await self._sleep()
             except Exception:
-                _log.exception("the timekeeper goes on after an error")
+                _log.error("the timekeeper goes on after an error: %s", whereabouts())
                 await self._engine.clock.sleep(1.0)
 
     @property

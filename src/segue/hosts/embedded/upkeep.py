@@ -16,6 +16,7 @@ from typing import Final
 
 from segue.hosts.embedded.engine import Engine
 from segue.store import DiskLow, HostError, Purged, Store, purge
+from segue.types import whereabouts
 
 _log = logging.getLogger("segue.hosts")
 
@@ -74,7 +75,7 @@ class Upkeep:
             except HostError:
                 pass  # The commit says so itself; what is due is still due next time.
             except Exception:
-                _log.exception("retention goes on after an error")
+                _log.error("retention goes on after an error: %s", whereabouts())
             await self._engine.clock.sleep(_PURGE_SECONDS)
 
     async def _keep(self) -> None:
@@ -89,7 +90,7 @@ class Upkeep:
             except HostError:
                 pass  # The commit says so itself, to everybody who asks.
             except Exception:
-                _log.exception("upkeep goes on after an error")
+                _log.error("upkeep goes on after an error: %s", whereabouts())
 
     def look_at_disk(self) -> None:
         """Shed new work while too little is free."""
