@@ -10,7 +10,7 @@ from typing import Any
 import jsonschema_rs
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from segue.dsl import (
@@ -19,9 +19,12 @@ from segue.dsl import (
     Environment,
     check_document,
     compile_plan,
+    default_functions,
     digest_of,
+    document_schema,
     read_document,
 )
+from segue.dsl.functions import latest
 from segue.dsl.schema import ROOT
 from segue.dsl.schema import document_schema as structure_schema
 from segue.dsl.structure import check_structure
@@ -57,6 +60,7 @@ do:
 - q: {call: connector, with: {use: crm, operation: get, arguments: {id: '${ .id }'}}}
 """
 VALIDATOR = jsonschema_rs.validator_for(structure_schema(), offline=True)
+PRINTED = jsonschema_rs.validator_for(document_schema(), offline=True)
 
 scalars = st.one_of(
     st.none(),
@@ -198,6 +202,32 @@ def test_a_changed_document_has_findings_or_a_plan(data: Any) -> None:
 def test_the_walk_agrees_with_a_complete_validator(data: Any) -> None:
     """Precise messages are worth nothing if they are about another language."""
     assert bool(check_structure(data, ROOT).complaints) == (not VALIDATOR.is_valid(data))
+
+
+@st.composite
+def with_changed_calls(draw: st.DrawFn) -> Any:
+    """The rich document with calls of the default catalogue whose arguments are anything, or nearly right."""
+    data = copy.deepcopy(rich())
+    for number in range(draw(st.integers(1, 3))):
+        name = draw(st.sampled_from(sorted(default_functions())))
+        properties = (default_functions()[name][latest(default_functions()[name])].parameters or {})["properties"]
+        written = st.dictionaries(st.one_of(st.sampled_from(sorted(properties)), keys), values, max_size=5)
+        data["do"].append({f"call{number}": {"call": name, "with": draw(st.one_of(written, values))}})
+    return data
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow])
+@given(st.one_of(mutated(), with_changed_calls()))
+def test_what_the_printed_schema_refuses_the_linter_refuses(data: Any) -> None:
+    """`segue schema` is what editors underline by: what they show red must not be published."""
+    use = data.get("use")
+    functions = use.get("functions") if isinstance(use, dict) else None
+    # A function of the document hides the catalogue's of the same name, which a schema cannot know.
+    assume(not isinstance(functions, dict) or not functions.keys() & default_functions().keys())
+    if PRINTED.is_valid(data):
+        return
+    findings = check_document(read_document(json.dumps(data)))
+    assert any(finding.is_error for finding in findings), next(PRINTED.iter_errors(data)).message
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow])
