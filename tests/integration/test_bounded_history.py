@@ -27,7 +27,7 @@ from tests.conformance.hosts.factories import EmbeddedWorld
 from segue.core import Plan
 from segue.core.plan import ForNode, Node
 from segue.hosts import FailurePolicy, HostSettings
-from segue.store import HostError, snapshots
+from segue.store import HostError, Rules, purge, snapshots
 from segue.types import AttemptSucceeded, TaskRestarted
 
 KEPT = 40
@@ -207,6 +207,40 @@ async def test_more_acts_than_memory_holds_are_looked_up_in_the_ledger(
     assert outcome.failure.outcome_unknown, "only of the act that was under way nobody knows"
     keys = [context.key for _, context in made.calls]
     assert len(keys) == len(set(keys)), "the first act gave its first answer"
+
+
+async def test_acts_of_laps_that_are_over_leave_the_ledger(world: EmbeddedWorld) -> None:
+    """A run that acts for ever must not fill the disk with the proof of it; and it goes on as before."""
+    made = Recorder(Stops(500), recovery="ask")
+    plan = endless(act("a", "careful"), act("b", "careful"))
+    host = await world.open({"careful": made}, plan)
+    await host.start(plan.digest, run_id="r")
+    await eventually(lambda: made.result.calls > 500)  # type: ignore[attr-defined]
+    await eventually(lambda: not host._engine.folding._due)
+    assert await counted(world, "effect") == 501
+    now = host.now_ms()
+    assert (await purge(host.store, Rules(runs=60_000), now)).acts == 0, "they are too young"
+    purged = await purge(host.store, Rules(runs=0), now + 1)
+    assert (purged.acts, purged.complete) == (500, True)
+    left = await host.store.read(lambda c: c.execute("SELECT key, state FROM effect").fetchall())
+    assert left == [("r:1~0.250", "intent")]
+    await world.crash()
+    again = Recorder(lambda _: 1, recovery="ask")
+    host = await world.open({"careful": again}, plan)
+    # Of the act that was under way nobody knows; everything else goes on.
+    assert (await soon(host.wait_closed("r"))).failure.outcome_unknown
+
+
+async def test_acts_that_can_be_asked_for_again_stay_in_the_ledger(world: EmbeddedWorld) -> None:
+    """A person may take the run back to a loop as a whole: its acts keep their names and their first answers."""
+    made = Recorder(Stops(200), recovery="ask")
+    loop_ = times(400, act("a", "careful"))
+    host = await world.open({"careful": made}, plan := workflow("w", loop_))
+    await host.start(plan.digest, run_id="r")
+    await eventually(lambda: made.result.calls > 200)  # type: ignore[attr-defined]
+    await eventually(lambda: not host._engine.folding._due)
+    assert (await purge(host.store, Rules(runs=0), host.now_ms() + 1)).acts == 0
+    assert await counted(world, "effect") == 201
 
 
 async def test_large_results_of_folded_events_give_their_space_back(world: EmbeddedWorld) -> None:

@@ -44,13 +44,15 @@ def run(
         request = Request("POST", "/retention/run", body={"dryRun": dry_run})
         done = ask(data, request, lambda service: service.retention.run(NewPurge(dry_run=dry_run)))
         complete = done["complete"]
-        counts = {name: total.get(name, 0) + done[name] for name in ("runs", "events", "history", "bytes")}
+        counts = {name: total.get(name, 0) + done[name] for name in ("runs", "events", "history", "acts", "bytes")}
         total = {**done, **counts}
     if json:
         print_json(total)
         return
     what = "would be removed" if dry_run else "removed"
     say(f"{total['runs']} runs and {total['events']} events {what}")
+    if total["acts"]:
+        say(f"{total['acts']} acts of runs that go on {what}")
     if total["bytes"]:
         say(f"{_megabytes(total['bytes'])} given back")
 

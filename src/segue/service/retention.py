@@ -79,7 +79,8 @@ class PurgeView(Shape, frozen=True, kw_only=True):
     """What was removed, or would be.
 
     Attributes:
-        history: Entries of histories. bytes: given back to the file system.
+        history: Entries of histories. acts: Of runs that live; a dry run does not count them. bytes: given back to
+            the file system.
         complete: Nothing more is due; otherwise ask again.
     """
 
@@ -87,6 +88,7 @@ class PurgeView(Shape, frozen=True, kw_only=True):
     runs: int
     events: int
     history: int = 0
+    acts: int = 0
     bytes: int = 0
     complete: bool = True
 

@@ -6,6 +6,9 @@ What is removed is bounded by rows of history, not by runs, because a run may ha
 larger than a batch loses the newest part of its history first, batch by batch, and its row last, so that whatever a
 crash leaves behind can still be read.
 
+A run that acts for ever leaves acts in the ledger for ever. Where its history is folded, those of earlier laps of its
+own list go too, once they are as old as runs are kept: no state of the run can ask for them again (decision 0127).
+
 Never removed: a run that has not closed, one with a child that has not ended, one with an open incident, one about
 somebody under legal hold, and the newest run and event, because numbers count on from them.
 """
@@ -13,6 +16,7 @@ somebody under legal hold, and the newest run and event, because numbers count o
 from __future__ import annotations
 
 import asyncio
+import re
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -82,7 +86,8 @@ class Rules:
 
 
 class Purged(msgspec.Struct):
-    """What was removed: runs, their history entries, events; and bytes given back to the file system.
+    """What was removed: runs, their history entries, acts of runs that live, events; and bytes given back to the
+    file system.
 
     `complete`: nothing more is due. Otherwise the time was up.
     """
@@ -90,6 +95,7 @@ class Purged(msgspec.Struct):
     runs: int = 0
     history: int = 0
     events: int = 0
+    acts: int = 0
     bytes: int = 0
     complete: bool = True
 
@@ -117,6 +123,7 @@ async def purge(store: Store, rules: Rules, now_ms: int, *, seconds: float | Non
             kept_ms = rules.runs_of(workflow)
             if kept_ms is not None:
                 await work.runs(workflow, now_ms - kept_ms)
+                await work.acts(workflow, now_ms - kept_ms)
         if rules.events is not None:
             await work.events(now_ms - rules.events)
         await work.give_back()
@@ -152,6 +159,21 @@ class _Purge:
                 await self._write(delete_runs(seqs), "runs", said)
                 self.purged.runs += len(seqs)
                 self.purged.history += total
+
+    async def acts(self, workflow: Workflow, before_ms: int) -> None:
+        for run in await self._store.read(partial(_endless_runs, workflow=workflow)):
+            place = 0
+            while True:
+                commands, place = await self._store.read(
+                    partial(_past_acts, run=run, before_ms=before_ms, after=place)
+                )
+                if commands:
+                    sql = "DELETE FROM effect WHERE run = ? AND command IN (SELECT value FROM json_each(?))"
+                    said = {"workflow": "/".join(workflow), "acts": len(commands), "settled_before": before_ms}
+                    await self._write([(sql, (run, str(commands)))], "acts", said)
+                    self.purged.acts += len(commands)
+                if not place:
+                    break
 
     async def events(self, before_ms: int) -> None:
         while seqs := await self._store.read(partial(_old_events, before_ms=before_ms)):
@@ -266,6 +288,37 @@ def _fitting(chosen: list[tuple[int, int]]) -> tuple[list[int], int]:
         seqs.append(seq)
         total += rows
     return seqs, total
+
+
+def _endless_runs(c: sqlite3.Connection, workflow: Workflow) -> list[int]:
+    """Runs that live, and whose history has become too long to be kept whole."""
+    sql = "SELECT seq FROM run WHERE namespace = ? AND name = ? AND ended_at IS NULL AND folded > 0"
+    return [seq for (seq,) in c.execute(sql, workflow)]
+
+
+def _past_acts(c: sqlite3.Connection, run: int, before_ms: int, after: int) -> tuple[list[int], int]:
+    """Settled acts of laps that are over, of so many rows behind the one after `after`; and where to go on, or 0."""
+    newest = "SELECT key FROM effect WHERE run = ? ORDER BY command DESC LIMIT ?"
+    lap = max((_lap_of(key) for (key,) in c.execute(newest, (run, _NEWEST))), default=0)
+    sql = "SELECT command, key, state, settled_at FROM effect WHERE run = ? AND command > ? ORDER BY command LIMIT ?"
+    rows = c.execute(sql, (run, after, _ROWS)).fetchall()
+    found = [
+        command
+        for command, key, state, settled_at in rows
+        if state in ("done", "failed") and settled_at is not None and settled_at < before_ms and _lap_of(key) < lap
+    ]
+    return found, rows[-1][0] if len(rows) == _ROWS else 0
+
+
+def _lap_of(key: str) -> int:
+    """In which lap of the run's own list an act was done: how often that had jumped back by then."""
+    found = _OF_ROOT.search(key)
+    return 0 if found is None else int(found[1])
+
+
+_NEWEST: Final = 100
+_OF_ROOT: Final = re.compile(r"~0\.([0-9]+)(?:\^[0-9]+)?$")
+"""How the name of an act ends once the list of the root, node 0, has jumped back; see `core/machines/act.py`."""
 
 
 def _old_events(c: sqlite3.Connection, before_ms: int) -> list[int]:
