@@ -59,13 +59,25 @@ async def rotate_keys(service: Asked) -> Response:
     **operation(
         "exportSubject",
         "Everything held about one data subject",
-        answers={200: json_answer(SubjectExport, "Each run with its record and its history.")},
-        problems=("subject-unknown",),
+        answers={
+            200: json_answer(
+                SubjectExport, "Runs with all that belongs to them, events, labels, records, and the user."
+            )
+        },
+        problems=("subject-unknown", "identity-unknown", "request-malformed"),
     ),
 )
-async def export_subject(service: Asked, subject: Subject) -> Response:
+async def export_subject(
+    service: Asked,
+    subject: Annotated[
+        str | None, Query(description="Whom or what runs say they are about.", min_length=1, max_length=500)
+    ] = None,
+    person: Annotated[
+        str | None, Query(description="Also what this person is, did and was told as a user.", max_length=128)
+    ] = None,
+) -> Response:
     """The name is no part of the path, so that it does not end in access logs of paths."""
-    return json_response(await service.subjects.export(subject))
+    return json_response(await service.subjects.export(subject, person=person))
 
 
 @router.post(

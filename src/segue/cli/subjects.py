@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Annotated
-from urllib.parse import quote
 
 from cyclopts import Parameter
 
@@ -16,10 +15,18 @@ Subject = Annotated[str, Parameter(help="Whom or what runs say they are about.")
 Reason = Annotated[str, Parameter(help="Why; it is recorded.")]
 
 
-def export(subject: Subject, /, *, data: Data = None) -> None:
-    """Print everything that is held about one data subject, as JSON."""
-    request = Request("GET", f"/subjects/export?subject={quote(subject, safe='')}")
-    print_json(ask(data, request, lambda service: service.subjects.export(subject)))
+def export(
+    subject: Annotated[str | None, Parameter(help="Whom or what runs say they are about.")] = None,
+    /,
+    *,
+    person: Annotated[
+        str | None, Parameter(help="Also what this person is, did and was told as a user; with or without a subject.")
+    ] = None,
+    data: Data = None,
+) -> None:
+    """Print everything that is held about one person, as JSON."""
+    request = Request("GET", "/subjects/export", {"subject": subject, "person": person})
+    print_json(ask(data, request, lambda service: service.subjects.export(subject, person=person)))
 
 
 def erase(
@@ -39,7 +46,7 @@ def erase(
         print_json(done)
         return
     what = "would be erased" if dry_run else f"erased, {done['keys']} keys destroyed"
-    say(f"{done['runs']} runs and {done['events']} events {what}")
+    say(f"{done['runs']} runs, {done['events']} events and {done['labels']} labels {what}")
 
 
 def hold(

@@ -68,6 +68,7 @@ from segue.service.errors import (
 )
 from segue.service.events import BATCH_MAX
 from segue.service.exceptions import Exceptions
+from segue.service.exporting import SubjectExport
 from segue.service.functions import load_functions, register
 from segue.service.identities import (
     IdentityChange,
@@ -161,7 +162,7 @@ from segue.service.shapes import (
 )
 from segue.service.sso import CodeOfCli
 from segue.service.steering import Steering
-from segue.service.subjects import Erased, NewErasure, NewHold, SubjectExport
+from segue.service.subjects import Erased, NewErasure, NewHold
 from segue.service.switches import NewSwitch, SwitchView
 from segue.service.timeline import TimelineEntry, Trace, TraceStep
 from segue.service.vault import NewSecret, SecretView

@@ -37,6 +37,7 @@ from segue.service.effects import Effects
 from segue.service.errors import ServiceError, as_refusal
 from segue.service.events import Events
 from segue.service.exceptions import Exceptions
+from segue.service.exporting import Exporting
 from segue.service.flows import Flows
 from segue.service.functions import described, load_functions
 from segue.service.keys import Keys, ring_of
@@ -270,22 +271,38 @@ async def open_service(
         publications = Publications(store, workflows)
         limits = Limits(settings.history_max_events, settings.payload_warn_kb * 1024)
         runs = Runs(store, definitions, workflows, host, masking, limits)
+        exceptions = Exceptions(store, definitions, host, masking)
+        tasks = Tasks(store, definitions, directory, host, masking)
+        profiles, effects = Profiles(store, directory, masking), Effects(store, masking)
+        tokens = Tokens(roster)
+        exporting = Exporting(
+            store,
+            definitions,
+            masking,
+            tasks=tasks,
+            exceptions=exceptions,
+            effects=effects,
+            audit=audit,
+            accounts=accounts,
+            tokens=tokens,
+            profiles=profiles,
+        )
         yield Service(
             workflows=workflows,
             runs=runs,
             migrating=Migrating(store, definitions, workflows, host),
             steering=Steering(store, definitions, workflows, runs, host, masking, limits),
-            exceptions=Exceptions(store, definitions, host, masking),
-            tasks=Tasks(store, definitions, directory, host, masking),
-            profiles=Profiles(store, directory, masking),
-            effects=Effects(store, masking),
+            exceptions=exceptions,
+            tasks=tasks,
+            profiles=profiles,
+            effects=effects,
             events=Events(host),
             connections=connections,
             models=Models(known_models),
             audit=audit,
             controls=Controls(store, audit, known_models, ring),
             keys=Keys(store, ring),
-            subjects=Subjects(store, ring, definitions, masking),
+            subjects=Subjects(store, ring, exporting),
             secrets=Secrets(store),
             retention=Retention(rules, settings, definitions, store, host),
             timeline=Timeline(store, runs, ring, masking),
@@ -293,7 +310,7 @@ async def open_service(
             accounts=accounts,
             sessions=sessions,
             own_credentials=OwnCredentials(roster, passwords, failures, personal),
-            tokens=Tokens(roster),
+            tokens=tokens,
             sso=SingleSignOn(settings.oidc, sessions, handlers, source, store, settings.scim, settings.public_url),
             scim=ScimDescription(settings.max_body_bytes),
             scim_users=ScimUsers(teams),

@@ -18,6 +18,8 @@ import msgspec
 from segue.store.codec import decode, encode
 from segue.types import AUDIT_GENESIS, AuditRecord, AuditRow, Cipher, audit_hash
 
+_PLACES_MAX: Final = 200_000
+"""Records of a time that are looked at to find where they stand, about 50 ms; more are found from the end."""
 _SUBJECT: Final = "subject:"
 _COLUMNS: Final = "seq, at, workspace, action, resource, principal, verdict, data, hash"
 HISTORY_ACTION: Final = "history.append"
@@ -198,19 +200,36 @@ def list_audit(
     connection: sqlite3.Connection, wanted: AuditFilter, *, limit: int, before: int | None = None
 ) -> list[AuditRow]:
     """Rows of the chain, newest first; `before` is the `seq` of the last one seen."""
-    where, parameters = _where(wanted, before)
+    where, parameters = _where(wanted, before, _places(connection, wanted))
     sql = f"SELECT {_COLUMNS} FROM main.audit {where} ORDER BY seq DESC LIMIT ?"  # noqa: S608
     return [AuditRow(*row) for row in connection.execute(sql, (*parameters, limit))]
 
 
 def audit_rows(connection: sqlite3.Connection, wanted: AuditFilter) -> Iterator[AuditRow]:
     """All of these rows, oldest first, as they are read: there may be more than fit into memory."""
-    where, parameters = _where(wanted, None)
+    where, parameters = _where(wanted, None, _places(connection, wanted))
     sql = f"SELECT {_COLUMNS} FROM main.audit {where} ORDER BY seq"  # noqa: S608
     return (AuditRow(*row) for row in connection.execute(sql, parameters))
 
 
-def _where(wanted: AuditFilter, before: int | None) -> tuple[str, list[Any]]:
+def _places(connection: sqlite3.Connection, wanted: AuditFilter) -> tuple[int, int] | None:
+    """The first and the last place of records of the time that is asked for; None where they restrict little.
+
+    Left to itself SQLite reads from one end of the chain until it gets there. Clocks may be set back, so places
+    within these two may be of other times.
+    """
+    if wanted.since is None and wanted.until is None:
+        return None
+    since, until = wanted.since or 0, 2**62 if wanted.until is None else wanted.until
+    within = "SELECT seq FROM main.audit INDEXED BY audit_by_time WHERE at >= ? AND at < ? LIMIT ?"
+    sql = f"SELECT min(seq), max(seq), count(*) FROM ({within})"  # noqa: S608 - a constant
+    first, last, count = connection.execute(sql, (since, until, _PLACES_MAX)).fetchone()
+    if count == _PLACES_MAX:
+        return None
+    return (first, last) if count else (1, 0)
+
+
+def _where(wanted: AuditFilter, before: int | None, places: tuple[int, int] | None) -> tuple[str, list[Any]]:
     conditions: list[str] = []
     parameters: list[Any] = []
     asked = wanted.actions or ((wanted.action,) if wanted.action is not None else ())
@@ -226,6 +245,9 @@ def _where(wanted: AuditFilter, before: int | None) -> tuple[str, list[Any]]:
         if value is not None:
             conditions.append(condition)
             parameters.append(value)
+    if places is not None:
+        conditions.append("seq BETWEEN ? AND ?")
+        parameters += places
     if wanted.actions:
         conditions.append(f"action IN ({', '.join('?' * len(wanted.actions))})")
         parameters += wanted.actions
@@ -239,6 +261,16 @@ def audit_after(connection: sqlite3.Connection, seq: int, *, limit: int) -> list
     """Columns of `AuditRow`, oldest first, from the record after `seq`: for reading the whole chain quickly."""
     sql = f"SELECT {_COLUMNS} FROM main.audit WHERE seq > ? ORDER BY seq LIMIT ?"  # noqa: S608
     return connection.execute(sql, (seq, limit)).fetchall()
+
+
+def audit_of(connection: sqlite3.Connection, resources: Sequence[str], *, limit: int) -> list[AuditRow]:
+    """Records about any of these resources, oldest first; the newest ones where there are more."""
+    sql = (
+        f"SELECT {_COLUMNS} FROM main.audit WHERE resource IN (SELECT value FROM json_each(?))"  # noqa: S608
+        " ORDER BY seq DESC LIMIT ?"
+    )
+    rows = connection.execute(sql, (encode(list(resources)).decode(), limit)).fetchall()
+    return [AuditRow(*row) for row in reversed(rows)]
 
 
 def find_audit(connection: sqlite3.Connection, seq: int) -> AuditRow | None:

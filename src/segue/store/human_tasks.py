@@ -349,9 +349,9 @@ def _close(run: int, task: int, at: int) -> list[Sql]:
 
 def _label(run: int, task: int, about: Mapping[str, Any], request: Mapping[str, Any]) -> Sql:
     sql = (
-        "INSERT OR IGNORE INTO label (task, model, version, confidence, input, proposed)"
-        f" SELECT {_THIS}, ?, ?, ?, seal(?), seal(?)"
+        "INSERT OR IGNORE INTO label (task, subject, model, version, confidence, input, proposed)"  # noqa: S608
+        f" SELECT {_THIS}, (SELECT subject FROM run WHERE seq = ?), ?, ?, ?, seal(?), seal(?)"
     )
     proposed = about.get("value", request.get("data"))
     values = (pack(encode(about.get("input"))), pack(encode(proposed)))
-    return sql, (run, task, about["model"], about.get("version", ""), about.get("confidence"), *values)
+    return sql, (run, task, run, about["model"], about.get("version", ""), about.get("confidence"), *values)

@@ -44,7 +44,7 @@ _REST: Final = 1.0
 _RESERVE_PAGES: Final = 256
 """Free pages that are kept, at least, because the next runs need them."""
 
-_OF_A_RUN: Final = ("history", "timer", "wait", "inbox", "effect", "incident", "snapshot")
+_OF_A_RUN: Final = ("history", "timer", "wait", "inbox", "effect", "incident", "snapshot", "event_of")
 _MAY_GO: Final = (
     "residence = 'closed' AND namespace = ? AND name = ? AND ended_at < ?"
     " AND seq < (SELECT max(seq) FROM run)"

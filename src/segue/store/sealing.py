@@ -45,7 +45,7 @@ SEALED: Final[dict[str, tuple[str, ...]]] = {
 }
 """Sealed columns by table; a value that was stored before encryption was on is read as it is."""
 
-BLIND: Final[dict[str, tuple[str, ...]]] = {"run": ("subject",), "event": ("source", "id")}
+BLIND: Final[dict[str, tuple[str, ...]]] = {"run": ("subject",), "event": ("source", "id"), "label": ("subject",)}
 """Columns that hold blind stand-ins; the audit chain has its own rule (`chain.link`)."""
 
 

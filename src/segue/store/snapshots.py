@@ -22,8 +22,8 @@ from typing import Any, Final
 import msgspec
 
 from segue.store import blobs, codec
-from segue.store.records import Sql
-from segue.types import AttemptSucceeded, Event
+from segue.store.records import Sql, event_seq
+from segue.types import AttemptSucceeded, Event, MessageConsumed
 
 FOLDED_AT_ONCE: Final = 2400
 """Events of one transaction of a fold: about ten milliseconds of the writer."""
@@ -148,6 +148,7 @@ def fold(connection: sqlite3.Connection, run: int, until: int) -> list[Sql]:
         return []  # It has ended meanwhile, and retention takes it away.
     return [
         *_receipts(connection, run, rows),
+        *_taken(connection, run, rows),
         ("DELETE FROM history WHERE run = ? AND id <= ?", (run, rows[-1][0])),
         ("UPDATE run SET folded = ? WHERE seq = ?", (folded + len(rows), run)),
         ("DELETE FROM snapshot WHERE run = ? AND event < ?", (run, folded + len(rows))),
@@ -171,6 +172,18 @@ def _receipts(connection: sqlite3.Connection, run: int, rows: Sequence[tuple[int
         for (command,) in wanted
         if command in answers
     ]
+
+
+def _taken(connection: sqlite3.Connection, run: int, rows: Sequence[tuple[int, Any]]) -> list[Sql]:
+    """Which events a run about somebody took: erasing takes them too."""
+    (subject,) = connection.execute("SELECT subject FROM run WHERE seq = ?", (run,)).fetchone()
+    if subject is None:
+        return []
+    events = [blobs.load_event(connection, data) for _, data in rows]
+    taken = [event.event for event in events if isinstance(event, MessageConsumed)]
+    numbers = [event_seq(connection, event["source"], event["id"]) for event in taken]
+    sql = "INSERT OR IGNORE INTO event_of (run, event) VALUES (?, ?)"
+    return [(sql, (run, number)) for number in numbers if number is not None]
 
 
 def release_unused(run: int) -> list[Sql]:
