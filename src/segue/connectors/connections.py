@@ -250,10 +250,15 @@ class ConnectionStore(Protocol):
 
 
 class MemoryConnections:
-    """Connections kept in a dictionary, for embedding and as the service's loaded copy."""
+    """Connections kept in a dictionary, for embedding and as the service's loaded copy.
+
+    Attributes:
+        changes: How often one was put or removed: whoever keeps what follows from them looks here.
+    """
 
     def __init__(self, *connections: Connection) -> None:
         self._connections = {connection.name: connection for connection in connections}
+        self.changes = 0
 
     def find(self, name: str) -> Connection | None:
         """The connection of this name."""
@@ -262,10 +267,12 @@ class MemoryConnections:
     def put(self, connection: Connection) -> None:
         """Add a connection, or replace the one of the same name."""
         self._connections[connection.name] = connection
+        self.changes += 1
 
     def remove(self, name: str) -> None:
         """Forget the connection of this name, if there is one."""
         self._connections.pop(name, None)
+        self.changes += 1
 
     def all(self) -> list[Connection]:
         """Every connection, by name."""

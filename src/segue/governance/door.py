@@ -42,6 +42,7 @@ class ActDoor:
             declares, and the labels of what it can send out. Asked only where a rule about acts reads it.
         limits: How much may be done without a person.
         consents: What owners of connections consented to.
+        changes: How often what `facts` says may have changed, for the verdicts that are kept.
     """
 
     def __init__(
@@ -51,6 +52,8 @@ class ActDoor:
         facts: Facts = lambda workflow, pointer: {},
         limits: ActLimits | None = None,
         consents: Consents | None = None,
+        *,
+        changes: Callable[[], int] = lambda: 0,
     ) -> None:
         self._limits = limits or ActLimits()
         self._consents = consents or Consents(lambda connection: None, lambda connection, operation: "write")
@@ -59,6 +62,9 @@ class ActDoor:
         self._facts = facts
         self._seen: Policies | None = None
         self._ruled = False
+        self._changes = changes
+        self._kept: dict[tuple[Any, ...], tuple[Verdict, str]] = {}
+        self._kept_at = -1
 
     def may_start(self, workflow: str) -> bool:
         """No switch stops this workflow (`namespace/name`)."""
@@ -76,6 +82,7 @@ class ActDoor:
         policies = self._guard.policies
         if policies is not self._seen:
             self._seen, self._ruled = policies, _are_ruled(policies)
+            self._kept.clear()
         # What has consequences for somebody is asked about whoever wrote the rules: some of those ship.
         ruled = self._ruled or bool(command.affects)
         if not ruled and not self._switches.any and not self._limits.any and command.handler != _OWNED:
@@ -92,7 +99,9 @@ class ActDoor:
         for found in exceeded:
             if not found.limit.approver:
                 return self._refused(name, command, self._over(found))
-        verdict = self._verdict(workflow, name, command) if ruled else None
+        verdict, said = self._verdict(workflow, name, command) if ruled else (None, "")
+        if not self._limits.any and (verdict is None or (verdict.allowed and not verdict.warnings)):
+            return said
         if verdict is not None and verdict.verdict == "deny":
             return self._refused(name, command, verdict)
         if verdict is not None and verdict.warnings and not begun:
@@ -108,7 +117,7 @@ class ActDoor:
             approvers = tuple(dict.fromkeys(given.values()))
         if self._limits.any and not begun:
             self._limits.take(name, command, key, besides={found.limit.rule for found in exceeded})
-        return _said_of(verdict, policies.version, withheld, approvers)
+        return _said_of(verdict, policies.version, withheld, approvers) if withheld else said
 
     def _withheld(self, verdict: Verdict | None, exceeded: Sequence[Exceeded]) -> list[_Wanting]:
         """Rules and limits that leave this act to people."""
@@ -150,7 +159,21 @@ class ActDoor:
         self._guard.note(self._process(name), ACTION, _resource(name, command), verdict)
         return _stopped(command, f"{verdict.reason} (policy {verdict.policy})")
 
-    def _verdict(self, workflow: str, name: str, command: Perform) -> Verdict:
+    def _verdict(self, workflow: str, name: str, command: Perform) -> tuple[Verdict, str]:
+        """The verdict, and what is recorded of it; kept by everything that it can depend on."""
+        changes = self._changes()
+        if changes != self._kept_at or len(self._kept) >= _KEPT_MAX:
+            self._kept.clear()
+            self._kept_at = changes
+        decided = (command.affects, command.adverse, command.decided_by, command.decided) if command.affects else ()
+        key = (workflow, command.pointer, command.handler, *_target(command), decided)
+        found = self._kept.get(key)
+        if found is None:
+            verdict = self._asked(workflow, name, command)
+            found = self._kept[key] = (verdict, _said_of(verdict, self._guard.policies.version, (), ()))
+        return found
+
+    def _asked(self, workflow: str, name: str, command: Perform) -> Verdict:
         reads = self._guard.policies.reads(ACTION) - _CARRIED
         facts = self._facts(workflow, command.pointer) if any(place.startswith("context") for place in reads) else {}
         context = {**facts, **decided_by(command)}
@@ -160,6 +183,7 @@ class ActDoor:
         return Identity(kind="workflow", id=name, workspace=self._guard.workspace)
 
 
+_KEPT_MAX: Final = 10_000
 _CARRIED: Final = frozenset(
     f"context.{name}" for name in ("affects", "adverse", "decided_by_person", "decider", "decision")
 )
@@ -190,20 +214,26 @@ def _said_of(verdict: Verdict | None, version: str, withheld: Sequence[_Wanting]
 
 def _resource(name: str, command: Perform) -> Resource:
     namespace, _, short = name.partition("/")
+    connection, operation = _target(command)
+    attributes = {
+        "namespace": namespace,
+        "name": short,
+        "handler": command.handler,
+        "connection": connection,
+        "operation": operation,
+        "task": command.pointer,
+    }
+    return Resource("Act", f"{name}{command.pointer}", attributes)
+
+
+def _target(command: Perform) -> tuple[str, str]:
+    """The connection and the operation that an act names, as far as it does."""
     kind, target = named_by(command)
     arguments: Any = command.arguments
     operation = arguments.get("operation") if isinstance(arguments, dict) else None
     if command.handler == "workflow":
         operation = f"{arguments['namespace']}/{arguments['name']}"
-    attributes = {
-        "namespace": namespace,
-        "name": short,
-        "handler": command.handler,
-        "connection": target if kind == "connection" else "",
-        "operation": operation if isinstance(operation, str) else "",
-        "task": command.pointer,
-    }
-    return Resource("Act", f"{name}{command.pointer}", attributes)
+    return target if kind == "connection" else "", operation if isinstance(operation, str) else ""
 
 
 def _are_ruled(policies: Policies) -> bool:

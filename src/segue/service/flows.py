@@ -61,6 +61,10 @@ class Flows:
             self._kept.popitem(last=False)
         return found
 
+    def changes(self) -> int:
+        """How often what `facts` says may have changed."""
+        return self._connections.changes
+
     def facts(self, workflow: str, pointer: str) -> dict[str, Any]:
         """The context of an act's request: what its document declares, and the labels of what it can send.
 

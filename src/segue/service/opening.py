@@ -226,7 +226,14 @@ async def open_service(
 
         try:
             if drive:
-                door = ActDoor(guard, guard.switches, flows.facts, act_limits, ownership.consents)
+                door = ActDoor(
+                    guard,
+                    guard.switches,
+                    flows.facts,
+                    act_limits,
+                    ownership.consents,
+                    changes=flows.changes,
+                )
                 opened = _host(
                     folder, settings, handlers, load, source, rules, attended, alone, door, ring, adjusted.values
                 )

@@ -93,3 +93,32 @@ def _wanted(asked: ActDoor) -> ApprovalWanted:
     wanted = asked.ask("r", "a/b:1", act())
     assert isinstance(wanted, ApprovalWanted)
     return wanted
+
+
+def test_a_kept_verdict_ends_with_what_it_was_made_of() -> None:
+    """Asking again is a look-up, until a rule, a fact or the act itself is another."""
+    facts, changes = dict(FACTS), [0]
+    guard = Guard(Policies({**shipped(), "here": LEGAL}))
+    asked: list[str] = []
+
+    def told(workflow: str, pointer: str) -> dict[str, Any]:
+        asked.append(pointer)
+        return dict(facts)
+
+    door = ActDoor(guard, guard.switches, told, changes=lambda: changes[0])
+    facts["untrusted"] = False
+    assert [isinstance(door.ask("r", "a/b:1", act()), str) for _ in range(3)] == [True] * 3
+    assert asked == ["/do/0"]
+
+    facts["untrusted"] = True
+    changes[0] += 1
+    assert isinstance(door.ask("r", "a/b:1", act()), ApprovalWanted)
+
+    guard.policies = Policies({**shipped(), "here": NEVER})
+    assert isinstance(door.ask("r", "a/b:1", act()), Failure)
+
+    guard.policies = Policies({**shipped(), "here": RULE.format("one", "x", 'resource.operation == "refund"')})
+    assert isinstance(door.ask("r", "a/b:1", act()), str)
+    refund = act(arguments={"use": "billing", "operation": "refund"})
+    assert isinstance(door.ask("r", "a/b:1", refund), ApprovalWanted)
+    assert isinstance(door.ask("r", "a/b:1", act()), str)
