@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 from tests.integration.cli_support import serving, wait_until
 from tests.integration.service_support import document
 from tests.integration.test_human_tasks_killed import client
@@ -61,11 +60,8 @@ def decide(approver: httpx.Client, task: int, outcome: str) -> int:
     return approver.post(f"/tasks/{task}/decide", json=body).status_code
 
 
-def test_approved_acts_happen_refused_ones_do_not_whenever_the_server_dies(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_approved_acts_happen_refused_ones_do_not_whenever_the_server_dies(tmp_path: Path) -> None:
     """Killed while all wait, and killed right after the last approval."""
-    monkeypatch.setenv("SEGUE_OUTBOUND_ALLOW_LOOPBACK", "true")
     data = tmp_path / "data"
     with paying() as outside:
         uri = f"http://127.0.0.1:{outside.port}/payments/"
@@ -74,7 +70,7 @@ def test_approved_acts_happen_refused_ones_do_not_whenever_the_server_dies(
             + uri
             + "\\(.n)\" }'}, body: {n: '${ .n }'}}}"
         )
-        with serving(data) as first:
+        with serving(data, "--allow-loopback") as first:
             with client(data) as owner:
                 owner.post("/workflows", content=text, headers={"content-type": "application/yaml"})
                 owner.post("/identities", json={"kind": "person", "id": "ann", "roles": ["approver"]})
@@ -87,7 +83,7 @@ def test_approved_acts_happen_refused_ones_do_not_whenever_the_server_dies(
             first.wait()
         assert outside.paid == []
         approved = set()
-        with serving(data) as second:
+        with serving(data, "--allow-loopback") as second:
             with client(data, made["token"]) as ann:
                 numbers = waiting(ann)
                 assert len(numbers) == RUNS
@@ -98,7 +94,7 @@ def test_approved_acts_happen_refused_ones_do_not_whenever_the_server_dies(
                         approved.add(str(ids.index(run)))
             second.kill()
             second.wait()
-        with serving(data), client(data) as owner:
+        with serving(data, "--allow-loopback"), client(data) as owner:
             wait_until(lambda: len(asked(outside)) == len(approved), 30)
             assert waiting(owner) == {}
             wait_until(lambda: states_of(owner, ids)["completed"] == len(approved), 30)
