@@ -10,11 +10,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from segue.core.machines import attempt, fork
+from segue.core.machines import approval, attempt, fork
 from segue.core.turn import Turn
 from segue.hosts.contracts import OpenDoor
 from segue.hosts.embedded import parking, timekeeper
 from segue.hosts.embedded.children import Children
+from segue.hosts.embedded.desk import Desk
 from segue.hosts.embedded.engine import Engine
 from segue.hosts.embedded.incidents import Incidents
 from segue.hosts.embedded.operator import Operator
@@ -224,7 +225,9 @@ BROKEN_HOSTS: list[tuple[str, Any, str, Any, str]] = [
     ("waits for a reading", Timekeeper, "_fire_due", _fires_nothing_before_it_has_read, "late"),
     ("forgets whom it could not read", Parking, "_try_again", lambda self, seqs: None, "was lost|late"),
     ("looks for a parent once", Children, "_fetch", _fetches_once, "never retrieved"),
-    ("asks no guard", Performer, "_admitted", lambda self, run, command: "rules 1", "though it is stopped"),
+    ("asks no guard", Performer, "_admitted", lambda self, run, command: "rules 1", "though|nobody said"),
+    ("forgets what people must approve", Engine, "withhold", lambda self, run, wanted: None, "was lost"),
+    ("says that what it forgets counts", Desk, "attend", lambda self, run, event: None, "is not on disk"),
     ("lets go on what is stopped", Performer, "stop", lambda self: 0, "though it is stopped"),
     ("starts what is stopped", Scheduler, "_due", _starts_what_is_stopped, "started by itself though"),
     ("tells of no permission", Engine, "answer", _tells_of_no_permission, "which nobody said"),
@@ -340,6 +343,13 @@ def _ends_its_siblings(self: Turn, frame: Any) -> None:
             original(Turn, "end_one")(self, other)
 
 
+def _sends_all_that_waits(turn: Turn) -> None:
+    for held in turn.state.withheld.values():
+        held.approved = True
+    RELEASE(turn)
+
+
+RELEASE = approval.release
 DICE = Random()
 
 
@@ -351,6 +361,8 @@ DICE = Random()
         (Turn, "stop_timer", lambda self, timer: None),
         (Turn, "_begin", _starts_anyway),
         (attempt, "draw", lambda seed, name, number: DICE.random()),
+        (approval, "with_approvals", lambda state, command: command),
+        (approval, "release", _sends_all_that_waits),
         (fork.Fork, "child_failed", _waits_for_all),
         (Turn, "_falls_through", lambda self, frame, reason: False),
         (Turn, "_falls_through", lambda self, frame, reason: frame.parent is not None),
@@ -363,6 +375,6 @@ DICE = Random()
 )
 def test_a_broken_core_is_found(monkeypatch: pytest.MonkeyPatch, place: Any, name: str, broken: Any) -> None:
     """Forgotten cancels, a pause that does not hold, dice that are thrown again on replay; failures that are not
-    held, held too long or lost, and hands that reach beyond the task they name."""
+    held, held too long or lost, hands that reach beyond the task they name, and acts that nobody approved."""
     monkeypatch.setattr(place, name, broken)
     assert complaint_about()

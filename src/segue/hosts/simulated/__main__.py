@@ -30,6 +30,7 @@ _COUNTED = (
     "crashes",
     "unread",
     "refusals",
+    "asked",
     "held",
     "interventions",
 )

@@ -9,12 +9,12 @@ from typing import Final
 _RARE = (0.0, 0.0, 0.0, 0.02, 0.1)
 _COMMON = (0.0, 0.0, 0.1, 0.4)
 
-NEWEST: Final = 3
+NEWEST: Final = 4
 """The newest edition of the world.
 
 What the simulation learns comes with a new edition and with dice of its own, so a seed of an earlier edition stays
 the world that it was. 1: what stood at first. 2: readings fail, and the timekeeper looks ahead.
-3: a guard stops handlers and workflows for a while.
+3: a guard stops handlers and workflows for a while. 4: acts through some handlers wait for somebody's approval.
 """
 
 
@@ -53,6 +53,7 @@ class Faults:
             failures, often the wrong ones, twice or too late.
         mistaken: A person who is asked whether an act happened is wrong, or cannot say.
         stops: The guard stops a handler, or a workflow, and lets it go on later.
+        withholds: The guard leaves what goes through a handler to people.
         clock_jumps: The wall clock is set, forward or back, now and then.
         late_ms: How late people are.
     """
@@ -79,6 +80,7 @@ class Faults:
     meddles: float = 0.0
     mistaken: float = 0.0
     stops: float = 0.0
+    withholds: float = 0.0
     clock_jumps: float = 0.0
     late_ms: int = 0
 
@@ -101,6 +103,8 @@ class Faults:
             )
         if dice.edition >= 3:
             drawn = replace(drawn, stops=dice.of("guard").choice((0.0, 0.0, 0.3, 0.8)))
+        if dice.edition >= 4:
+            drawn = replace(drawn, withholds=dice.of("withheld").choice((0.0, 0.0, 0.2, 0.6)))
         return drawn
 
     @classmethod

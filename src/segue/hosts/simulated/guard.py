@@ -6,7 +6,7 @@ It outlives the processes, as rules on disk do, and remembers what it answered, 
 from __future__ import annotations
 
 from segue.hosts.simulated.reach import require
-from segue.types import Failure, Perform, failure
+from segue.types import ApprovalWanted, Failure, Perform, failure
 
 
 class Guard:
@@ -16,11 +16,13 @@ class Guard:
         stopped: Handlers, and workflows as `namespace/name`, that nothing may be done through or by, and since
             when, in true milliseconds.
         refusals: How often it said no.
+        withheld: Handlers through which nothing goes that nobody has approved. asked: How often somebody must.
     """
 
     def __init__(self) -> None:
         self.stopped: dict[str, int] = {}
-        self.refusals = 0
+        self.refusals = self.asked = 0
+        self.withheld: frozenset[str] = frozenset()
         self._version = 1
         self._allowed: set[tuple[str, int, str]] = set()
 
@@ -38,12 +40,21 @@ class Guard:
         """Unless the workflow is stopped."""
         return workflow not in self.stopped
 
-    def ask(self, run: str, workflow: str, command: Perform, *, begun: bool = False) -> Failure | str:
-        """Refuse what is stopped; the permission names the rules that gave it."""
+    def ask(
+        self, run: str, workflow: str, command: Perform, *, begun: bool = False
+    ) -> Failure | ApprovalWanted | str:
+        """Refuse what is stopped, leave to people what is withheld; a permission names the rules that gave it."""
         name = workflow.partition(":")[0]
         if self.is_stopped(name, command):
             self.refusals += 1
             return failure("authorization", f"rules {self._version} do not let {command.name!r} through")
+        if not begun and not self.is_approved(run, command):
+            if command.detached:
+                self.refusals += 1
+                return failure("authorization", f"nobody can approve {command.name!r}, which nobody waits for")
+            self.asked += 1
+            rules = {"eyes": "somebody must look at it"}
+            return ApprovalWanted(0, command.id, "boss", rules, "1", "a rule wants it", _digest(run, command))
         said = f"rules {self._version}"
         self._allowed.add((name, command.id, said))
         return said
@@ -51,6 +62,12 @@ class Guard:
     def is_stopped(self, name: str, command: Perform) -> bool:
         """May a run of this workflow (`namespace/name`) not do this now?"""
         return name in self.stopped or command.handler in self.stopped
+
+    def is_approved(self, run: str, command: Perform) -> bool:
+        """Nobody has to approve this, or somebody has."""
+        if command.handler not in self.withheld:
+            return True
+        return any(given.digest == _digest(run, command) for given in command.approvals)
 
     def check_verdict(self, name: str, command: Perform, verdict: str) -> None:
         """The result of an act tells of a permission that was given.
@@ -60,3 +77,7 @@ class Guard:
         """
         given = (name, command.id, verdict) in self._allowed
         require(given, f"{command.name!r} succeeded under {verdict!r}, which nobody said of it")
+
+
+def _digest(run: str, command: Perform) -> str:
+    return f"{run}:{command.effect}:{command.handler}:{command.arguments!r}"

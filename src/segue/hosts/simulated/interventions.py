@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from random import Random
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from segue.core import Plan, RunState
 from segue.core.state import Frame
-from segue.types import FailureReleased, TaskRestarted, TaskSkipped
+from segue.types import DecisionMade, FailureReleased, TaskAssigned, TaskRestarted, TaskSkipped
+
+APPROVE: Final = "approve"
+_DECISIONS: Final = (APPROVE, APPROVE, APPROVE, "refuse", "edit")
+_PEOPLE: Final = ("ann", "bob")
 
 Intervention = TaskRestarted | TaskSkipped | FailureReleased
 
@@ -51,3 +55,11 @@ def wise(rng: Random, number: int) -> Intervention:
     if draw < 0.5:
         return TaskRestarted(0, number)
     return TaskSkipped(0, number, rng.randrange(100)) if draw < 0.9 else FailureReleased(0, number)
+
+
+def voice(rng: Random, number: int) -> DecisionMade | TaskAssigned:
+    """What somebody does about an act that waits for approval; some of it is not for them to do."""
+    by = rng.choice(_PEOPLE)
+    if rng.random() < 0.2:
+        return TaskAssigned(0, number, rng.choice(("claim", "release")), by, by=by)
+    return DecisionMade(0, number, rng.choice(_DECISIONS), by=by, comment="because")

@@ -33,10 +33,12 @@ from segue.hosts.simulated.watching import Auditor
 from segue.store import Batch, HostError, codec
 from segue.types import (
     CLOSED,
+    DecisionMade,
     FailureReleased,
     RunCancelled,
     RunPaused,
     RunResumed,
+    TaskAssigned,
     TaskRestarted,
     TaskSkipped,
 )
@@ -60,7 +62,8 @@ class Report:
     Attributes:
         runs: All of them. children: Those that another run waited for. scheduled: Those that started by themselves.
         held: Failures that waited for a person. interventions: What people did to tasks.
-        unread: Readings that failed. refusals: Acts that the guard did not let through.
+        unread: Readings that failed. refusals: Acts that the guard did not let through. asked: Acts that it left to
+            people.
     """
 
     seed: int
@@ -74,6 +77,7 @@ class Report:
     interventions: int
     unread: int
     refusals: int
+    asked: int
 
 
 class Finding(Exception):
@@ -121,6 +125,8 @@ class World:
         self._digests = [plan.digest for plan in made]
         settings = _settings(people, self.faults)
         self.guard = Guard()
+        self._deciding = dice.of("decisions")
+        self.guard.withheld = frozenset(h for h in HANDLERS if self._deciding.random() < self.faults.withholds)
         self.auditor = Auditor(Plans(book), self.time, self.guard, acts_max=settings.acts_max)
         self.outside = Outside(rng, self.faults, self.auditor, self.say)
         self.storage = storage(seed, delay_ms=self._disk_ms, on_written=self._written)
@@ -176,6 +182,7 @@ class World:
             seen.interventions,
             self.unread,
             self.guard.refusals,
+            self.guard.asked,
         )
 
     def say(self, line: str) -> None:
@@ -299,6 +306,7 @@ class World:
         if self.people.random() < faults.restarts:
             self.time.after(self.people.randint(0, span * 2 + 60_000), self._restart)
         self._arrange_stops(span)
+        self._arrange_decisions(span)
         if faults.unreadable_ms:
             at = self._reading.randint(0, self._reading.choice((1_000, span, 600_000)))
             self.time.after(at, partial(self._set_readable, False))
@@ -369,6 +377,40 @@ class World:
         self.guard.release(what)
         for timetable in self.auditor.timetables.values():
             timetable.released_at = self.time.now
+
+    # -- approvals ---------------------------------------------------------------------------------
+
+    def _arrange_decisions(self, span: int) -> None:
+        dice = self._deciding
+        for _ in range(dice.randint(2, 12) if self.guard.withheld else 0):
+            self.time.after(dice.randint(0, dice.choice((1_000, span + 1_000, 60_000))), self._decide_some)
+
+    def _decide_some(self) -> None:
+        """Somebody looks at what waits, or presses where nothing does; some press together."""
+        dice = self._deciding
+        for run_id, number in self.auditor.offers():
+            for _ in range(dice.choice((0, 1, 1, 2))):
+                self._attend(run_id, interventions.voice(dice, number + dice.choice((0, 0, 0, 0, 1))))
+
+    def _approve_all(self) -> bool:
+        """Whatever waits is approved, whoever has claimed it."""
+        offers = self.auditor.offers()
+        for run_id, number in offers:
+            self._attend(run_id, TaskAssigned(0, number, "release", by="boss"))
+            self._attend(run_id, DecisionMade(0, number, interventions.APPROVE, by="boss"))
+        return bool(offers)
+
+    def _attend(self, run_id: str, event: DecisionMade | TaskAssigned) -> None:
+        if self.process.host is not None:
+            self.process.spawn(self._attend_once(run_id, event, self.process.host))
+
+    async def _attend_once(self, run_id: str, event: DecisionMade | TaskAssigned, host: SimulatedHost) -> None:
+        try:
+            refused = await host.attend(run_id, event)
+        except (HostError, UnknownRun):
+            return  # It may have counted; nobody asks again.
+        if refused is None and isinstance(event, DecisionMade):
+            self.auditor.decided(run_id, event)
 
     # -- schedules ---------------------------------------------------------------------------------
 
@@ -499,7 +541,8 @@ class World:
             for run_id, state, number in held:
                 act = interventions.wise(self.people, number)
                 self._control(run_id, act, self._outcome(run_id, state, number, likely=0.9))
-            if held:
+            asked = self._approve_all()
+            if held or asked:
                 self._settle()
 
     def _end_everything(self) -> None:
@@ -513,7 +556,7 @@ class World:
         for _ in range(STEPS_MAX):
             runs = self.auditor.runs.values()
             held = [(s.id, number) for s in runs if s.state is not None for number in s.state.held]
-            if not held:
+            if not held and not self._approve_all():
                 break
             for run_id, number in held:
                 self._control(run_id, FailureReleased(0, number))

@@ -27,6 +27,7 @@ from segue.types import (
     AttemptSucceeded,
     AwaitMessages,
     Command,
+    DecisionMade,
     EndRun,
     Event,
     MessageConsumed,
@@ -260,6 +261,25 @@ class Auditor:
     def _require_allowed(self, run_id: str, command: Perform, verb: str) -> None:
         stopped = self._guard.is_stopped(_workflow(self.runs[run_id]), command)
         require(not stopped, f"{command.name!r} of {run_id!r} was {verb} though it is stopped")
+        # As the disk has it: an approval that is not there yet may never have been given.
+        approved = self._guard.is_approved(run_id, self.runs[run_id].audit.performs[command.id])
+        require(approved, f"{command.name!r} of {run_id!r} was {verb} though nobody has approved it")
+
+    def decided(self, run_id: str, event: DecisionMade) -> None:
+        """Somebody was told that their decision counts."""
+        made = (event.id, event.outcome, event.by)
+        shadow = self._on_disk(run_id, "somebody decided")
+        kept = [(e.id, e.outcome, e.by) for e in shadow.history if isinstance(e, DecisionMade)]
+        require(made in kept, f"{made!r} of {run_id!r} was said to count, and is not on disk")
+
+    def offers(self) -> list[tuple[str, int]]:
+        """What waits for people: runs and the numbers of their offers."""
+        return [
+            (shadow.id, command.id)
+            for shadow in self.runs.values()
+            for command in shadow.audit.open.values()
+            if isinstance(command, Offer)
+        ]
 
     def key(self, run_id: str, command_id: int) -> str:
         """The effect key that this act must have."""
@@ -301,7 +321,7 @@ class Auditor:
         if above is not None and not command.detached:
             wanted = above[1] in self.runs[above[0]].audit.open or _is_closing(shadow)
             require(wanted, f"{run_id!r} outlives its parent: {command.name!r} was {verb}")
-        if command.id in shadow.audit.open:
+        if isinstance(shadow.audit.open.get(command.id), Perform):
             return
         given = command.id in shadow.audit.given
         require(not given, f"{command.name!r} of {run_id!r} was {verb} though it is cancelled, answered or ended")
