@@ -52,7 +52,12 @@ class Attendant:
         if not self._asks:
             note(_NOBODY)
             return
-        show_task(msgspec.to_builtins(await service.tasks.get(task.id)))
+        page = await service.tasks.get(task.id)
+        show_task(msgspec.to_builtins(page))
+        if not page.may_decide:
+            # An act that a rule leaves to people: whoever started the run is not among them.
+            note(f"  {clean(page.why_not or '')}\n{_NOBODY}")
+            return
         while True:
             detail = await service.tasks.get(task.id)
             if not detail.seen:

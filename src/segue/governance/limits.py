@@ -37,7 +37,7 @@ class ActLimit(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     Attributes:
         name: What refusals call it.
         per_hour, per_day: Acts let through in any hour, any 24 hours; None for any number.
-        amount: Where in the act's arguments the amount stands, with dots, such as `body.amount`.
+        amount: Where in the act's arguments the amount stands, with dots, such as `arguments.body.amount`.
         amount_max: Largest amount of one act; None for any.
         sum_per_hour, sum_per_day: What the amounts of any hour, any 24 hours may add up to; None for anything.
         exceeded: `fail`, or `approval:ROLE`: the act waits until somebody with this role approves it.

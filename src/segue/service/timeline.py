@@ -21,7 +21,7 @@ from segue.service.shapes import Page, RunSummary, Shape
 from segue.store import Store
 from segue.store.chain import AuditFilter, list_audit
 from segue.store.effects import EffectEntry, EffectFilter, effects_by_key, list_effects
-from segue.store.human_tasks import HumanTaskFilter, changes_of, list_human_tasks
+from segue.store.human_tasks import HumanTaskFilter, HumanTaskRecord, changes_of, list_human_tasks
 from segue.store.runs import RunRecord, find_runs
 from segue.store.snapshots import read_kept
 from segue.types import ApprovalWanted, DecisionMade
@@ -215,21 +215,21 @@ class Timeline(UseCases):
     async def _people(self, record: RunRecord, *, before: int | None) -> list[TraceStep]:
         """What people did about the human tasks of a run, newest first."""
 
-        def query(c: sqlite3.Connection) -> list[tuple[str, str, Any]]:
+        def query(c: sqlite3.Connection) -> list[tuple[HumanTaskRecord, Any]]:
             tasks = list_human_tasks(c, HumanTaskFilter(run=record.seq), limit=-1)
-            return [(task.title, task.pointer, change) for task in tasks for change in changes_of(c, task.id)]
+            return [(task, change) for task in tasks for change in changes_of(c, task.id)]
 
         lens = self._masking.lens(record.digest)
-        found = [item for item in await self._store.read(query) if before is None or item[2].at <= before]
-        found.sort(key=lambda item: item[2].at, reverse=True)
+        found = [item for item in await self._store.read(query) if before is None or item[1].at <= before]
+        found.sort(key=lambda item: item[1].at, reverse=True)
         return [
             TraceStep(
                 at=iso(change.at),
-                what=f"{answers.title(lens, title, pointer)}: {change.change}",
+                what=f"{answers.title(lens, task.title, task.pointer)}: {change.change}",
                 by=change.by or None,
-                detail={"task": pointer},
+                detail={"task": task.pointer, **({"outcome": task.outcome} if change.change == "decided" else {})},
             )
-            for title, pointer, change in found
+            for task, change in found
         ]
 
     async def _records(self, wanted: AuditFilter, *, before: int | None = None, limit: int = 200) -> list[AuditView]:
