@@ -17,6 +17,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable
+from contextvars import Context
 from typing import Final, Protocol
 
 from segue.store.batch import Batch
@@ -75,7 +76,8 @@ class WritingThread:
         ended = time.monotonic()
         if ended - began > _QUICK_SECONDS:
             self._patient_until = ended + _PATIENCE_SECONDS
-        self._loop.call_soon(self._written, batch, error)
+        # As from the thread: what follows a commit is the host's own, and nobody's whose request was the last.
+        self._loop.call_soon(self._written, batch, error, context=Context())
 
     async def close(self) -> None:
         """End the thread."""
