@@ -112,6 +112,8 @@ async def test_operations_change_values_and_not_ranges(service: Service) -> None
     [
         (to(0.4), "0.5"),
         (to("high"), "number"),
+        (to(10**400), "0.95"),
+        (to(object()), "not a JSON value"),
         (NewAdjustment(values={"treshold": 0.7}, reason="x"), "no adjustable value"),
         (to(0.7, reset=["threshold"]), "both set and reset"),
         (NewAdjustment(reset=["threshold"], reason="x"), "Nothing would change"),

@@ -188,6 +188,21 @@ async def test_a_rule_can_warn_instead(tmp_path: Path) -> None:
     assert done == [1]
 
 
+async def test_a_rule_can_ask_a_person_about_the_act_instead(tmp_path: Path) -> None:
+    """Where the document has nobody decide, the act itself waits for somebody."""
+    asks = WARNS.replace('@warn("we are getting there")', '@approval("approver")')
+    done: list[int] = []
+    async with Segue.open(tmp_path, functions=turning(done)) as segue:
+        await segue.service.permissions.change("use-cases", NewPolicy(text=asks, reason="a test"))
+        assert (await segue.publish(flow(f"- no: {REJECT}").encode())).warnings == []
+        run = await segue.start("hr/hire")
+        await asyncio.sleep(0.05)
+        assert done == []
+        await decide(segue, "approve")
+        assert await run.result() == 1
+    assert done == [1]
+
+
 async def test_a_rule_can_read_what_was_decided_and_by_whom(tmp_path: Path) -> None:
     """Turning somebody down although a person said yes is no decision of that person."""
     rule = (

@@ -208,6 +208,19 @@ async def test_what_waits_for_an_owner_is_not_approved_by_others(service: Servic
     assert error.kind == "approval-needed"
 
 
+@pytest.mark.parametrize("strictness", ["off", "warn", "block"])
+async def test_where_documents_must_be_governed_connections_need_owners(tmp_path: Path, strictness: Any) -> None:
+    """Every connection has somebody who can be asked, or publishing says so."""
+    async with open_service(tmp_path, Settings(publishing=strictness)) as service:
+        await service.connections.add("crm", CRM)
+        found = (await service.workflows.validate(flow("list"))).findings
+        told = [f.severity for f in found if f.rule == "unowned-connection"]
+        assert told == {"off": [], "warn": ["warning"], "block": ["error"]}[strictness]
+        await owned(service)
+        found = (await service.workflows.validate(flow("list"))).findings
+        assert not [f for f in found if f.rule == "unowned-connection"]
+
+
 async def test_over_http(tmp_path: Path) -> None:
     """The routes of an owner."""
     async with api(tmp_path) as client:

@@ -22,7 +22,7 @@ from segue.service.observe import iso
 from segue.service.runs import place_of
 from segue.service.shapes import Page, Shape
 from segue.service.workflows import Workflows, parse_workflow
-from segue.store import Store
+from segue.store import Store, codec
 from segue.store.adjustments import (
     AdjustmentRecord,
     AdjustmentState,
@@ -184,6 +184,10 @@ class Adjusting(UseCases):
                 has approved it, and it waits then; `workflow-unknown`; `adjustment-refused` for a value that is not
                 declared, does not fit, or is what it was.
         """
+        try:
+            wanted = msgspec.structs.replace(wanted, values=codec.settled(wanted.values))
+        except ValueError as error:
+            raise ServiceError("adjustment-refused", f"{error}.") from None
         async with self._adjusted.changing:
             waits = self._ask(namespace, name, wanted)
             plan = self._plan(namespace, name)
@@ -409,4 +413,4 @@ def _is_number(value: Any) -> bool:
 
 def _number(value: Any) -> float:
     """A number as rules see it: they know four digits after the point, and none beyond these bounds."""
-    return max(-_DECIMAL_MAX, min(_DECIMAL_MAX, float(value))) if _is_number(value) else 0.0
+    return float(max(-_DECIMAL_MAX, min(_DECIMAL_MAX, value))) if _is_number(value) else 0.0

@@ -39,7 +39,9 @@ def undecided_acts(guard: Guard, document: Document, plan: Plan) -> Iterator[Fin
         seen.add(node.pointer)
         without = _ask(guard, plan, node, consequence, decided=False)
         after = _ask(guard, plan, node, consequence, decided=True)
-        refusing = () if without.allowed else set(without.rules) - (set() if after.allowed else set(after.rules))
+        # What needs an approval waits for a person by that, at every act.
+        denied = set(without.rules) if without.verdict == "deny" else set()
+        refusing = denied - (set(after.rules) if after.verdict == "deny" else set())
         said = "goes against a person" if consequence.adverse else "has consequences for a person"
         way = " → ".join(ways[node.pointer])
         for rule in sorted(refusing):

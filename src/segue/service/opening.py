@@ -206,7 +206,7 @@ async def open_service(
         act_limits = ActLimits(settings.limits)
         adjusted = Adjusted()
         accesses = Accesses(loaded)
-        ownership = Ownership(Consents(accesses.owner, accesses.of))
+        ownership = Ownership(Consents(accesses.owner, accesses.of), lambda name: loaded.find(name) is not None)
 
         def load(store: Store) -> Definitions:
             # What the host needs before it goes on with the first run.

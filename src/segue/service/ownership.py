@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from segue.connectors import MemoryConnections, OperationsCache
 from segue.core import Plan
@@ -45,8 +45,9 @@ class Accesses:
 class Ownership:
     """Consents of one data folder: on disk, and in the memory that the second door asks."""
 
-    def __init__(self, consents: Consents) -> None:
+    def __init__(self, consents: Consents, is_known: Callable[[str], bool]) -> None:
         self.consents = consents
+        self._is_known = is_known
         self.store: Store | None = None
 
     def load(self, records: Iterable[ConsentRecord]) -> None:
@@ -75,6 +76,10 @@ class Ownership:
             for connection, access in sorted(self.uses(plan))
             if self.consents.lacks(workflow, connection, access)
         ]
+
+    def is_unowned(self, connection: str) -> bool:
+        """It is there, and belongs to nobody."""
+        return self._is_known(connection) and self.consents.owner_of(connection) is None
 
     def told(self, uses: Iterable[Use]) -> str:
         """What is lacking, as a part of a sentence."""

@@ -123,6 +123,8 @@ class Publishing:
     def complaints(self, document: Document, plan: Plan | None) -> Iterator[Finding]:
         """What stands against publishing, or should be known, besides what validation finds."""
         yield from missing(document, self.strictness)
+        if plan is not None and self.strictness != "off":
+            yield from self._unowned(document, plan)
         for name, value, why in () if plan is None else self._adjusted.refused_by(plan):
             message = f"{name!r} was adjusted to {value!r}, and this version does not allow that: {why}"
             remedy = "publish it, and the default counts; or let the range hold what is set"
@@ -130,6 +132,15 @@ class Publishing:
             if plan is not None and name not in plan.adjustable:
                 pointer = _PLACE if said_of(document.data) else "/document"
             yield finding_of(document.finding("adjusted-value-refused", "warning", message, remedy, pointer=pointer))
+
+    def _unowned(self, document: Document, plan: Plan) -> Iterator[Finding]:
+        """Connections that nobody owns, so that nobody was asked about their use."""
+        severity: Literal["error", "warning"] = "error" if self.strictness == "block" else "warning"
+        for connection, _ in sorted(self._ownership.uses(plan)):
+            if self._ownership.is_unowned(connection):
+                message = f"the connection {connection!r} has no owner who could consent to this use"
+                remedy = f"name one: `segue connections own {connection} group:NAME --reason …`"
+                yield finding_of(document.finding("unowned-connection", severity, message, remedy, pointer="/do"))
 
     async def published(self, plan: Plan, by: str) -> None:
         """It is the latest version of its name by now."""

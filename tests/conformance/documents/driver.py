@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from segue.connectors import OutboundPolicy
 from segue.core import Moment, Plan, RunState, advance, consumes
+from segue.core.adjustable import settled
 from segue.dsl import Environment, Finding, PythonFunction, check_document, compile_plan, read_document
 from segue.handlers import FunctionRegistry, ProcessSettings, build_handlers
 from segue.types import (
@@ -160,7 +161,8 @@ class _Run:
         for number, entry in enumerate(self.given.get("events", [])):
             envelope = {"specversion": "1.0", "id": f"event-{number}", "source": "/case", **entry["event"]}
             self._later(entry["after_ms"], "event", envelope)
-        self._apply(RunStarted(self.now, "run-1", self.plan.digest, self.given.get("input", {}), "seed"))
+        given, values = self.given.get("input", {}), settled(self.plan.adjustable, {})
+        self._apply(RunStarted(self.now, "run-1", self.plan.digest, given, "seed", adjustable=values))
         until_ms = START_MS + self.given.get("until_ms", 10**12)
         for _ in range(STEPS_MAX):
             assert self.state is not None
