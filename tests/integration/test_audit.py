@@ -94,8 +94,9 @@ async def test_what_was_asked_and_done_is_recorded_with_who_and_why(tmp_path: Pa
         assert await actions(service, resource=f"run:{run}") == [
             *("run.start", "run.pause", "run.resume", "run.cancel")
         ]
-        asked = (await service.audit.page(action="run.start", verdict="allow")).items
-        assert {record.principal for record in asked} == {"person:ann"}
+        asked = (await service.audit.page(action="run.start")).items
+        assert {record.data["allowed"]["by"] for record in asked} == {"person:ann"}
+        assert (await service.audit.page(action="run.start", verdict="allow")).items == []
         (cancel,) = (await service.audit.page(action="run.cancel")).items
         assert (cancel.principal, cancel.reason, cancel.data) == ("person:ann", "mistake", {"by": "person:ann"})
         assert (await service.audit.page(action="run.start")).items[0].principal == "person:ann"
@@ -341,3 +342,19 @@ def test_the_commands_of_the_chain(cli: Cli, tmp_path: Path) -> None:
     broken = cli("audit", "verify", "--data", data)
     assert broken.code == 1
     assert "changed: record" in broken.out
+
+
+async def test_a_start_that_is_permitted_and_fails_is_still_on_record(tmp_path: Path) -> None:
+    """One record holds verdict and deed; without a deed the verdict must not be lost, nor go to another start."""
+    async with open_service(tmp_path, Settings()) as service:
+        await service.workflows.publish(document())
+        with pytest.raises(ServiceError):
+            await service.runs.start("demo/nothing")
+        for _ in range(2):
+            await service.runs.start("demo/flow", key="one")
+        await service.store.anchor()
+        again, began, alone = (await service.audit.page(action="run.start")).items
+        assert (alone.resource, alone.verdict) == ("workflow:demo/nothing", "allow")
+        assert (began.verdict, began.data["allowed"]["on"]) == ("done", "workflow:demo/flow")
+        assert (again.verdict, again.resource) == ("allow", "workflow:demo/flow")
+        assert (await service.audit.verify()).sound

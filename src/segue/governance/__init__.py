@@ -21,7 +21,7 @@ from segue.governance.checkpoints import AuditKey, Checkpoint, PublicKey, append
 from segue.governance.consents import CONSENT_RULE, Access, Consents
 from segue.governance.door import ActDoor
 from segue.governance.export import export_records
-from segue.governance.guard import SWITCH_RULE, Guard, PolicyDenied, in_scope
+from segue.governance.guard import SWITCH_RULE, Guard, PolicyDenied, in_scope, told
 from segue.governance.keyring import (
     ERASED,
     KEY_VARIABLE,
@@ -122,4 +122,5 @@ __all__ = [
     "service_of",
     "shipped",
     "table",
+    "told",
 ]

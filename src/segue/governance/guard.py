@@ -76,8 +76,13 @@ class Guard:
         """Who acts."""
         return acting() or self.local
 
-    def check(self, action: str, resource: Resource, context: Mapping[str, Any] | None = None) -> Verdict:
+    def check(
+        self, action: str, resource: Resource, context: Mapping[str, Any] | None = None, *, silent: bool = False
+    ) -> Verdict:
         """Let whoever acts do this, or raise.
+
+        Args:
+            silent: The audit is not told of a permission: whoever asks sees to that.
 
         Raises:
             PolicyDenied: With the verdict.
@@ -89,7 +94,8 @@ class Guard:
             verdict = Verdict("deny", (SWITCH_RULE,), self._policies.version, stopped)
         else:
             verdict = self.verdict(identity, action, resource, context)
-        self.note(identity, action, resource, verdict)
+        if not (silent and verdict.allowed):
+            self.note(identity, action, resource, verdict)
         if not verdict.allowed:
             raise PolicyDenied(action, resource, identity, verdict)
         return verdict
@@ -146,16 +152,21 @@ class Guard:
         known = ACTIONS.get(action)
         if verdict.allowed and known is not None and (known.quiet or "read" in known.groups):
             return
-        warned = f"; warned of by {', '.join(verdict.warnings)}" if verdict.warnings else ""
         self.audit.record(
             principal="nobody" if identity is None else identity.name,
             action=action,
             resource=resource.name,
             verdict=verdict.verdict,
-            reason=f"{verdict.reason}{warned} (policy {verdict.policy})",
+            reason=told(verdict),
             at=time.time_ns() // 1_000_000,
             workspace=self.workspace,
         )
+
+
+def told(verdict: Verdict) -> str:
+    """Why, for the audit: the rules that decided, those that warn, and the version of the policies."""
+    warned = f"; warned of by {', '.join(verdict.warnings)}" if verdict.warnings else ""
+    return f"{verdict.reason}{warned} (policy {verdict.policy})"
 
 
 def in_scope(identity: Identity, action: str) -> bool:

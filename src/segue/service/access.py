@@ -13,14 +13,15 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Final, ParamSpec, TypeVar, cast
 
-from segue.governance import ACTIONS, SWITCH_RULE, Guard, PolicyDenied, Resource, Verdict, in_scope, roles_for
+from segue.governance import ACTIONS, SWITCH_RULE, Guard, PolicyDenied, Resource, Verdict, in_scope, roles_for, told
 from segue.service.errors import ServiceError
 from segue.store import ErasedData
-from segue.types import acting, acting_as
+from segue.types import Leave, acting, acting_as, on_leave
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -30,6 +31,10 @@ _DENY_ALL: Final = Guard()
 PASSWORD_SCOPE: Final = "password.own"  # noqa: S105 - a name
 """What a session is worth that began with a password which somebody else set: nothing but choosing another. No action
 and no group is called so."""
+
+
+_TELL_THEMSELVES: Final = frozenset({"run.start"})
+"""Deeds whose record holds who was permitted, and by which rules: of so many, one record each is enough."""
 
 
 class UseCases:
@@ -62,6 +67,24 @@ def governed(
                 if not asks_again or refusal.kind != "approval-needed":
                     raise
 
+        @contextmanager
+        def permitted(self: UseCases, args: Any, kwargs: Any) -> Iterator[None]:
+            """The same for a deed whose own record tells of the permission; undone, the permission gets its own."""
+            if action not in _TELL_THEMSELVES:
+                admit(self, args, kwargs)
+                yield
+                return
+            resource = Resource(kind) if on is None else on(self, *args, **kwargs)
+            verdict, who = admit_to(self.guard, action, resource, silent=True), self.guard.who()
+            asked = Leave(action, "nobody" if who is None else who.name, resource.name, told(verdict))
+            try:
+                with on_leave(asked):
+                    yield
+            finally:
+                if not asked.told:
+                    asked.told = True
+                    self.guard.note(who, action, resource, verdict)
+
         if inspect.iscoroutinefunction(method):
 
             @functools.wraps(method)
@@ -69,16 +92,16 @@ def governed(
                 task = asyncio.current_task()
                 if _inside.get() is task:
                     return await method(self, *args, **kwargs)
-                admit(self, args, kwargs)
-                token = _inside.set(task)
-                try:
-                    # Where no edge has said who acts, the audit chain must not say that nobody did.
-                    with acting_as(self.guard.who()):
-                        return await method(self, *args, **kwargs)
-                except ErasedData as error:
-                    raise ServiceError("data-erased", f"{error}.") from None
-                finally:
-                    _inside.reset(token)
+                with permitted(self, args, kwargs):
+                    token = _inside.set(task)
+                    try:
+                        # Where no edge has said who acts, the audit chain must not say that nobody did.
+                        with acting_as(self.guard.who()):
+                            return await method(self, *args, **kwargs)
+                    except ErasedData as error:
+                        raise ServiceError("data-erased", f"{error}.") from None
+                    finally:
+                        _inside.reset(token)
 
         else:
             # Plain methods and asynchronous generators: asked when they are called.
@@ -103,14 +126,24 @@ def open_to_all(reason: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     return decorate
 
 
-def admit_to(guard: Guard, action: str, resource: Resource, context: dict[str, Any] | None = None) -> None:
+def admit_to(
+    guard: Guard,
+    action: str,
+    resource: Resource,
+    context: dict[str, Any] | None = None,
+    *,
+    silent: bool = False,
+) -> Verdict:
     """Ask the guard in the middle of a use case, where only then it is known what about.
+
+    Args:
+        silent: As for `Guard.check`.
 
     Raises:
         ServiceError: `permission-denied`, `approval-needed` or `not-signed-in`.
     """
     try:
-        guard.check(action, resource, context)
+        return guard.check(action, resource, context, silent=silent)
     except PolicyDenied as denied:
         raise refusal_of(denied, guard) from None
 

@@ -151,7 +151,7 @@ class Timeline(UseCases):
                     record=None if started is None else started.seq,
                 )
             )
-            allowed += await self._allowed(record, None if started is None else started.seq)
+            allowed += await self._allowed(record, started)
             above = await self._above(summary, record)
             if above is None:
                 break
@@ -247,16 +247,26 @@ class Timeline(UseCases):
         found = await self._records(AuditFilter(resource=f"run:{record.id}", action="run.start"), limit=1)
         return found[0] if found else None
 
-    async def _allowed(self, record: RunRecord, started: int | None) -> list[TraceStep]:
-        """The verdict on the start, and who published what ran."""
+    async def _allowed(self, record: RunRecord, started: AuditView | None) -> list[TraceStep]:
+        """The verdict on the start, and who published what ran.
+
+        The record of the start holds its verdict; those of earlier releases have one of their own before it.
+        """
         named = f"workflow:{record.namespace}/{record.name}"
         verdicts = AuditFilter(resource=named, action="run.start", verdict="allow")
         published = AuditFilter(resource=f"{named}:{record.version}", action="workflow.publish")
-        found = [
-            *(await self._records(verdicts, before=started, limit=1)),
-            *(await self._records(published, limit=1)),
-        ]
-        return [
+        steps: list[TraceStep] = []
+        found = await self._records(published, limit=1)
+        held = started.data.get("allowed") if started is not None and isinstance(started.data, dict) else None
+        if started is not None and isinstance(held, dict):
+            what = f"run.start {held['on']}: allow"
+            steps.append(
+                TraceStep(at=started.at, what=what, by=held["by"], detail=held["reason"], record=started.seq)
+            )
+        else:
+            before = None if started is None else started.seq
+            found = [*(await self._records(verdicts, before=before, limit=1)), *found]
+        return steps + [
             TraceStep(
                 at=r.at, what=f"{r.action} {r.resource}: {r.verdict}", by=r.principal, detail=r.reason, record=r.seq
             )

@@ -29,7 +29,7 @@ from segue.store.blobs import put_event, put_value
 from segue.store.chain import Head, link
 from segue.store.codec import PACK_FROM_BYTES, encode
 from segue.store.sealing import equip
-from segue.types import DEFAULT_WORKSPACE, SYSTEM, AuditRecord, Cipher, Failure, acting
+from segue.types import DEFAULT_WORKSPACE, SYSTEM, AuditRecord, Cipher, Failure, acting, take_leave
 
 _EVERYDAY: Final = ("runs", "history", "status", "ends", "audit")
 _COLUMNS: Final = (
@@ -253,6 +253,7 @@ class Batch:
         identity = (seq, run_id, digest, namespace, name, version, "running", int(hidden), started_at)
         self.runs.append((*identity, parent, parent_command, cause, subject))
         if not hidden:
+            leave = take_leave("run.start")
             self.audit.append(
                 AuditRecord(
                     at=started_at,
@@ -260,7 +261,11 @@ class Batch:
                     action="run.start",
                     resource=f"run:{run_id}",
                     verdict="done",
-                    data={"workflow": f"{namespace}/{name}:{version}", "cause": cause},
+                    data={
+                        "workflow": f"{namespace}/{name}:{version}",
+                        "cause": cause,
+                        **({} if leave is None else {"allowed": leave}),
+                    },
                 )
             )
 

@@ -58,9 +58,12 @@ from segue.types.identities import (
     AuditSink,
     Identity,
     IdentityKind,
+    Leave,
     acting,
     acting_as,
+    on_leave,
     owner_of,
+    take_leave,
 )
 from segue.types.secrets import SecretText
 from segue.types.traces import whereabouts
@@ -97,6 +100,7 @@ __all__ = [
     "Identity",
     "IdentityKind",
     "Json",
+    "Leave",
     "MessageConsumed",
     "Offer",
     "Perform",
@@ -123,6 +127,8 @@ __all__ = [
     "canonical_type",
     "fail",
     "failure",
+    "on_leave",
     "owner_of",
+    "take_leave",
     "whereabouts",
 ]

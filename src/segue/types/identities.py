@@ -80,6 +80,43 @@ def acting_as(identity: Identity | None) -> Iterator[None]:
         _acting.reset(before)
 
 
+class Leave:
+    """A permission that the record of the deed itself is to tell of. `told`: some record has.
+
+    Attributes:
+        by: `kind:id` of who asked. on: what for, such as `workflow:sales/renewal`.
+        reason: Rules that decided, and the version of the policies.
+    """
+
+    __slots__ = ("action", "by", "on", "reason", "told")
+
+    def __init__(self, action: str, by: str, on: str, reason: str) -> None:
+        self.action, self.by, self.on, self.reason = action, by, on, reason
+        self.told = False
+
+
+_leave: ContextVar[Leave | None] = ContextVar("segue_leave", default=None)
+
+
+@contextmanager
+def on_leave(leave: Leave) -> Iterator[None]:
+    """Let the next deed of this action inside the block tell of the permission."""
+    before = _leave.set(leave)
+    try:
+        yield
+    finally:
+        _leave.reset(before)
+
+
+def take_leave(action: str) -> dict[str, str] | None:
+    """What the record of this deed says of its permission; None where another record has said it, or nobody asked."""
+    leave = _leave.get()
+    if leave is None or leave.told or leave.action != action:
+        return None
+    leave.told = True  # tasks that were started meanwhile have the same one: it is told of once
+    return {"by": leave.by, "on": leave.on, "reason": leave.reason}
+
+
 class AuditSink(Protocol):
     """Takes a record of what was asked and answered. Called on the event loop; must not block and must not raise."""
 
