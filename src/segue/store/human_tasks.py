@@ -218,13 +218,21 @@ def offer(
     request: Mapping[str, Any],
     audience: Mapping[str, Any],
 ) -> list[Sql]:
-    """A task is offered. Doing it again changes nothing."""
+    """A task is offered. Doing it again changes nothing while it is open; one that was closed comes back.
+
+    An act whose approval does not suffice any more, because rules have changed, asks again under the same number.
+    """
     about = request.get("about") or {}
     due_ms = request.get("due_ms")
     sql = (
-        "INSERT OR IGNORE INTO human_task (run, task, state, open, namespace, name, pointer, title, priority, owner,"
+        "INSERT INTO human_task (run, task, state, open, namespace, name, pointer, title, priority, owner,"
         " audience, requester, level, votes, offered_at, due_at, changed_at, model, model_version, event, kind)"
         " VALUES (?1, ?, 'offered', 1, ?, ?, ?, seal(?, ?1), ?, '', ?, ?, 0, 0, ?, ?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (run, task) DO UPDATE SET state = 'offered', open = 1, title = excluded.title, owner = '',"
+        " audience = excluded.audience, requester = excluded.requester, level = 0, votes = 0, edited = 0,"
+        " offered_at = excluded.offered_at, due_at = excluded.due_at, claimed_at = NULL,"
+        " changed_at = excluded.changed_at, closed_at = NULL, outcome = NULL, by = NULL, event = excluded.event,"
+        " kind = excluded.kind WHERE open = 0"
     )
     row = (
         *(run, task, namespace, name, pointer, request["title"], PRIORITIES.index(request["priority"])),

@@ -259,3 +259,35 @@ async def offered(host: Any, run_id: str) -> int:
 
 def replace_by(event: DecisionMade, by: str) -> DecisionMade:
     return structs.replace(event, by=by)
+
+
+class _Changing(OpenDoor):
+    """Its rules are others once somebody has approved."""
+
+    def ask(
+        self, run: str, workflow: str, command: Perform, *, begun: bool = False
+    ) -> Failure | ApprovalWanted | str:
+        lifted = {rule for given in command.approvals for rule in given.rules}
+        rule = next((rule for rule in ("first", "second") if rule not in lifted), None)
+        if command.handler != "echo" or rule is None:
+            return ""
+        return ApprovalWanted(0, command.id, "boss", {rule: "forbid"}, "1", "a rule wants it", run)
+
+
+async def test_an_act_that_must_be_approved_once_more_comes_before_people_again(world: World) -> None:
+    """It asks under the same number, and nobody could decide what no list shows."""
+    host = await opened(world, Recorder(), door=_Changing())
+    run_id = await host.start(PAY.digest, 7)
+    await waiting(host, run_id)
+    assert await host.attend(run_id, APPROVE) is None
+
+    async def offered_again() -> None:
+        shown: list[str] = []
+        while shown != ["offered"]:
+            shown = await rows(host, run_id)
+            await asyncio.sleep(0.002)
+
+    await soon(offered_again())
+    assert await host.attend(run_id, DecisionMade(0, OFFER, "approve", by="bob")) is None
+    assert (await soon(host.wait_closed(run_id))).output == 7
+    assert await rows(host, run_id) == ["decided"]
