@@ -10,10 +10,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from segue.core.machines import approval, attempt, fork
+from segue.core.machines import approval, attempt, fork, human
 from segue.core.turn import Turn
 from segue.hosts.contracts import OpenDoor
-from segue.hosts.embedded import parking, timekeeper
+from segue.hosts.embedded import desk, parking, timekeeper
 from segue.hosts.embedded.children import Children
 from segue.hosts.embedded.desk import Desk
 from segue.hosts.embedded.engine import Engine
@@ -169,6 +169,18 @@ def _tells_of_no_permission(self: Engine, run: Any, command_id: int, output: Any
     original(Engine, "answer")(self, run, command_id, output)
 
 
+def _takes_a_wish_for_an_approval(self: Any, run: Any, command: Any) -> str:
+    answer = self._door.ask(run.id, run.workflow, command)
+    return answer if isinstance(answer, str) else "rules 1"
+
+
+# -- people ------------------------------------------------------------------------------------------
+
+
+async def _confirms_every_decision(self: Any, run_id: str, event: Any) -> None:
+    await self._store.commit.wait_durable()
+
+
 # -- children ----------------------------------------------------------------------------------------
 
 
@@ -227,7 +239,12 @@ BROKEN_HOSTS: list[tuple[str, Any, str, Any, str]] = [
     ("looks for a parent once", Children, "_fetch", _fetches_once, "never retrieved"),
     ("asks no guard", Performer, "_admitted", lambda self, run, command: "rules 1", "though|nobody said"),
     ("forgets what people must approve", Engine, "withhold", lambda self, run, wanted: None, "was lost"),
-    ("says that what it forgets counts", Desk, "attend", lambda self, run, event: None, "is not on disk"),
+    ("says that what it forgets counts", Desk, "attend", lambda self, run, event: None, "on disk"),
+    ("goes on without an approval", Performer, "_admitted", _takes_a_wish_for_an_approval, "though"),
+    ("hears everybody", desk, "refuses", lambda state, event: None, "of|fits no|not open"),
+    ("confirms every decision", Operator, "attend", _confirms_every_decision, "on disk"),
+    ("shows what is withdrawn", Desk, "cancel", lambda self, run, command_id: None, "is shown as"),
+    ("shows what is decided", Desk, "update", lambda self, run, command: None, "is shown as"),
     ("lets go on what is stopped", Performer, "stop", lambda self: 0, "though it is stopped"),
     ("starts what is stopped", Scheduler, "_due", _starts_what_is_stopped, "started by itself though"),
     ("tells of no permission", Engine, "answer", _tells_of_no_permission, "which nobody said"),
@@ -371,6 +388,8 @@ DICE = Random()
         (Turn, "pass_on", _drops_what_others_hold),
         (Turn, "end_one", _ends_its_siblings),
         (Turn, "end_one", lambda self, frame: self._close_one(frame)),
+        (human, "refusal", lambda state, event: None if human.tasking_of(state, event.id) else "it is closed"),
+        (human, "_expire", lambda turn, frame, task: None),
     ],
 )
 def test_a_broken_core_is_found(monkeypatch: pytest.MonkeyPatch, place: Any, name: str, broken: Any) -> None:

@@ -37,6 +37,8 @@ FOUND = {
     "an act in doubt that was stopped while it was looked up, and was called failed": (3, 14063),
     "an act in doubt that was repeated and refused, and was called failed": (3, 14748),
     "the same, in another workflow": (3, 14935),
+    "an act that had to be approved once more, and stood in no list": (5, 25),
+    "the same, after somebody had claimed it": (5, 48),
 }
 """Editions and seeds under which something was found, by what it was. They are added, never taken out."""
 
@@ -77,3 +79,5 @@ def test_the_worlds_are_rough() -> None:
     assert sum(r.children for r in reports) > 50
     assert sum(r.scheduled for r in reports) > 100
     assert sum(r.unread for r in reports) > 200
+    assert sum(r.refusals for r in reports) > 100
+    assert sum(r.decisions for r in reports) > 200

@@ -33,6 +33,7 @@ _COUNTED = (
     "asked",
     "held",
     "interventions",
+    "decisions",
 )
 
 

@@ -14,6 +14,7 @@ import msgspec
 
 from segue.core import Moment, Plan, RunState, advance
 from segue.core.state import Frame
+from segue.hosts.simulated.desks import Desks
 from segue.hosts.simulated.reach import INTERVENTIONS, Picture, check_held, require
 from segue.types import (
     ApprovalWanted,
@@ -237,6 +238,7 @@ class Shadow:
         self.hidden = hidden
         self.above = above
         self.audit = RunAudit()
+        self.desks = Desks()
         self.state: RunState | None = None
         self.history: list[Event] = []
         self.consumed: set[tuple[str, str]] = set()
@@ -256,6 +258,7 @@ class Shadow:
         """Apply a durable event."""
         self.history.append(event)
         self.state, commands = audited(self.plan, self.state, event, self.audit)
+        self.desks.observe(event, commands, self.audit.now)
         for command in commands:
             if isinstance(command, StartTimer):
                 self.given[command.id] = now

@@ -9,12 +9,13 @@ from typing import Final
 _RARE = (0.0, 0.0, 0.0, 0.02, 0.1)
 _COMMON = (0.0, 0.0, 0.1, 0.4)
 
-NEWEST: Final = 4
+NEWEST: Final = 5
 """The newest edition of the world.
 
 What the simulation learns comes with a new edition and with dice of its own, so a seed of an earlier edition stays
 the world that it was. 1: what stood at first. 2: readings fail, and the timekeeper looks ahead.
 3: a guard stops handlers and workflows for a while. 4: acts through some handlers wait for somebody's approval.
+5: human tasks, people who decide them, and rules that change between an approval and its act.
 """
 
 
@@ -54,6 +55,7 @@ class Faults:
         mistaken: A person who is asked whether an act happened is wrong, or cannot say.
         stops: The guard stops a handler, or a workflow, and lets it go on later.
         withholds: The guard leaves what goes through a handler to people.
+        decides: People look at their human tasks, and there are some. fickle: rules change behind an approval.
         clock_jumps: The wall clock is set, forward or back, now and then.
         late_ms: How late people are.
     """
@@ -81,6 +83,8 @@ class Faults:
     mistaken: float = 0.0
     stops: float = 0.0
     withholds: float = 0.0
+    decides: float = 0.0
+    fickle: float = 0.0
     clock_jumps: float = 0.0
     late_ms: int = 0
 
@@ -105,6 +109,9 @@ class Faults:
             drawn = replace(drawn, stops=dice.of("guard").choice((0.0, 0.0, 0.3, 0.8)))
         if dice.edition >= 4:
             drawn = replace(drawn, withholds=dice.of("withheld").choice((0.0, 0.0, 0.2, 0.6)))
+        if dice.edition >= 5:
+            staff = dice.of("desks")
+            drawn = replace(drawn, decides=staff.choice((0.0, 0.3, 0.8)), fickle=staff.choice((0.0, 0.4)))
         return drawn
 
     @classmethod

@@ -43,6 +43,9 @@ _KINDS: Final = (
     "extended",
     "child",
 )
+LATER_KINDS: Final = ("human",)
+"""Kinds that a taste does not draw: the first worlds had none of them."""
+
 _COMPOSITE: Final = frozenset({"do", "loop", "fork", "attempt", "listen", "function", "extended"})
 _HABITS: Final = (
     "condition",
@@ -105,6 +108,13 @@ def scheduled_plan(rng: Random, *, name: str) -> Plan:
         )
     )
     return made
+
+
+def human_plan(rng: Random, *, name: str, below: Sequence[str] = ()) -> Plan:
+    """A plan with human tasks."""
+    taste = Taste.drawn(rng)
+    likes_people = Taste({**taste.kinds, "human": 4.0}, taste.habits, taste.depth_max, taste.length_max)
+    return Generator(rng, likes_people, below).plan(name)
 
 
 def with_undos(rng: Random, plan: Plan) -> Plan:
@@ -197,10 +207,10 @@ class Generator:
 
     def task(self, depth: int) -> Node:
         """One task of any kind that may stand at this depth."""
-        kinds = [k for k in _KINDS if depth < self.taste.depth_max or k not in _COMPOSITE]
+        kinds = [k for k in (*_KINDS, *LATER_KINDS) if depth < self.taste.depth_max or k not in _COMPOSITE]
         # What a child emits, its parent may hear: while it handles an event, two such would never fall silent.
         has_children = bool(self.below) and not self.echoing
-        weights = [self.taste.kinds[kind] if kind != "child" or has_children else 0.0 for kind in kinds]
+        weights = [self.taste.kinds.get(kind, 0.0) if kind != "child" or has_children else 0.0 for kind in kinds]
         kind = self.rng.choices(kinds, weights)[0]
         makers: dict[str, Callable[[int], Node]] = {
             "act": lambda _: self.act(),
@@ -217,6 +227,7 @@ class Generator:
             "function": self._function,
             "extended": self._extended,
             "child": self._child,
+            "human": self._human,
         }
         return makers[kind](depth + 1)
 
@@ -268,6 +279,26 @@ class Generator:
         arguments = b.program(lambda data, v: named | {"input": mixed(salt, data) % 100})
         wait = not self.likes("detached")
         return b.act(self.name("child"), arguments, handler="workflow", wait=wait, **self.common(timed=True))
+
+    def _human(self, depth: int) -> Node:
+        rng, keys = self.rng, self.common(timed=True)
+        votes = rng.choice((1, 1, 2))
+        request: dict[str, Any] = {
+            "outcomes": {
+                name: {"title": name, "votes": votes, "comment": False, "form": False}
+                for name in ("approve", "reject", "send-back")
+            },
+            "requester": rng.choice((None, "rita")),
+            "send_back": rng.choice((None, {"people": ["rita"]})),
+            "reminders_ms": rng.choice(([], [1_000, 60_000])),
+            "ladder": rng.choice(([], [{"after_ms": 30_000, "to": {"roles": ["boss"]}}])),
+            "deadline": rng.choice((None, {"after_ms": rng.choice((20_000, 86_400_000)), "outcome": "expired"})),
+        }
+        made = b.human(self.name("human"), timeout=keys.pop("timeout", None), **request)
+        keys.setdefault("output_as", self.number())
+        for key, value in keys.items():
+            setattr(made, key, value)
+        return made
 
     def _switch(self, depth: int) -> Node:
         choices = (Flow.CONTINUE, Flow.CONTINUE, Flow.EXIT, Flow.END)

@@ -5,6 +5,8 @@ It outlives the processes, as rules on disk do, and remembers what it answered, 
 
 from __future__ import annotations
 
+from random import Random
+
 from segue.hosts.simulated.reach import require
 from segue.types import ApprovalWanted, Failure, Perform, failure
 
@@ -17,9 +19,16 @@ class Guard:
             when, in true milliseconds.
         refusals: How often it said no.
         withheld: Handlers through which nothing goes that nobody has approved. asked: How often somebody must.
+
+    Args:
+        dice: Decide about what follows. fickle: How likely rules change between an approval and its act.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, dice: Random, *, fickle: float = 0.0) -> None:
+        self._dice = dice
+        self._fickle = fickle
+        self._more: dict[tuple[str, int], str] = {}
+        self._answers: dict[tuple[str, int], bool] = {}
         self.stopped: dict[str, int] = {}
         self.refusals = self.asked = 0
         self.withheld: frozenset[str] = frozenset()
@@ -45,19 +54,39 @@ class Guard:
     ) -> Failure | ApprovalWanted | str:
         """Refuse what is stopped, leave to people what is withheld; a permission names the rules that gave it."""
         name = workflow.partition(":")[0]
+        answer = self._answer(run, name, command, begun=begun)
+        self._answers[run, command.id] = isinstance(answer, str)
+        if isinstance(answer, str):
+            self._allowed.add((name, command.id, answer))
+        else:
+            self.refusals += isinstance(answer, Failure)
+            self.asked += isinstance(answer, ApprovalWanted)
+        return answer
+
+    def _answer(self, run: str, name: str, command: Perform, *, begun: bool) -> Failure | ApprovalWanted | str:
         if self.is_stopped(name, command):
-            self.refusals += 1
             return failure("authorization", f"rules {self._version} do not let {command.name!r} through")
-        if not begun and not self.is_approved(run, command):
-            if command.detached:
-                self.refusals += 1
-                return failure("authorization", f"nobody can approve {command.name!r}, which nobody waits for")
-            self.asked += 1
-            rules = {"eyes": "somebody must look at it"}
-            return ApprovalWanted(0, command.id, "boss", rules, "1", "a rule wants it", _digest(run, command))
-        said = f"rules {self._version}"
-        self._allowed.add((name, command.id, said))
-        return said
+        rule = None if begun else self._unmet(run, command)
+        if rule is None:
+            return f"rules {self._version}"
+        if command.detached:
+            return failure("authorization", f"nobody can approve {command.name!r}, which nobody waits for")
+        rules = {rule: "somebody must look at it"}
+        return ApprovalWanted(0, command.id, "boss", rules, "1", "a rule wants it", _digest(run, command))
+
+    def _unmet(self, run: str, command: Perform) -> str | None:
+        """The rule that wants an approval which this act does not have."""
+        if command.handler not in self.withheld:
+            return None
+        if not self.is_approved(run, command):
+            return "eyes"
+        place = (run, command.id)
+        if place not in self._more and self._dice.random() < self._fickle:
+            self._version += 1
+            self._more[place] = f"more eyes, since {self._version}"
+        lifted = {rule for given in command.approvals for rule in given.rules}
+        more = self._more.get(place)
+        return None if more in lifted else more
 
     def is_stopped(self, name: str, command: Perform) -> bool:
         """May a run of this workflow (`namespace/name`) not do this now?"""
@@ -68,6 +97,15 @@ class Guard:
         if command.handler not in self.withheld:
             return True
         return any(given.digest == _digest(run, command) for given in command.approvals)
+
+    def check_asked(self, run: str, command: Perform, verb: str) -> None:
+        """Something is done about an act.
+
+        Raises:
+            Violation: The last answer about it was another than yes.
+        """
+        allowed = self._answers.get((run, command.id))
+        require(allowed, f"{command.name!r} of {run!r} was {verb} though nobody allowed it")
 
     def check_verdict(self, name: str, command: Perform, verdict: str) -> None:
         """The result of an act tells of a permission that was given.

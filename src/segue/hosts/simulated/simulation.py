@@ -17,9 +17,9 @@ from typing import Any, Final
 from segue.core import Plan, RunState
 from segue.hosts.contracts import FailurePolicy, HostSettings, Outcome, UnknownRun
 from segue.hosts.embedded.plans import Plans
-from segue.hosts.simulated import interventions
+from segue.hosts.simulated import interventions, staff
 from segue.hosts.simulated.faults import NEWEST, Dice, Faults
-from segue.hosts.simulated.generating import HANDLERS, TYPES, random_plan, scheduled_plan, with_undos
+from segue.hosts.simulated.generating import HANDLERS, TYPES, human_plan, random_plan, scheduled_plan, with_undos
 from segue.hosts.simulated.guard import Guard
 from segue.hosts.simulated.host import SimulatedHost
 from segue.hosts.simulated.outside import Outside
@@ -63,7 +63,7 @@ class Report:
         runs: All of them. children: Those that another run waited for. scheduled: Those that started by themselves.
         held: Failures that waited for a person. interventions: What people did to tasks.
         unread: Readings that failed. refusals: Acts that the guard did not let through. asked: Acts that it left to
-            people.
+            people. decisions: What people did to human tasks, and counted.
     """
 
     seed: int
@@ -78,6 +78,7 @@ class Report:
     unread: int
     refusals: int
     asked: int
+    decisions: int
 
 
 class Finding(Exception):
@@ -107,7 +108,7 @@ class World:
         dice = Dice(seed, edition)
         rng, people = self.rng, self.people = dice.of(""), dice.of("people")
         self._reading, self._later = dice.of("readings"), dice.of("what came later")
-        self._stopping = dice.of("stops")
+        self._stopping, self._staff = dice.of("stops"), dice.of("staff")
         self.seed = seed
         self.log: list[str] = []
         self.faults = self._now = Faults.drawn(rng, people, dice)
@@ -119,12 +120,12 @@ class World:
         made = _plans(rng, people)
         self._scheduled = [scheduled_plan(people, name="timed")] if people.random() < self.faults.schedules else []
         # Runs beside those that the first edition starts: they have dice of their own, and are always there.
-        self._besides = [patrol()] if self.faults.unreadable_ms > _LOOK_MS else []
-        self._plans = [*made, *self._scheduled, *self._besides]
+        self._besides = _besides(self.faults, dice, below=[plan.name for plan in made])
+        self._plans = [*made, *self._scheduled, *{plan.digest: plan for _, plan in self._besides}.values()]
         book = Book(self._plans)
         self._digests = [plan.digest for plan in made]
         settings = _settings(people, self.faults)
-        self.guard = Guard()
+        self.guard = Guard(dice.of("rules"), fickle=self.faults.fickle)
         self._deciding = dice.of("decisions")
         self.guard.withheld = frozenset(h for h in HANDLERS if self._deciding.random() < self.faults.withholds)
         self.auditor = Auditor(Plans(book), self.time, self.guard, acts_max=settings.acts_max)
@@ -183,6 +184,7 @@ class World:
             self.unread,
             self.guard.refusals,
             self.guard.asked,
+            sum(len(shadow.desks.heard) for shadow in seen.runs.values()),
         )
 
     def say(self, line: str) -> None:
@@ -298,15 +300,19 @@ class World:
                 self._insist(rng.randint(0, span * 3), sent)
         for plan in self._scheduled:
             self._insist(self.people.randint(0, span), partial(self._activate, plan))
-        for plan in self._besides:
-            self._starts.append(plan.name)
-            self._insist(self._later.randint(0, span), partial(self._start, plan.name, plan.digest, None))
+        for run_id, plan in self._besides:
+            self._starts.append(run_id)
+            self._insist(self._later.randint(0, span), partial(self._start, run_id, plan.digest, None))
         if faults.crash_within_ms:
             self.time.after(rng.randint(0, faults.crash_within_ms), self.crash)
         if self.people.random() < faults.restarts:
             self.time.after(self.people.randint(0, span * 2 + 60_000), self._restart)
         self._arrange_stops(span)
         self._arrange_decisions(span)
+        for _ in range(12):
+            if self._staff.random() < faults.decides:
+                at = self._staff.randint(0, span * 2 + self._staff.choice((2_000, 60_000, 86_400_000)))
+                self.time.after(at, self._look_at_tasks)
         if faults.unreadable_ms:
             at = self._reading.randint(0, self._reading.choice((1_000, span, 600_000)))
             self.time.after(at, partial(self._set_readable, False))
@@ -411,6 +417,38 @@ class World:
             return  # It may have counted; nobody asks again.
         if refused is None and isinstance(event, DecisionMade):
             self.auditor.decided(run_id, event)
+
+    # -- people before whom human tasks come -------------------------------------------------------
+
+    def _look_at_tasks(self) -> None:
+        """Somebody looks at the list, and does something, or two do; at once, later, or one of them twice."""
+        dice, tasks = self._staff, staff.listed(self.storage.connection)
+        if not tasks:
+            return
+        seen = dice.choice(tasks[-4:])
+        for _ in range(dice.choice((1, 1, 2, 3))):
+            late_ms = dice.choice((0, 0, 0, dice.randint(0, self.faults.late_ms + 100)))
+            self.time.after(late_ms, partial(self._do, seen, staff.foolish(dice, seen, self.auditor.marks.new())))
+
+    def _do(self, seen: staff.Seen, deed: staff.Deed) -> None:
+        if self.process.host is not None:
+            self.process.spawn(self._do_once(seen, deed, self.process.host))
+
+    async def _do_once(self, seen: staff.Seen, deed: staff.Deed, host: SimulatedHost) -> None:
+        try:
+            refused = await host.attend(seen.run, deed)
+        except (HostError, UnknownRun):
+            return  # It may count; nobody asks again.
+        self.auditor.answered(seen.run, staff.mark_of(deed), refused)
+
+    def _finish_tasks(self) -> None:
+        """Most of what is before people is decided, in one way or another."""
+        for _ in range(6 if self.faults.decides else 0):
+            tasks = staff.listed(self.storage.connection)
+            for seen in tasks:
+                self._do(seen, staff.wise(self._staff, seen, self.auditor.marks.new()))
+            if tasks:
+                self._settle()
 
     # -- schedules ---------------------------------------------------------------------------------
 
@@ -525,6 +563,7 @@ class World:
             if shadow.state is not None and shadow.state.paused:
                 self._control(run_id, RunResumed(0))
         self._settle()
+        self._finish_tasks()
         self._resolve()
         for number, type_ in enumerate(TYPES * 3):
             self._insist(0, partial(self._publish, self._message(1_000 + number, type_)))
@@ -572,6 +611,18 @@ class World:
         assert self.process.host is not None
         if left := [live.id for live in self.process.host.live_runs()]:
             raise Violation(f"{left!r} have ended, but are still in memory")
+
+
+def _besides(faults: Faults, dice: Dice, below: list[str]) -> list[tuple[str, Plan]]:
+    """What runs in worlds of later editions, by the run's id."""
+    made: list[tuple[str, Plan]] = []
+    if faults.unreadable_ms > _LOOK_MS:
+        made.append(("patrol", patrol()))
+    if faults.decides:
+        chance = dice.of("plans with people")
+        plan = human_plan(chance, name="desks", below=below)
+        made += [(f"desk{number}", plan) for number in range(chance.randint(1, 3))]
+    return made
 
 
 def _settings(people: Random, faults: Faults) -> HostSettings:

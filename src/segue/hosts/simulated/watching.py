@@ -16,6 +16,7 @@ import msgspec
 from segue.core import RunState, advance, consumes
 from segue.hosts.embedded.plans import Plans
 from segue.hosts.simulated.auditor import Shadow, same_state
+from segue.hosts.simulated.desks import Marks, check_desk_rows
 from segue.hosts.simulated.effects import Effects, Place
 from segue.hosts.simulated.guard import Guard
 from segue.hosts.simulated.reach import INTERVENTIONS, Violation, require
@@ -86,6 +87,7 @@ class Auditor:
         self.messages: dict[Key, Message] = {}
         self.timetables: dict[str, Timetable] = {}
         self.effects = Effects()
+        self.marks = Marks()
         self.disturbed_at = self.unread_at = 0
         self.events = self.held = self.interventions = self.started = 0
         self._plans = plans
@@ -264,6 +266,7 @@ class Auditor:
         # As the disk has it: an approval that is not there yet may never have been given.
         approved = self._guard.is_approved(run_id, self.runs[run_id].audit.performs[command.id])
         require(approved, f"{command.name!r} of {run_id!r} was {verb} though nobody has approved it")
+        self._guard.check_asked(run_id, command, verb)
 
     def decided(self, run_id: str, event: DecisionMade) -> None:
         """Somebody was told that their decision counts."""
@@ -291,6 +294,12 @@ class Auditor:
         shadow = self._on_disk(run_id, "a control was confirmed")
         shadow.confirmed += 1
         require(shadow.controls >= shadow.confirmed, f"a control of {run_id!r} was confirmed that is not on disk")
+
+    @_noted
+    def answered(self, run_id: str, mark: str, refused: str | None) -> None:
+        """Somebody was told whether what they did to a human task counts."""
+        shadow = self.runs.get(run_id)
+        self.marks.answered(mark, refused, None if shadow is None else shadow.desks)
 
     @_noted
     def taken_in(self, run_id: str | None, key: Key | None = None) -> None:
@@ -343,12 +352,17 @@ class Auditor:
             self._check_rest(shadow)
         self._check_effects()
         self._check_rows(file)
+        desks = {shadow.id: shadow.desks for shadow in self.runs.values()}
+        self.marks.check(desks)
+        check_desk_rows(file, desks)
 
     def _check_rest(self, shadow: Shadow) -> None:
         state = shadow.state
         assert state is not None
         resting = state.ended is not None or state.paused or state.held or shadow.audit.open
         require(resting, f"{shadow.id!r} has not ended and waits for nothing")
+        if state.ended is None and not state.paused:
+            shadow.desks.check_in_time(self._time.wall())
         if shadow.above is not None and state.ended is None:
             wanted = shadow.above[1] in self.runs[shadow.above[0]].audit.open or _is_closing(shadow)
             require(wanted, f"{shadow.id!r} outlives its parent")
