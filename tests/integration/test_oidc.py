@@ -128,6 +128,25 @@ async def test_whoever_is_locked_here_stays_out(tmp_path: Path) -> None:
         assert sorted(told) == [("allow", ""), ("deny", "the person is locked"), ("deny", "the person is removed")]
 
 
+async def test_a_provisioned_person_signs_in_as_themselves_with_the_rights_of_their_groups(tmp_path: Path) -> None:
+    """The directory says who there is, the provider that it is them, and the mapping what that is worth."""
+    async with place(tmp_path) as here:
+        body = {"userName": "ann.other@example.com", "externalId": "ann"}
+        person = (await here.owner.post("/scim/v2/Users", json=body)).json()["id"]
+        team = {"displayName": "boards", "members": [{"value": person}]}
+        assert (await here.owner.post("/scim/v2/Groups", json=team)).status_code == 201
+
+        async with here.browser() as browser:
+            told = (await here.sign_in("ann", browser)).json()["identity"]
+            assert (told["id"], told["provisioned"], told["sso"]) == (person, True, True)
+            # Her groups in the claim would give `operator`.
+            assert (told["roles"], told["groups"]) == (["auditor"], [])
+            off = {"Operations": [{"op": "Replace", "path": "active", "value": "False"}]}
+            assert (await here.owner.patch(f"/scim/v2/Users/{person}", json=off)).status_code == 200
+            problem(await browser.get(f"{V1}/whoami"), 401, "token-refused")
+            problem(await here.sign_in("ann", browser), 401, "sso-refused")
+
+
 async def test_somebody_elses_name_is_not_to_be_had_by_asking_for_it(tmp_path: Path) -> None:
     """A name is a claim that people can often choose; only issuer and subject tell who somebody is."""
     async with place(tmp_path) as here:

@@ -91,6 +91,8 @@ async def test_who_set_it_who_used_it_and_who_changed_it_is_recorded(owner: http
     await choose_own(owner, "ann", OWN)
     told = await records(owner, "password.set", "password.change", "login.password")
     steps = [(action, data) for action, _, data in told if data and "service:ada" in str(data)]
+    setters = (await owner.get(f"{V1}/audit", params={"action": "password.set"})).json()["items"]
+    assert [record["principal"] for record in setters] == ["service:ada", "person:owner"]
     assert [action for action, _ in steps] == ["password.set", "login.password", "password.change"]
     assert steps[1][1]["one_time"] is True
     assert steps[2][1] == {"instead_of": "service:ada"}

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 from tests.integration.api_support import SCIM, client_of, problem, scim_error
 
-from segue.service import OidcSettings, ScimSettings, Service, ServiceError, Settings, open_service
+from segue.service import OidcSettings, ScimSettings, Service, ServiceError, Settings, init_keys, open_service
 from segue.service.identities import Outsider
 
 V1 = "/api/v1"
@@ -500,6 +501,21 @@ async def test_of_many_changes_at_once_none_is_lost(here: Place) -> None:
     found = (await here.ask("GET", f"/Groups/{team}")).json()["members"]
     assert sorted(member["value"] for member in found) == sorted(names)
     assert sorted(answer.status_code for answer in twice) == [201, 409, 409, 409, 409]
+
+
+async def test_a_stolen_folder_tells_nothing_of_the_directory(tmp_path: Path) -> None:
+    """Names, addresses and who is in which team are sealed like all that is said of people."""
+    data, key = tmp_path / "data", tmp_path / "kek"
+    init_keys(data, key)
+    settings = msgspec.structs.replace(settings_of(), key_file=str(key))
+    async with place(data, settings) as here:
+        name = await here.add("kanarienvogel-ann", displayName="Kanarienvogel")
+        await here.team("Kanarienvogel-Team", name)
+        await here.patch(f"/Users/{name}", {"op": "replace", "path": "name.givenName", "value": "Kanarienvogel"})
+        files = [path for path in data.rglob("*") if path.is_file()]
+        shown = [path.name for path in files if b"Kanarienvogel" in path.read_bytes()]
+    assert (data / "segue.db").exists()
+    assert shown == []
 
 
 async def test_people_and_groups_of_a_directory_survive_a_restart(tmp_path: Path) -> None:

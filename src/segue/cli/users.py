@@ -250,6 +250,8 @@ def _tell(answer: dict[str, Any], json: bool, done: str | None) -> None:
             ("state", answer["state"]),
             ("reason", answer["reason"]),
             ("one-time codes", "yes" if answer["totp"] else None),
+            ("password", "set by somebody else; counts once" if answer["mustChange"] else None),
+            ("provisioned", "by the directory" if answer["provisioned"] else None),
             ("barred until", answer["barredUntil"]),
         ]
     )

@@ -8,7 +8,7 @@ neither sees nor changes them.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -17,7 +17,7 @@ from segue.service.access import UseCases, governed, of
 from segue.service.errors import ServiceError
 from segue.service.identities import free_name
 from segue.service.roster import now_ms, somebody
-from segue.service.scim.filters import Filter, matches, named_in, parse_filter
+from segue.service.scim.filters import Filter, equalities, matches, named_in, parse_filter
 from segue.service.scim.linking import find_earlier
 from segue.service.scim.patches import patched
 from segue.service.scim.refusals import taken, unknown
@@ -68,7 +68,7 @@ class ScimUsers(UseCases):
             ServiceError: `scim-refused`: the filter cannot be used.
         """
         wanted = parse_filter(filter, USERS) if filter else None
-        found = [record for record in self._roster.all() if is_managed(record) and self._fits(record, wanted)]
+        found = [record for record in self._candidates(wanted) if self._fits(record, wanted)]
         found.sort(key=lambda record: (record.created_at, record.id))
         first, size = page_bounds(start, count)
         shown = (user_resource(record, self._teams) for record in found[first - 1 : first - 1 + size])
@@ -209,6 +209,18 @@ class ScimUsers(UseCases):
             if record.state == "removed":
                 raise taken("An administrator removed this person here; only one can let them in again.")
             raise taken(f"The userName or externalId is that of user {record.id!r}.")
+
+    def _candidates(self, wanted: Filter | None) -> Iterable[IdentityRecord]:
+        """Whom a filter can mean: directories ask for one person at a time, and that should cost little."""
+        said = {} if wanted is None else equalities(wanted) or {}
+        name = said.get("userName")
+        name = name.casefold() if isinstance(name, str) else None
+        for record in self._roster.all():
+            if not is_managed(record):
+                continue
+            assert record.scim is not None
+            if name is None or record.scim.kept["userName"].casefold() == name:
+                yield record
 
     def _fits(self, record: IdentityRecord, wanted: Filter | None) -> bool:
         if wanted is None:
