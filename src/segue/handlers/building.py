@@ -67,6 +67,7 @@ def build_handlers(
     from segue.handlers.model import ModelHandler
     from segue.handlers.notify import NotifyHandler
     from segue.handlers.openapi import OpenApiHandler
+    from segue.handlers.personal_data import PersonalDataHandler
     from segue.handlers.processes import ScriptHandler, ShellHandler
 
     outbound = Outbound(policy, limits, ca_file=ca_file)
@@ -78,6 +79,7 @@ def build_handlers(
     handlers["openapi"] = OpenApiHandler(outbound, tokens, hosts=hosts)
     handlers["function"] = FunctionHandler(functions or FunctionRegistry(), threads)
     handlers["model"] = ModelHandler(models or ModelRegistry(), threads)
+    handlers["find-personal-data"] = PersonalDataHandler(threads)
     handlers["notify"] = NotifyHandler(outbound, tokens, mail, hosts=hosts)
     handlers["script"] = ScriptHandler(processes or ProcessSettings(), outbound, tokens)
     handlers["shell"] = ShellHandler(processes or ProcessSettings(), outbound, tokens)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from segue.ai import ModelRegistry
 from segue.handlers import FunctionHandler, FunctionRegistry
 from segue.handlers.model import ModelHandler
+from segue.handlers.personal_data import PersonalDataHandler
 from segue.types import EffectContext, Handler, Perform, Recovery
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class Handlers(dict[str, Handler]):
 
     def __init__(self, functions: FunctionRegistry, models: ModelRegistry, make: Callable[[], HandlerSet]) -> None:
         super().__init__(function=FunctionHandler(functions), model=ModelHandler(models))
+        self["find-personal-data"] = PersonalDataHandler()
         for name in HEAVY:
             self[name] = _Later(self, name)
         self._make = make

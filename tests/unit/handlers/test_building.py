@@ -16,7 +16,7 @@ async def test_every_handler_is_there_under_its_commands_name() -> None:
     handlers = build_handlers()
     try:
         assert set(handlers) == {
-            "http", "openapi", "function", "connector", "model", "notify", "script", "shell",
+            "http", "openapi", "function", "connector", "model", "notify", "script", "shell", "find-personal-data",
         }  # fmt: skip
         for handler in handlers.values():
             typed: Handler = handler
