@@ -106,7 +106,8 @@ class ActDoor:
             return self._refused(name, command, verdict)
         if verdict is not None and verdict.warnings and not begun:
             self._guard.note(self._process(name), ACTION, _resource(name, command), verdict)
-        withheld = self._withheld(verdict, exceeded)
+        leaves = exceeded or (verdict is not None and verdict.verdict == "needs-approval")
+        withheld = self._withheld(verdict, exceeded) if leaves else []
         approvers: tuple[str, ...] = ()
         if withheld:
             digest = act_digest(run, command)

@@ -60,6 +60,7 @@ def test_an_act_that_rules_withhold_waits_on_one_offer_and_goes_out_as_it_was() 
     assert run.state.status == "waiting"
     (offer,) = run.offers
     assert offer.audience == {"roles": ["boss"]}
+    assert offer.request["requester"] == "rita"
     assert offer.request["context"]["act"]["arguments"] == {"amount": 700}
     assert offer.request["context"]["rules"] == RULES
     run.now += 21 * 24 * HOUR

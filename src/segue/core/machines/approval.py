@@ -16,6 +16,7 @@ the act succeeds. A run that is paused sends what was approved when it goes on.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -61,7 +62,7 @@ def want(turn: Turn, event: ApprovalWanted) -> None:
     if not isinstance(command, Perform) or command.detached or frame is None:
         return
     audience = {"roles": [event.role]}
-    request = _request(command, event)
+    request = _request(command, event, state.hands)
     task = human.Tasking(request, audience, audience, None, [], "always")
     state.withheld[event.id] = Withheld(command, task, event.digest, event.rules)
     place = (command.name, command.pointer, command.effect, command.iteration, command.attempt)
@@ -107,8 +108,10 @@ def ask_again(turn: Turn) -> None:
         turn.give(msgspec.structs.replace(held.command, approvals=()))
 
 
-def _request(command: Perform, event: ApprovalWanted) -> dict[str, Any]:
+def _request(command: Perform, event: ApprovalWanted, hands: Sequence[str]) -> dict[str, Any]:
     amount = {} if event.amount is None else {"amount": event.amount}
+    # Named for the queue, and so that they are not told of what they cannot decide; `hands` says who never may.
+    requester = {"requester": hands[0]} if hands else {}
     return {
         "kind": "approval",
         "title": f"Approve act: {command.name}",
@@ -128,6 +131,7 @@ def _request(command: Perform, event: ApprovalWanted) -> dict[str, Any]:
         "priority": "normal",
         "outcomes": _OUTCOMES,
         "authority": {"roles": [event.role], **amount},
+        **requester,
         "due_ms": None,
         "reminders_ms": [],
         "ladder": [],
