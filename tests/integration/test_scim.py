@@ -336,6 +336,16 @@ async def test_a_provisioned_person_takes_nobody_over(here: Place) -> None:
     assert (await here.person("ann"))["roles"] == ["admin"]
 
 
+async def test_whoever_is_reached_by_mail_alone_is_nobodys_namesake(here: Place) -> None:
+    """A profile without an account decides by codes; a newcomer of the same name would have theirs sent there."""
+    for name in ("bob", "eve"):
+        profile = {"email": f"{name}@partner.example", "roles": ["approver"]}
+        assert (await here.owner.post(f"{V1}/people/{name}", json=profile)).status_code == 200
+
+    assert await here.add("bob") != "bob"
+    assert await here.enter("s-eve", name="eve") != "eve"
+
+
 async def test_the_claim_of_the_settings_links_who_signs_in_once_and_for_all(here: Place) -> None:
     """After the first time issuer and subject tell, whatever the directory writes later."""
     ann, bob = await here.add("ann"), await here.add("bob")

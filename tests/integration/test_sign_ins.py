@@ -105,20 +105,25 @@ async def test_counts_that_were_not_told_are_told_when_the_folder_is_closed(tmp_
         assert sum(record["data"]["count"] for record in found) == 9
 
 
-async def test_a_lock_is_not_undone_by_a_sign_in_under_way(tmp_path: Path) -> None:
+async def test_a_lock_is_not_undone_by_a_sign_in_under_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both write the person: what was decided last must be what is on disk, and in memory."""
     async with open_service(tmp_path, Settings(), local=None) as service, client_of(service) as owner:
         await owner.post(f"{V1}/identities", json={"id": "ann", "password": FIRST})
-        await choose_own(owner, "ann", OWN)
-        roster = service.accounts._roster
-        lock = {"state": "locked", "reason": "left"}
-        locking = asyncio.create_task(owner.post(f"{V1}/identities/person/ann", json=lock))
-        while not service.store.commit.is_writing:  # noqa: ASYNC110 - the store offers nothing to wait for
+        roster, write = service.accounts._roster, service.store.write
+
+        async def with_a_try_behind_it(statements: Any) -> None:
+            monkeypatch.setattr(service.store, "write", write)
+            locking = asyncio.create_task(write(list(statements)))
             await asyncio.sleep(0)
-        # The lock is on its way to the disk, and somebody tries a password.
-        await roster.wrong(roster.record("person", "ann"), 0)
-        assert (await locking).status_code == 200
+            # The lock is on its way to the disk, and somebody tries a password.
+            await roster.wrong(roster.record("person", "ann"), 0)
+            await locking
+
+        monkeypatch.setattr(service.store, "write", with_a_try_behind_it)
+        lock = {"state": "locked", "reason": "left"}
+        assert (await owner.post(f"{V1}/identities/person/ann", json=lock)).status_code == 200
         assert roster.record("person", "ann").state == "locked"
+        assert roster.record("person", "ann").failures == 1
     async with open_service(tmp_path, Settings(), local=None) as service, client_of(service) as owner:
         assert (await owner.get(f"{V1}/identities/person/ann")).json()["state"] == "locked"
 

@@ -59,6 +59,10 @@ class Directory:
             self._known = {row["id"]: msgspec.convert(row, Profile) for row in rows}
         return self._known
 
+    async def names(self) -> set[str]:
+        """Names that somebody has who is reached by mail or chat; whoever is new here is somebody else."""
+        return set(await self._profiles())
+
     async def keep(self, profile: Profile) -> Profile:
         """Keep a profile, over an older one of the same person."""
         known = await self._profiles()

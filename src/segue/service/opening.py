@@ -261,7 +261,7 @@ async def open_service(
         accounts = Accounts(roster, passwords, personal)
         failures = FailedSignIns(store, settings.workspace)
         await stack.enter_async_context(failures.kept())
-        sessions = Sessions(roster, passwords, failures, settings.scim)
+        sessions = Sessions(roster, passwords, failures, directory, settings.scim)
         teams = Teams(roster, settings.oidc, settings.scim)
         await teams.load(store)
         if host is not None:
@@ -320,7 +320,7 @@ async def open_service(
             tokens=tokens,
             sso=SingleSignOn(settings.oidc, sessions, handlers, source, store, settings.scim, settings.public_url),
             scim=ScimDescription(settings.max_body_bytes),
-            scim_users=ScimUsers(teams),
+            scim_users=ScimUsers(teams, directory),
             scim_groups=ScimGroups(teams),
             permissions=Permissions(store, accounts),
             publications=publications,

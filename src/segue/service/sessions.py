@@ -12,6 +12,7 @@ from segue.governance import ACTIONS, Resource
 from segue.governance.credentials import Passwords, digest_of, new_token, totp_step
 from segue.service.access import PASSWORD_SCOPE, UseCases, open_to_all
 from segue.service.attempts import FailedSignIns
+from segue.service.directory import Directory
 from segue.service.errors import ServiceError
 from segue.service.identities import Login, Outsider, Session, WhoAmI, free_name, identity_of, view
 from segue.service.observe import iso
@@ -37,10 +38,13 @@ class Bearer(msgspec.Struct, frozen=True):
 class Sessions(UseCases):
     """Signing in to one data folder."""
 
-    def __init__(self, roster: Roster, passwords: Passwords, failures: FailedSignIns, scim: ScimSettings) -> None:
+    def __init__(
+        self, roster: Roster, passwords: Passwords, failures: FailedSignIns, directory: Directory, scim: ScimSettings
+    ) -> None:
         self._roster = roster
         self._passwords = passwords
         self._failures = failures
+        self._directory = directory
         self._scim = scim
         # Wrong passwords of names that nobody has, and until when those are barred: as if they were somebody's.
         self._strangers: OrderedDict[str, tuple[int, int]] = OrderedDict()
@@ -113,9 +117,10 @@ class Sessions(UseCases):
         async with self._roster.changing:
             found = find_entrant(self._roster.all(), outsider, self._scim.link)
             now = now_ms()
+            taken = self._roster.taken() | await self._directory.names()
             record = found.record or IdentityRecord(
                 kind="person",
-                id=free_name(outsider.name, outsider.subject, self._roster.taken()),
+                id=free_name(outsider.name, outsider.subject, taken),
                 workspace=self.guard.workspace,
                 created_at=now,
                 created_by="sso",

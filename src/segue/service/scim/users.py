@@ -14,6 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from segue.service.access import UseCases, governed, of
+from segue.service.directory import Directory
 from segue.service.errors import ServiceError
 from segue.service.identities import free_name
 from segue.service.roster import now_ms, somebody
@@ -35,8 +36,9 @@ REMOVED: Final = "the directory removed them"
 class ScimUsers(UseCases):
     """People that a directory provisions into one data folder."""
 
-    def __init__(self, teams: Teams) -> None:
+    def __init__(self, teams: Teams, directory: Directory) -> None:
         self._teams = teams
+        self._directory = directory
         self._roster = teams.roster
 
     @governed("identity.lookup", on=of("Identity"))
@@ -88,9 +90,10 @@ class ScimUsers(UseCases):
             self._require_free(kept)
             earlier = find_earlier(self._roster.all(), kept, self._teams.scim.link, self._teams.issuer)
             now = now_ms()
+            others = self._roster.taken() | await self._directory.names()
             record = earlier or IdentityRecord(
                 kind="person",
-                id=free_name(kept["userName"], secrets.token_hex(16), self._roster.taken()),
+                id=free_name(kept["userName"], secrets.token_hex(16), others),
                 workspace=self.guard.workspace,
                 created_at=now,
                 created_by=somebody(self.guard).name,
