@@ -153,3 +153,40 @@ def _double(x: int) -> int:
 
 def _other(x: int) -> int:
     return x
+
+
+CHECKED = document(
+    """
+    - first: {call: rate, with: {n: 1}}
+    - rest: {listen: {to: {one: {with: {type: go}}}}}
+    - second: {call: rate, with: {n: 2}}
+    """
+)
+
+
+async def test_a_definition_keeps_what_its_functions_said_of_themselves(tmp_path: Path) -> None:
+    """What is checked is part of what a run replays: an edited function must not tear it from its history."""
+
+    def before(n: int) -> int:
+        return n
+
+    def after(n: str) -> str:
+        return n
+
+    async with Segue.open(tmp_path) as opened:
+        opened.function(name="rate")(before)
+        await opened.publish(CHECKED)
+        started = await opened.start("demo/flow")
+        for _ in range(1000):
+            if (await started.detail()).status == "waiting":
+                break
+            await asyncio.sleep(0.01)
+    async with Segue.open(tmp_path, functions={"rate": after}) as again:
+        run = await again.run(started.id)
+        assert (await run.detail()).status == "waiting"
+        await again.send({"specversion": "1.0", "id": "1", "source": "/t", "type": "go"})
+        with pytest.raises(RunFaulted) as faulted:
+            await run.result()
+        # The function of today refuses what the document was published to give it; what it gave before stands.
+        assert "rate" in str(faulted.value)
+        assert [task.status for task in (await run.detail()).tasks] == ["completed", "completed", "faulted"]

@@ -43,18 +43,28 @@ FetchFunction = Callable[[str, "str | None", Any], "FunctionDocument | None"]
 FetchResource = Callable[[Any], bytes]
 
 
+class Signature(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a Python function said of itself: JSON Schemas of its arguments and its result; None: anything goes."""
+
+    parameters: dict[str, Any] | None = None
+    result: dict[str, Any] | None = None
+
+
 class Pins(msgspec.Struct, omit_defaults=True):
     """What a definition was published with.
 
     Attributes:
         catalogue: Version of each function of the default catalogue that was named without one.
         python: Names of the Python functions it calls.
+        signatures: What these said of themselves then. A plan checks by them, so histories replay whatever the
+            functions take today; definitions of earlier releases have none, and take today's.
         functions: Functions of other catalogues, by name, version and endpoint as JSON.
         resources: Content of external resources, base64, by endpoint as JSON.
     """
 
     catalogue: dict[str, str] = {}
     python: list[str] = []
+    signatures: dict[str, Signature] = {}
     functions: dict[str, FunctionDocument] = {}
     resources: dict[str, str] = {}
 
@@ -166,6 +176,11 @@ class Definitions:
         recorder.pins.python = sorted(
             name.removeprefix(_PYTHON) for name in plan.requires if name.startswith(_PYTHON)
         )
+        recorder.pins.signatures = {
+            name: Signature(_plain(functions[name].parameters), _plain(functions[name].result))
+            for name in recorder.pins.python
+            if name in functions
+        }
         return Checked(document, findings, plan, recorder.pins)
 
     def load(self, store: Store, reader: sqlite3.Connection) -> None:
@@ -283,6 +298,9 @@ class Definitions:
         # Nothing is forbidden here: it was allowed when it was published, and runs that have begun must go on. What
         # an administrator has forbidden since is refused by the handlers when it is about to happen.
         functions = {**{name: PythonFunction(name) for name in pins.python}, **self._functions()}
+        functions |= {
+            name: PythonFunction(name, said.parameters, said.result) for name, said in pins.signatures.items()
+        }
         environment = Environment(
             functions=functions,
             resolve_function=function,
@@ -293,8 +311,8 @@ class Definitions:
         name = f"{definition.namespace}/{definition.name}:{definition.version}"
         try:
             plan = compile_plan(read_document(definition.source, file=name), environment)
-            # The digest counts in what a Python function said of itself when it was published; it may say more
-            # today. Runs are pinned to the definition, so its digest stays.
+            # Of an earlier release, whose pins have no signatures, functions may say more today. Runs are pinned to
+            # the definition, so its digest stays.
             plan.digest = definition.digest
             return plan
         except DefinitionError as error:
@@ -320,6 +338,10 @@ def finding_of(found: Any) -> Finding:
         found.column,
         found.pointer,
     )
+
+
+def _plain(schema: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    return None if schema is None else dict(schema)
 
 
 def _key(value: Any) -> str:
