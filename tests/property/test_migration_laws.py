@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from tests.property.test_core_laws import Story
 
 from segue.core import Plan, advance, examine, replay, snapshot
-from segue.core.plan import DoNode, ExtendedNode, Node, SwitchNode, TryNode
 from segue.hosts.simulated.auditor import same_state
 from segue.hosts.simulated.building import put
 from segue.hosts.simulated.generating import random_plan
+from segue.hosts.simulated.versions import with_task
 from segue.types import RunMigrated, TaskRestarted
 
 encode = msgspec.json.Encoder().encode
@@ -79,8 +79,7 @@ def test_a_task_put_in_front_moves_nothing(seed: int) -> None:
         return
     other = random_plan(Random(seed))
     extra = put("in front", 1, section="root")
-    extra.section = other.root.tasks[0].section
-    other = _with_first(other, extra)
+    other = replace(with_task(other, extra, front=True), digest=f"{other.digest}-longer")
     known = {plan.digest: plan, other.digest: other}
     plan.others = other.others = known.__getitem__
     found = examine(plan, other, state, {})
@@ -95,25 +94,6 @@ def test_a_task_put_in_front_moves_nothing(seed: int) -> None:
         state, given_now = advance(other, state, there)
         before, given_then = advance(plan, before, event)
         assert _without_places(given_now) == _without_places(given_then)
-
-
-def _with_first(plan: Plan, extra: object) -> Plan:
-    root = plan.root
-    assert isinstance(extra, Node)
-    longer = DoNode(name=root.name, pointer=root.pointer, section="root", tasks=(extra, *root.tasks))
-    for field in ("input_check", "input_from", "output_as", "output_check", "timeout"):
-        setattr(longer, field, getattr(root, field))
-    for task in root.tasks:
-        node = task
-        while isinstance(node, ExtendedNode):
-            node = node.inner
-        if node.then >= 0:
-            node.then += 1
-        if isinstance(node, TryNode) and node.catch_then is not None and node.catch_then >= 0:
-            node.catch_then += 1
-        if isinstance(node, SwitchNode):
-            node.cases = tuple(replace(case, then=case.then + (case.then >= 0)) for case in node.cases)
-    return Plan(plan.namespace, plan.name, plan.version, f"{plan.digest}-longer", longer, plan.definition)
 
 
 def _without_places(commands: object) -> list[object]:

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from segue.core import Examination, migration
 from segue.core.machines import approval, attempt, fork, human
 from segue.core.turn import Turn
 from segue.hosts.contracts import OpenDoor
@@ -181,6 +182,13 @@ async def _confirms_every_decision(self: Any, run_id: str, event: Any) -> None:
     await self._store.commit.wait_durable()
 
 
+# -- migrations --------------------------------------------------------------------------------------
+
+
+async def _only_says_that_it_moved(self: Any, run_id: str, digest: str, mapping: Any, **more: Any) -> Examination:
+    return Examination()
+
+
 # -- children ----------------------------------------------------------------------------------------
 
 
@@ -245,6 +253,8 @@ BROKEN_HOSTS: list[tuple[str, Any, str, Any, str]] = [
     ("confirms every decision", Operator, "attend", _confirms_every_decision, "on disk"),
     ("shows what is withdrawn", Desk, "cancel", lambda self, run, command_id: None, "is shown as"),
     ("shows what is decided", Desk, "update", lambda self, run, command: None, "is shown as"),
+    ("shows the version before", records, "migrate_run", lambda *row: ("SELECT 1", ()), "are shown as"),
+    ("only says that it moved", Operator, "migrate", _only_says_that_it_moved, "was confirmed"),
     ("lets go on what is stopped", Performer, "stop", lambda self: 0, "though it is stopped"),
     ("starts what is stopped", Scheduler, "_due", _starts_what_is_stopped, "started by itself though"),
     ("tells of no permission", Engine, "answer", _tells_of_no_permission, "which nobody said"),
@@ -390,6 +400,8 @@ DICE = Random()
         (Turn, "end_one", lambda self, frame: self._close_one(frame)),
         (human, "refusal", lambda state, event: None if human.tasking_of(state, event.id) else "it is closed"),
         (human, "_expire", lambda turn, frame, task: None),
+        (migration, "_names", lambda old, new, state, to: {}),
+        (migration, "_move", lambda frame, to: None),
     ],
 )
 def test_a_broken_core_is_found(monkeypatch: pytest.MonkeyPatch, place: Any, name: str, broken: Any) -> None:

@@ -81,3 +81,4 @@ def test_the_worlds_are_rough() -> None:
     assert sum(r.unread for r in reports) > 200
     assert sum(r.refusals for r in reports) > 100
     assert sum(r.decisions for r in reports) > 200
+    assert sum(r.migrations for r in reports) > 30

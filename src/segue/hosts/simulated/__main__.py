@@ -34,6 +34,7 @@ _COUNTED = (
     "held",
     "interventions",
     "decisions",
+    "migrations",
 )
 
 

@@ -7,6 +7,7 @@ into a state for frames that nothing will ever wake. A `Shadow` is the run as th
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ from segue.core import Moment, Plan, RunState, advance
 from segue.core.state import Frame
 from segue.hosts.simulated.desks import Desks
 from segue.hosts.simulated.reach import INTERVENTIONS, Picture, check_held, require
+from segue.hosts.simulated.versions import FRESH
 from segue.types import (
     ApprovalWanted,
     AttemptFailed,
@@ -30,6 +32,7 @@ from segue.types import (
     Offer,
     Perform,
     RunCancelled,
+    RunMigrated,
     RunPaused,
     RunResumed,
     StartTimer,
@@ -47,6 +50,7 @@ class RunAudit:
         self.performs: dict[int, Perform] = {}
         self.withheld: dict[int, Perform] = {}
         self.approved: set[int] = set()
+        self.called: dict[str, str] = {}
         self.paused = False
         self.ended: str | None = None
         self.now = 0
@@ -61,6 +65,8 @@ class RunAudit:
         was_ended = self.ended is not None
         self._apply(event)
         self._expects_offer = event.id if isinstance(event, ApprovalWanted) else None
+        if isinstance(event, RunMigrated) and not was_ended:
+            self._check_moved(commands, state)
         if was_ended:
             require(not commands, f"a closed run gave {commands!r}")
         for place, command in enumerate(commands):
@@ -72,6 +78,13 @@ class RunAudit:
         if self.ended is not None:
             left = [c for c in self.open.values() if not _is_detached(c)]
             require(not left, f"still open after the end: {left!r}")
+
+    def _check_moved(self, commands: Sequence[Command], state: RunState) -> None:
+        """What is under way goes on under the other version, under the same keys."""
+        require(not commands, f"a run that moved to another version gave {commands!r}")
+        was = {number: c.effect for number, c in self.open.items() if isinstance(c, Perform | Offer)}
+        now = {number: c.effect for number, c in state.open.items() if isinstance(c, Perform | Offer)}
+        require(was == now, f"acts were called {was!r}, and are called {now!r} in the other version")
 
     def _apply(self, event: Event) -> None:
         self.now = max(self.now, event.at)
@@ -119,6 +132,13 @@ class RunAudit:
             self.given.add(command.id)
             self._check_given(command)
 
+    def _check_called(self, command: Perform) -> None:
+        """A task's acts are called the same in every version, or an outside system would take one for two."""
+        base = re.split(r"[\[~^]", command.effect)[0]
+        was = self.called.setdefault(command.name, base)
+        # What only other versions have is called anew whenever the run comes back to one of them.
+        require(was == base or command.name.startswith(FRESH), f"{command.name!r} was called {was!r}, now {base!r}")
+
     def _check_let_go(self, command: Perform) -> None:
         """An act that was withheld goes out once for an approval, as it was."""
         require(command.id in self.approved, f"{command!r} was approved by nobody")
@@ -133,6 +153,7 @@ class RunAudit:
             return
         self.open[command.id] = command
         if isinstance(command, Perform):
+            self._check_called(command)
             require(not self.paused, f"a paused run started {command.name!r}")
             twins = [c for c in self.open.values() if isinstance(c, Perform) and c.effect == command.effect]
             alone = all(c is command or c.detached for c in twins)
@@ -259,6 +280,8 @@ class Shadow:
         self.history.append(event)
         self.state, commands = audited(self.plan, self.state, event, self.audit)
         self.desks.observe(event, commands, self.audit.now)
+        if isinstance(event, RunMigrated):
+            self.plan = self.plan.at(self.state.definition)
         for command in commands:
             if isinstance(command, StartTimer):
                 self.given[command.id] = now

@@ -29,6 +29,7 @@ from segue.hosts.simulated.realistic import CAREFUL, REALISTIC, patrol
 from segue.hosts.simulated.storage import Storage
 from segue.hosts.simulated.time import Time
 from segue.hosts.simulated.timetable import Timetable
+from segue.hosts.simulated.versions import newer
 from segue.hosts.simulated.watching import Auditor
 from segue.store import Batch, HostError, codec
 from segue.types import (
@@ -64,6 +65,7 @@ class Report:
         held: Failures that waited for a person. interventions: What people did to tasks.
         unread: Readings that failed. refusals: Acts that the guard did not let through. asked: Acts that it left to
             people. decisions: What people did to human tasks, and counted.
+        migrations: How often a run moved to another version.
     """
 
     seed: int
@@ -79,6 +81,7 @@ class Report:
     refusals: int
     asked: int
     decisions: int
+    migrations: int
 
 
 class Finding(Exception):
@@ -109,6 +112,7 @@ class World:
         rng, people = self.rng, self.people = dice.of(""), dice.of("people")
         self._reading, self._later = dice.of("readings"), dice.of("what came later")
         self._stopping, self._staff = dice.of("stops"), dice.of("staff")
+        self._moving = dice.of("moves")
         self.seed = seed
         self.log: list[str] = []
         self.faults = self._now = Faults.drawn(rng, people, dice)
@@ -117,12 +121,14 @@ class World:
         self._unreadable = False
         self._verbose = verbose
         self._starts: list[str] = []
+        states = rng.getstate(), people.getstate()
         made = _plans(rng, people)
+        self._versions = _versions(dice, *states) if self.faults.migrates else []
         self._scheduled = [scheduled_plan(people, name="timed")] if people.random() < self.faults.schedules else []
         # Runs beside those that the first edition starts: they have dice of their own, and are always there.
         self._besides = _besides(self.faults, dice, below=[plan.name for plan in made])
         self._plans = [*made, *self._scheduled, *{plan.digest: plan for _, plan in self._besides}.values()]
-        book = Book(self._plans)
+        book = Book([*self._plans, *self._versions])
         self._digests = [plan.digest for plan in made]
         settings = _settings(people, self.faults)
         self.guard = Guard(dice.of("rules"), fickle=self.faults.fickle)
@@ -185,6 +191,7 @@ class World:
             self.guard.refusals,
             self.guard.asked,
             sum(len(shadow.desks.heard) for shadow in seen.runs.values()),
+            seen.migrations,
         )
 
     def say(self, line: str) -> None:
@@ -309,6 +316,10 @@ class World:
             self.time.after(self.people.randint(0, span * 2 + 60_000), self._restart)
         self._arrange_stops(span)
         self._arrange_decisions(span)
+        for _ in range(8):
+            if self._moving.random() < faults.migrates:
+                at = self._moving.randint(0, self._moving.choice((20, 500, span + 500, span * 2 + 60_000)))
+                self.time.after(at, self._move)
         for _ in range(12):
             if self._staff.random() < faults.decides:
                 at = self._staff.randint(0, span * 2 + self._staff.choice((2_000, 60_000, 86_400_000)))
@@ -503,6 +514,27 @@ class World:
             late_ms = people.choice((0, 0, people.randint(0, self.faults.late_ms + 100)))
             self.time.after(late_ms, partial(self._control, shadow.id, act, outcome))
 
+    def _move(self) -> None:
+        """An operator lets some run go on under another version, there or back, or under what is none of it."""
+        dice, host = self._moving, self.process.host
+        seen = [s for s in self.auditor.runs.values() if not s.hidden and s.state is not None]
+        # Most of those that have ended are left alone.
+        seen = [s for s in seen if s.audit.ended is None or dice.random() < 0.05]
+        if not seen or host is None:
+            return
+        shadow = dice.choice(seen[-6:])
+        versions = [p.digest for p in (*self._plans, *self._versions) if p.name == shadow.plan.name]
+        digest = dice.choice(versions if dice.random() < 0.9 else self._digests)
+        self.process.spawn(self._move_once(shadow.id, digest, host))
+
+    async def _move_once(self, run_id: str, digest: str, host: SimulatedHost) -> None:
+        try:
+            found = await host.migrate(run_id, digest)
+        except (HostError, UnknownRun):
+            return  # It may have been done; nobody asks again.
+        if not found.obstacles:
+            self.auditor.moved(run_id, digest)
+
     def _outcome(self, run_id: str, state: RunState, task: int, *, likely: float) -> Outcome | None:
         """What a person says about the acts of a held task whose outcome is unknown."""
         reason = state.held.get(task)
@@ -611,6 +643,17 @@ class World:
         assert self.process.host is not None
         if left := [live.id for live in self.process.host.live_runs()]:
             raise Violation(f"{left!r} have ended, but are still in memory")
+
+
+def _versions(dice: Dice, rng: tuple[Any, ...], people: tuple[Any, ...]) -> list[Plan]:
+    """Two more versions of each plan, made of the same throws."""
+    made: list[Plan] = []
+    for number in (2, 3):
+        again, once_more = Random(), Random()  # noqa: S311 - dice of a game, not of a lock
+        again.setstate(rng)
+        once_more.setstate(people)
+        made += [newer(dice.of(f"version {number}"), plan, number) for plan in _plans(again, once_more)]
+    return made
 
 
 def _besides(faults: Faults, dice: Dice, below: list[str]) -> list[tuple[str, Plan]]:

@@ -35,6 +35,7 @@ from segue.types import (
     Offer,
     Perform,
     RunCancelled,
+    RunMigrated,
     RunPaused,
     RunResumed,
     RunStarted,
@@ -89,7 +90,7 @@ class Auditor:
         self.effects = Effects()
         self.marks = Marks()
         self.disturbed_at = self.unread_at = 0
-        self.events = self.held = self.interventions = self.started = 0
+        self.events = self.held = self.interventions = self.started = self.migrations = 0
         self._plans = plans
         self._time = time
         self._guard = guard
@@ -149,6 +150,7 @@ class Auditor:
         assert shadow.state is not None
         self.held += len(shadow.state.held.keys() - before)
         self.interventions += isinstance(event, INTERVENTIONS)
+        self.migrations += isinstance(event, RunMigrated)
         shadow.controls += isinstance(event, _CONTROLS)
 
     def _check_start(self, shadow: Shadow, event: RunStarted) -> None:
@@ -296,6 +298,13 @@ class Auditor:
         require(shadow.controls >= shadow.confirmed, f"a control of {run_id!r} was confirmed that is not on disk")
 
     @_noted
+    def moved(self, run_id: str, definition: str) -> None:
+        """Somebody was told that a run goes on under this definition."""
+        history = self._on_disk(run_id, "a migration was confirmed").history
+        on_disk = any(isinstance(event, RunMigrated) and event.definition == definition for event in history)
+        require(on_disk, f"a migration of {run_id!r} to {definition!r} was confirmed that is not on disk")
+
+    @_noted
     def answered(self, run_id: str, mark: str, refused: str | None) -> None:
         """Somebody was told whether what they did to a human task counts."""
         shadow = self.runs.get(run_id)
@@ -412,8 +421,9 @@ class Auditor:
 
     def _check_rows(self, file: sqlite3.Connection) -> None:
         """What people are shown must be what history says."""
-        shown = dict(file.execute("SELECT id, status FROM run WHERE NOT hidden").fetchall())
-        true = {s.id: s.state.status for s in self.runs.values() if s.state is not None and not s.hidden}
+        shown = {row[0]: row[1:] for row in file.execute("SELECT id, status, digest FROM run WHERE NOT hidden")}
+        states = {s.id: s.state for s in self.runs.values() if s.state is not None and not s.hidden}
+        true = {run_id: (state.status, state.definition) for run_id, state in states.items()}
         require(shown == true, f"runs are shown as {shown!r}, but are {true!r}")
         asks = "SELECT run, task FROM incident WHERE kind = 'held' AND state = 'open'"
         inbox = {(self.by_seq[run].id, task) for run, task in file.execute(asks)}
