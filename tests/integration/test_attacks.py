@@ -134,7 +134,9 @@ async def test_an_administrator_still_decides_about_others(owner: httpx.AsyncCli
         assert told.status_code == 200, told.text
 
 
-@pytest.mark.parametrize("reference", ["env:SEGUE_KEY", "env:SEGUE_AUDIT_KEY", "env:SEGUE_TOKEN", "file:data/token"])
+@pytest.mark.parametrize(
+    "reference", ["env:SEGUE_KEY", "env:SEGUE_AUDIT_KEY", "env:SEGUE_TOKEN", "env:HOME", "file:data/token"]
+)
 async def test_a_connection_carries_no_key_of_the_server_away(owner: httpx.AsyncClient, reference: str) -> None:
     """An administrator could send the folder's own keys, as a credential, to a system of theirs, and be its owner."""
     admin = await program(owner, "boss", "admin")
@@ -143,7 +145,7 @@ async def test_a_connection_carries_no_key_of_the_server_away(owner: httpx.Async
         wanted = {"name": "mine", "document": document, "source": "https://mine.example/api", "auth": auth}
         problem(await owner.post(f"{V1}/connections", json=wanted, headers=admin), 422, "connection-refused")
 
-    fine = {**wanted, "auth": "bearer=env:CRM_TOKEN"}
+    fine = {**wanted, "auth": "bearer=secret:crm-token"}
     assert (await owner.post(f"{V1}/connections", json=fine, headers=admin)).status_code == 201
 
 

@@ -9,14 +9,18 @@ from fastapi import APIRouter, Path, Request, Response
 from segue.api.bodies import read_json
 from segue.api.common import Asked
 from segue.api.describe import json_answer, json_response, operation, schema_of
-from segue.service import NewSecret, Page, SecretView
+from segue.service import NewSecret, Page, SecretUsers, SecretView
 
 router = APIRouter(tags=["secrets"])
 
 
 @router.get(
     "/secrets",
-    **operation("listSecrets", "List secrets", answers={200: json_answer(Page[SecretView], "Names; never values.")}),
+    **operation(
+        "listSecrets",
+        "List secrets",
+        answers={200: json_answer(Page[SecretView], "Names, scopes and last uses; never values.")},
+    ),
 )
 async def list_secrets(service: Asked) -> Response:
     """Those that are kept in the data folder."""
@@ -36,6 +40,25 @@ async def list_secrets(service: Asked) -> Response:
 async def set_secret(request: Request, service: Asked) -> Response:
     """Over an older one of the same name."""
     return json_response(await service.secrets.set(await read_json(request, NewSecret)))
+
+
+@router.post(
+    "/secrets/{secret}/users",
+    **operation(
+        "allowSecret",
+        "Say who may use a secret",
+        answers={200: json_answer(SecretView, "They may, and nobody else.")},
+        problems=("secret-refused", "media-type-refused", "body-too-large"),
+        body={"application/json": {"schema": schema_of(SecretUsers)}},
+    ),
+)
+async def allow_secret(
+    secret: Annotated[str, Path(description="Its name.", min_length=1, max_length=128)],
+    request: Request,
+    service: Asked,
+) -> Response:
+    """Wherever it is kept."""
+    return json_response(await service.secrets.allow(secret, await read_json(request, SecretUsers)))
 
 
 @router.delete(

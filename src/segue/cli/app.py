@@ -228,6 +228,7 @@ _GROUPS: Final = {
         {
             "set": ("segue.cli.vault:set_", "Keep a secret; its value comes from standard input."),
             "list": ("segue.cli.vault:list_", "List secrets, never their values."),
+            "allow": ("segue.cli.vault:allow", "Say who may use one."),
             "remove": ("segue.cli.vault:remove", "Forget a secret."),
         },
     ),

@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from segue.cli.ask import Request, ask
 from segue.cli.common import AsJson, Data
 from segue.cli.output import note, print_json, say, table
-from segue.service import NewSecret
+from segue.service import NewSecret, SecretUsers, ServiceError
 
 Name = Annotated[str, Parameter(help="Its name.")]
 
@@ -31,12 +31,34 @@ def set_(name: Name, /, *, data: Data = None) -> None:
 
 
 def list_(*, data: Data = None, json: AsJson = False) -> None:
-    """List secrets that are kept in the data folder; never their values."""
+    """List secrets with who may use them, who names them and who used them last; never their values."""
     page = ask(data, Request("GET", "/secrets"), lambda service: service.secrets.list())
     if json:
         print_json(page)
         return
-    table(("name", "set"), [(s["name"], s["updatedAt"]) for s in page["items"]], empty="No secrets.")
+    names = ("name", "updatedAt", "usedAt", "usedBy")
+    rows = [[*[s[n] for n in names], _told(s["users"]), " ".join(s["namedBy"])] for s in page["items"]]
+    table(("name", "set", "last used", "by", "may use it", "named by"), rows, empty="No secrets.")
+
+
+def allow(
+    name: Name,
+    /,
+    *users: Annotated[str, Parameter(help="workflow:NAMESPACE/NAME or connection:NAME; * stands for anything.")],
+    anyone: Annotated[bool, Parameter(negative="", help="Whoever names it may use it, as at the beginning.")] = False,
+    data: Data = None,
+) -> None:
+    """Let only these workflows and connections use a secret, wherever it is kept; without any, nobody."""
+    if anyone and users:
+        raise ServiceError("command-refused", "Either name users, or say --anyone.")
+    wanted = SecretUsers(users=None if anyone else list(users))
+    request = Request("POST", f"/secrets/{quote(name, safe='')}/users", body={"users": wanted.users})
+    ask(data, request, lambda service: service.secrets.allow(name, wanted))
+    say(f"{name}: {_told(wanted.users)}")
+
+
+def _told(users: list[str] | None) -> str:
+    return "whoever names it" if users is None else " ".join(users) or "nobody"
 
 
 def remove(name: Name, /, *, data: Data = None) -> None:

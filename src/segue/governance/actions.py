@@ -106,6 +106,7 @@ ACTIONS: Final[dict[str, Action]] = {
     "secret.list": Action("Installation", ("connect",), "List secrets, never their values"),
     "secret.set": Action("Installation", ("connect",), "Keep a secret"),
     "secret.remove": Action("Installation", ("connect",), "Forget a secret"),
+    "secret.allow": Action("Installation", ("connect",), "Say who may use a secret"),
     "subject.export": Action("Installation", ("administer",), "Export everything about a data subject"),
     "subject.erase": Action("Installation", ("administer",), "Erase a data subject"),
     "subject.hold": Action("Installation", ("administer",), "Put a legal hold on a data subject, or lift it"),

@@ -165,7 +165,7 @@ from segue.service.steering import Steering
 from segue.service.subjects import Erased, NewErasure, NewHold
 from segue.service.switches import NewSwitch, SwitchView
 from segue.service.timeline import TimelineEntry, Trace, TraceStep
-from segue.service.vault import NewSecret, SecretView
+from segue.service.vault import NewSecret, SecretUsers, SecretView
 from segue.service.workflows import parse_workflow
 from segue.store import HostError
 
@@ -300,6 +300,7 @@ __all__ = [
     "RunWasCancelled",
     "ScimRefusal",
     "ScimSettings",
+    "SecretUsers",
     "SecretView",
     "Sent",
     "SentEvents",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Annotated, Any, Final, Protocol
 
 import msgspec
@@ -14,7 +15,8 @@ from segue.service.access import UseCases, connection_of, governed
 from segue.service.errors import ServiceError
 from segue.service.observe import iso
 from segue.service.shapes import CircuitView, ConnectionDetail, ConnectionTest, ConnectionView, OperationView, Page
-from segue.types import SecretSource, TaskFailure
+from segue.service.vault import VaultSecrets
+from segue.types import TaskFailure
 
 if TYPE_CHECKING:
     from segue.connectors import Calls, Outbound
@@ -23,7 +25,8 @@ if TYPE_CHECKING:
     from segue.store import Store
 
 _NOT_SETTINGS: Final = frozenset({"name", "document", "authentication", "kind", "owner"})
-_OWN_VARIABLE: Final = re.compile(r"env:\s*(SEGUE_(?!SECRET_)\w*)", re.IGNORECASE)
+_VARIABLE: Final = re.compile(r"env:\s*([^,\s]+)")
+_OWN_VARIABLE: Final = re.compile(r"SEGUE_(?!SECRET_)", re.IGNORECASE)
 NAME: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 Name = Annotated[str, msgspec.Meta(pattern=f"^{NAME.pattern}$")]
 
@@ -65,9 +68,19 @@ class Connections(UseCases):
     Args:
         loaded: The copy that handlers look into; kept equal to what is stored.
         machinery: How connections are called, and the HTTP client.
+        variables: Where credentials may come from when the connection is added over the network; see
+            `Settings.connection_variables`.
     """
 
-    def __init__(self, store: Store, loaded: MemoryConnections, machinery: Machinery, secrets: SecretSource) -> None:
+    def __init__(
+        self,
+        store: Store,
+        loaded: MemoryConnections,
+        machinery: Machinery,
+        secrets: VaultSecrets,
+        variables: Sequence[str] = (),
+    ) -> None:
+        self._variables = variables
         self._store = store
         self._loaded = loaded
         self._machinery = machinery
@@ -108,7 +121,7 @@ class Connections(UseCases):
             raise ServiceError("connection-refused", str(error)) from None
         await self._store.put_connection(name, connection_to_json(connection))
         self._loaded.put(connection)
-        warnings = await unresolved(connection, self._secrets.read)
+        warnings = await unresolved(connection, self._secrets.used_by(f"connection:{name}").read)
         return msgspec.structs.replace(self._view(connection, len(operations)), warnings=warnings)
 
     @governed("connection.add")
@@ -117,8 +130,8 @@ class Connections(UseCases):
 
         Args:
             trusted: Whoever asks may read this machine's files and environment anyway; otherwise credentials from
-                files, and from variables that are Segue's own such as its keys, are refused: a connection to a
-                system of one's own would be told them.
+                files, and from variables that the settings do not name, are refused: a connection to a system of
+                one's own would be told them.
 
         Raises:
             ServiceError: `connection-taken` or `connection-refused`.
@@ -129,12 +142,8 @@ class Connections(UseCases):
                 "Credentials from files are not taken over the network.",
                 remedy="Use env:NAME or secret:NAME, or add the connection while no server runs.",
             )
-        if not trusted and (own := _OWN_VARIABLE.search(wanted.auth)) is not None:
-            raise ServiceError(
-                "connection-refused",
-                f"{own[1]} is Segue's own and no credential of a connection.",
-                remedy="Name the credential's own variable, or use secret:NAME.",
-            )
+        if not trusted:
+            self._require_variables(wanted)
         document: bytes | str | None = wanted.document
         if document is None:
             if not wanted.source.startswith(("http://", "https://")):
@@ -203,7 +212,12 @@ class Connections(UseCases):
 
         connection = self._known(name)
         redactor = Redactor()
-        report = await probe(self._machinery.calls, connection, read_secret=self._secrets.read, note=redactor.note)
+        report = await probe(
+            self._machinery.calls,
+            connection,
+            read_secret=self._secrets.used_by(f"connection:{name}").read,
+            note=redactor.note,
+        )
         detail = redactor.mask(report.problem) if report.problem else "It answers and lets us in."
         return ConnectionTest(
             name=name,
@@ -225,6 +239,24 @@ class Connections(UseCases):
         await self._store.delete_connection(name)
         self._loaded.remove(name)
         return ConnectionView(**_fields(connection, 0))
+
+    def _require_variables(self, wanted: NewConnection) -> None:
+        """Somebody may connect systems and must not read the server's environment by that."""
+        for variable in _VARIABLE.findall(wanted.auth):
+            if _OWN_VARIABLE.match(variable):
+                raise ServiceError(
+                    "connection-refused",
+                    f"{variable} is Segue's own and no credential of a connection.",
+                    remedy="Name the credential's own variable, or use secret:NAME.",
+                )
+            named = (f"{wanted.name}:{variable}", variable)
+            if not any(fnmatchcase(name, allowed) for allowed in self._variables for name in named):
+                raise ServiceError(
+                    "connection-refused",
+                    f"The settings do not name {variable} as a variable for the connection {wanted.name!r}.",
+                    remedy=f'Let an administrator add "{named[0]}" to connection_variables in segue.toml and start'
+                    " the server again; or use secret:NAME; or add the connection while no server runs.",
+                )
 
     def _view(self, connection: Connection, operations: int) -> ConnectionView:
         return ConnectionView(**_fields(connection, operations), circuit=self._circuit(connection))

@@ -213,6 +213,7 @@ async def open_service(
             source.store = store
             with closing(open_reader(store.folder / DATABASE_NAME, ring)) as reader:
                 definitions.load(store, reader)
+                source.load(reader)
                 # Before the host goes on: what is forbidden or stopped must not go out once more.
                 put_in_force(guard, list_policy_changes(reader))
                 adjusted.load(list_values(reader))
@@ -272,7 +273,7 @@ async def open_service(
 
                 webhook = LifecycleWebhook(settings.lifecycle_webhook, store, definitions, handlers.outbound, masking)
                 await stack.enter_async_context(webhook.kept())
-        connections = Connections(store, loaded, handlers, source)
+        connections = Connections(store, loaded, handlers, source, settings.connection_variables)
         publishing = Publishing(store, settings.publishing, adjusted, ownership)
         workflows = Workflows(definitions, host, flows, publishing)
         publications = Publications(store, workflows)
@@ -310,7 +311,7 @@ async def open_service(
             controls=Controls(store, audit, known_models, ring),
             keys=Keys(store, ring),
             subjects=Subjects(store, ring, exporting),
-            secrets=Secrets(store),
+            secrets=Secrets(store, source, definitions, loaded),
             retention=Retention(rules, settings, definitions, store, host),
             timeline=Timeline(store, runs, ring, masking),
             backups=Backups(store),

@@ -145,6 +145,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         functions: Python functions to register at the start, each as `module:name` or `NAME=module:name`.
         models_folder: Folder with model files and their cards; `models` in the data folder where it is left out.
         secrets_folder: Folder with one file for each secret, asked after the environment.
+        connection_variables: Variables of the environment that a connection added over the network may take its
+            credentials from: `NAME`, `PREFIX_*`, or `CONNECTION:NAME` for one connection. None where it is empty.
         audit_key_file: Key that signs checkpoints of the audit chain; `audit.key` in the data folder where it is left
             out. The variable SEGUE_AUDIT_KEY may hold the key itself.
         key_file: Key-encryption key of an encrypted data folder. The variable SEGUE_KEY may hold the key itself.
@@ -197,6 +199,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     functions: tuple[str, ...] = ()
     models_folder: str | None = None
     secrets_folder: str | None = None
+    connection_variables: tuple[str, ...] = ()
     audit_key_file: str | None = None
     key_file: str | None = None
     kms: KmsSettings | None = None

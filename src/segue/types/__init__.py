@@ -20,7 +20,7 @@ from segue.types.commands import (
     StartTimer,
     UpdateOffer,
 )
-from segue.types.contracts import NOT_DONE, Cipher, EffectContext, Handler, Recovery, SecretSource
+from segue.types.contracts import NOT_DONE, Cipher, EffectContext, Handler, Recovery, SecretSource, SecretVault
 from segue.types.events import (
     ApprovalWanted,
     AttemptFailed,
@@ -114,6 +114,7 @@ __all__ = [
     "RunStatus",
     "SecretSource",
     "SecretText",
+    "SecretVault",
     "StartTimer",
     "TaskAssigned",
     "TaskFailure",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import msgspec
 
@@ -62,6 +62,15 @@ class SecretSource(Protocol):
         Raises:
             TaskFailure: `authorization`, when there is no such secret or it may not be read.
         """
+        ...
+
+
+@runtime_checkable
+class SecretVault(SecretSource, Protocol):
+    """A source that knows who may use which secret."""
+
+    def for_act(self, workflow: str, command: Perform) -> SecretSource:
+        """The secrets as this act of a run of `namespace/name:version` may use them."""
         ...
 
 

@@ -29,6 +29,7 @@ from segue.types import (
     Handler,
     Perform,
     SecretSource,
+    SecretVault,
     TaskFailure,
     failure,
     whereabouts,
@@ -100,6 +101,7 @@ class Performer:
         self._engine = engine
         self._handlers = handlers
         self._secrets = secrets
+        self._vault = secrets if isinstance(secrets, SecretVault) else None
         self._turns: Turns[Act] = Turns(settings.acts_max, settings.handler_acts_max)
         self._now: Final[dict[str, PerformNow]] = {
             name: handler.perform_now for name, handler in handlers.items() if hasattr(handler, "perform_now")
@@ -225,7 +227,8 @@ class Performer:
 
     def _context(self, run: LiveRun, command: Perform, recovering: bool, *, has_undo: bool = False) -> EffectContext:
         key = f"{run.id}:{command.effect}"
-        return EffectContext(run.id, run.workflow, key, self._secrets, recovering, run.cause, has_undo)
+        secrets = self._secrets if self._vault is None else self._vault.for_act(run.workflow, command)
+        return EffectContext(run.id, run.workflow, key, secrets, recovering, run.cause, has_undo)
 
     # -- as a task ---------------------------------------------------------------------------------
 
