@@ -13,9 +13,11 @@ from segue.service import (
     AuditView,
     Erased,
     KeyInfo,
+    KeysRewritten,
     KeysRotated,
     NewErasure,
     NewHold,
+    NewRewrite,
     Page,
     SubjectExport,
     TimelineEntry,
@@ -52,6 +54,21 @@ async def list_keys(service: Asked) -> Response:
 async def rotate_keys(service: Asked) -> Response:
     """What is there stays readable. The key-encryption key is rotated on the command line."""
     return json_response(await service.keys.rotate())
+
+
+@router.post(
+    "/keys/rewrite",
+    **operation(
+        "rewriteKeys",
+        "Seal with the newest key what older ones sealed",
+        answers={200: json_answer(KeysRewritten, "What was done within the time.")},
+        problems=("keys-refused", "media-type-refused", "body-too-large"),
+        body={"application/json": {"schema": schema_of(NewRewrite)}},
+    ),
+)
+async def rewrite_keys(request: Request, service: Asked) -> Response:
+    """Call it again until `complete`."""
+    return json_response(await service.keys.rewrite(await read_json(request, NewRewrite)))
 
 
 @router.get(

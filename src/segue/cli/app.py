@@ -220,6 +220,7 @@ _GROUPS: Final = {
             "encrypt": ("segue.cli.keys:encrypt", "Make an encrypted data folder of one that is not."),
             "remove-plain": ("segue.cli.keys:remove_plain_", "Remove the old file, which is not encrypted."),
             "list": ("segue.cli.keys:list_", "List data keys, never what they are."),
+            "rewrite": ("segue.cli.keys:rewrite", "Seal anew what older keys sealed."),
             "rotate": ("segue.cli.keys:rotate", "Rotate keys; what is there stays readable."),
         },
     ),

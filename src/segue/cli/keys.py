@@ -11,8 +11,9 @@ from cyclopts import Parameter
 from segue.cli.ask import Request, ask, find_server, folder_of
 from segue.cli.common import AsJson, Data
 from segue.cli.output import note, print_json, say, table
-from segue.service import ServiceError, encrypt_folder, init_keys, load_settings, remove_plain
+from segue.service import NewRewrite, ServiceError, encrypt_folder, init_keys, load_settings, remove_plain
 
+_SLICE_SECONDS = 20.0
 KeyFile = Annotated[
     Path | None,
     Parameter(help="Where the key-encryption key is made; away from the data and its backups. Or use --kms."),
@@ -117,6 +118,34 @@ def rotate(
     say(f"{done['keys']} data keys, {done['wrapped']} wrapped anew")
     if key_file is not None:
         note(f"Set key_file = {str(key_file.absolute())!r}; the old key opens nothing any more.")
+
+
+def rewrite(
+    *,
+    destroy_old: Annotated[
+        bool,
+        Parameter(negative="", help="Destroy the older keys: backups from before can be read by nobody any more."),
+    ] = False,
+    data: Data = None,
+    json: AsJson = False,
+) -> None:
+    """Seal with the newest key what older ones of the workspace sealed, in short batches beside the work."""
+    # In slices, so that no request waits for longer than a command does.
+    wanted = NewRewrite(destroy_old=destroy_old, seconds=_SLICE_SECONDS)
+    request = Request("POST", "/keys/rewrite", body={"destroyOld": destroy_old, "seconds": _SLICE_SECONDS})
+    values = 0
+    while True:
+        done = ask(data, request, lambda service: service.keys.rewrite(wanted))
+        values += done["values"]
+        if done["complete"]:
+            break
+        note(f"{values} values so far")
+    if json:
+        print_json({**done, "values": values})
+        return
+    say(f"{values} values sealed anew, {done['destroyed']} keys destroyed")
+    if not destroy_old:
+        note("The older keys are kept: backups from before need them. --destroy-old destroys them.")
 
 
 def _require_no_server(data: Path | None, why: str) -> None:

@@ -411,6 +411,24 @@ class KeyRing:
         with self._lock, closing(self._connect()) as file:
             self._workspace = self._unwrap(file, _add(file, self._encryption, "workspace", None))
 
+    def older(self) -> list[bytes]:
+        """Ids of keys of the workspace before the newest one that were not destroyed."""
+        with self._lock, closing(self._connect()) as file:
+            sql = "SELECT id FROM key WHERE kind = 'workspace' AND gone_at IS NULL ORDER BY made_at, rowid"
+            return [id for (id,) in file.execute(sql) if id != self._workspace.id]
+
+    def retire(self, ids: Sequence[bytes], reason: str) -> None:
+        """Destroy older keys of the workspace. What they sealed, in backups too, can be opened by nobody any more."""
+        with self._lock, closing(self._connect()) as file:
+            for id in ids:
+                assert id != self._workspace.id, "the newest key is in use"
+                sql = (
+                    "UPDATE key SET wrapped = NULL, gone_at = ?, reason = ?"
+                    " WHERE id = ? AND kind = 'workspace' AND gone_at IS NULL"
+                )
+                file.execute(sql, (_now_ms(), reason, id))
+                self._keys.pop(id, None)
+
     def rewrap(self, encryption: KeyEncryption, wrapped: WrappedKey | None = None) -> int:
         """Wrap all data keys with another key-encryption key, in one transaction; returns how many.
 

@@ -77,6 +77,10 @@ class ChainCheck:
                 self._meet(seq, stored)
         self._seq, self._previous = seq, previous
 
+    def changed_since(self, first: int, last: int, detail: str) -> None:
+        """Records are not what a later record told of them."""
+        self._complain("changed", first, last, detail)
+
     def finish(self) -> None:
         """The last record was fed."""
         beyond = [c for c in self.checkpoints if c.seq > self._seq]

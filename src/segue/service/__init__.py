@@ -117,6 +117,7 @@ from segue.service.permissions import (
 )
 from segue.service.publishing import PublicationDecision, PublicationView
 from segue.service.retention import NewPurge, PurgeView, RetentionView
+from segue.service.rewriting import KeysRewritten, NewRewrite
 from segue.service.run_document import ONE_RUN, run_document
 from segue.service.runs import PAGE_MAX, Action, RunFilter, RunStatusName
 from segue.service.scim import COUNT_MAX, ERROR_URN, FILTER_MAX, ScimRefusal
@@ -237,6 +238,7 @@ __all__ = [
     "IdentityChange",
     "IdentityView",
     "KeyInfo",
+    "KeysRewritten",
     "KeysRotated",
     "LabelView",
     "LeavingAct",
@@ -262,6 +264,7 @@ __all__ = [
     "NewOwner",
     "NewPolicy",
     "NewPurge",
+    "NewRewrite",
     "NewSecret",
     "NewSwitch",
     "NewToken",

@@ -50,6 +50,7 @@ from segue.store.chain import (
     resealed,
 )
 from segue.store.records import put_meta, read_meta
+from segue.store.resealing import check_records
 from segue.types import AuditRow, Cipher, Identity
 
 _log = logging.getLogger("segue.audit")
@@ -249,6 +250,7 @@ class Audit(UseCases):
             if not rows:
                 break
             first, seq = first or rows[0], rows[1]
+        await self._store.read(lambda c: check_records(c, self._cipher, check.changed_since))
         check.finish()
         histories.finish()
         problems = [AuditProblem(**msgspec.structs.asdict(problem)) for problem in check.problems]

@@ -20,11 +20,13 @@ from segue.governance import (
 from segue.service.access import UseCases, governed
 from segue.service.errors import ServiceError
 from segue.service.observe import iso
+from segue.service.rewriting import KeysRewritten, NewRewrite, rewrite
 from segue.service.settings import Settings
 from segue.service.settling import settle
 from segue.service.shapes import Page, Shape
 from segue.store import Store
 from segue.store.folder import DATABASE_NAME
+from segue.store.resealing import Tampered
 
 
 class KeyInfo(Shape, frozen=True, kw_only=True):
@@ -132,6 +134,19 @@ class Keys(UseCases):
             for key in found
         ]
         return Page(items=items, next=None)
+
+    @governed("key.rotate")
+    async def rewrite(self, wanted: NewRewrite) -> KeysRewritten:
+        """Seal with the newest key what older ones of the workspace sealed, in short batches beside the work.
+
+        Raises:
+            ServiceError: `keys-refused`: nothing is encrypted, or histories are not what the audit chain was told.
+        """
+        ring = required_ring(self._ring)
+        try:
+            return await rewrite(self._store, ring, wanted)
+        except Tampered as error:
+            raise ServiceError("keys-refused", f"{error}.", remedy="See `segue audit verify`.") from None
 
     @governed("key.rotate")
     async def rotate(self, *, key_file: Path | None = None, kms: KmsSettings | None = None) -> KeysRotated:
