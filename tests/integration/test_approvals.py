@@ -249,6 +249,31 @@ async def test_the_trail_says_who_approved_what_under_which_rule(house: House) -
     assert ("person:ann", "task.decided", "approve") in told
 
 
+async def test_two_roles_decide_one_after_the_other_and_the_trail_tells_them_apart(house: House) -> None:
+    """Two rules that want two people are not lifted by one of them."""
+    legal = RULE.replace("two-eyes", "counsel").replace('"approver"', '"counsel"')
+    await house.service.permissions.change("legal", NewPolicy(text=legal, reason="a test"))
+    run = await house.start()
+    number = await house.waiting()
+    who = {"approver": ANN, "counsel": person("lea", "approver", "counsel")}
+    for _ in range(2):
+        for _ in range(200):
+            page = await house.page(number)
+            if page.state == "offered":
+                break
+            await asyncio.sleep(0.01)
+        await house.decide(number, who.pop(page.audience["roles"][0]))
+    await house.closed(run)
+
+    assert house.paid == [(70, "Ada")]
+    (effect,) = (await house.service.effects.page(run=run)).items
+    trace = await house.service.timeline.trace(effect.key)
+    approved = {
+        step.by: step.what.partition(" (")[0] for step in trace.allowed_by if step.what.startswith("approve:")
+    }
+    assert approved == {"person:ann": "approve: two-eyes", "person:lea": "approve: counsel"}
+
+
 async def test_an_approval_outlives_a_restart_and_a_rule_that_came_meanwhile_counts(tmp_path: Path) -> None:
     """What waits is on disk; what is forbidden by then is not done."""
     paid: list[Any] = []

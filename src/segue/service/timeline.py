@@ -200,17 +200,20 @@ class Timeline(UseCases):
     async def _approvals(self, record: RunRecord, acts: set[int]) -> list[TraceStep]:
         """Who let these acts go out although rules or limits left them to people, newest first."""
         events = (await self._store.read(lambda c: read_kept(c, record.seq))).events
-        wanted = {event.id: event for event in events if isinstance(event, ApprovalWanted)}
-        told = [event for event in events if isinstance(event, DecisionMade) and event.id in acts & wanted.keys()]
-        return [
-            TraceStep(
-                at=iso(event.at),
-                what=f"{event.outcome}: {', '.join(wanted[event.id].rules)} (policy {event.policy})",
-                by=event.by if ":" in event.by else f"person:{event.by}",
-                detail={"allowed": list(event.allowed), "digest": wanted[event.id].digest, "seen": event.seen},
-            )
-            for event in reversed(told)
-        ]
+        wanted: dict[int, ApprovalWanted] = {}
+        found: list[TraceStep] = []
+        for event in events:
+            if isinstance(event, ApprovalWanted):
+                wanted[event.id] = event  # One act can be asked about again: for another role, or as rules change.
+            elif isinstance(event, DecisionMade) and event.id in acts and (asked := wanted.get(event.id)):
+                step = TraceStep(
+                    at=iso(event.at),
+                    what=f"{event.outcome}: {', '.join(asked.rules)} (policy {event.policy})",
+                    by=event.by if ":" in event.by else f"person:{event.by}",
+                    detail={"allowed": list(event.allowed), "digest": asked.digest, "seen": event.seen},
+                )
+                found.append(step)
+        return found[::-1]
 
     async def _people(self, record: RunRecord, *, before: int | None) -> list[TraceStep]:
         """What people did about the human tasks of a run, newest first."""
