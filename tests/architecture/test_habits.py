@@ -51,3 +51,10 @@ def test_logs_say_nothing_that_an_exception_says() -> None:
     found = {str(path) for path, text in texts() if path.parts[0] == "src" and pattern.search(text)}
     # A command that crashes tells whoever typed it, at their terminal.
     assert found == {"src/segue/cli/crash.py"}
+
+
+def test_the_host_does_nothing_in_the_name_of_a_request() -> None:
+    """A task or callback that inherits who acts would lend their rights to others' work. Remedy: `own.py`."""
+    pattern = re.compile(r"\bcreate_task\(|\.call_soon\(")
+    host = [(path, text) for path, text in texts() if "embedded" in path.parts and path.parts[0] == "src"]
+    assert {path.name for path, text in host if pattern.search(text)} == {"own.py"}

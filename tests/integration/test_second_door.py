@@ -240,3 +240,18 @@ async def test_an_act_does_not_borrow_the_rights_of_whoever_started_the_run(tmp_
             run = await segue.start("demo/flow")
         await run.result()
     assert seen == [None]
+
+
+async def test_what_follows_a_commit_is_not_done_in_the_name_of_the_last_request(tmp_path: Path) -> None:
+    """A turn that somebody's request set off also releases what others wait for."""
+    seen: list[Identity | None] = []
+    admin = Identity(kind="person", id="ada", roles=frozenset({"operator", "admin"}))
+    async with Segue.open(tmp_path) as segue:
+        assert segue.service.host is not None
+        engine = segue.service.host._engine
+        engine._released.append((lambda: seen.append(acting()), None))
+        with acting_as(admin):
+            engine.wake()
+        while not seen:  # noqa: ASYNC110 - the engine's turn is the next thing to happen
+            await asyncio.sleep(0)
+    assert seen == [None]

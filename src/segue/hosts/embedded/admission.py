@@ -22,6 +22,7 @@ from typing import Final
 
 from segue.hosts.embedded.engine import Engine
 from segue.hosts.embedded.live import LiveRun
+from segue.hosts.embedded.own import spawn
 from segue.hosts.embedded.plans import Plans
 from segue.store import HostError, Store, places
 from segue.types import RunAdmitted, whereabouts
@@ -156,7 +157,7 @@ class Admission:
             if run is not None:
                 self._admit(run)
             else:
-                task = asyncio.get_running_loop().create_task(self._wake(seq))
+                task = spawn(self._wake(seq))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
 

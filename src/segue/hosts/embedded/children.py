@@ -16,6 +16,7 @@ from segue.core.state import Frame
 from segue.hosts.contracts import Door
 from segue.hosts.embedded.engine import Engine
 from segue.hosts.embedded.live import LiveRun
+from segue.hosts.embedded.own import spawn
 from segue.hosts.embedded.plans import Plans
 from segue.store import HostError, codec, records
 from segue.types import (
@@ -199,7 +200,7 @@ class Children:
         return AttemptFailed(now, command_id, outer)
 
     def _spawn(self, work: Any) -> None:
-        task = asyncio.get_running_loop().create_task(work)
+        task = spawn(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

@@ -27,6 +27,7 @@ import msgspec
 from segue.core import Plan, RunState, advance, bounds
 from segue.hosts.contracts import Clock, HostSettings, PolicyOf, ValuesOf, declared_values, no_policy
 from segue.hosts.embedded.live import LiveRun
+from segue.hosts.embedded.own import call_soon
 from segue.store import Batch, GroupCommit, HostError, codec, records, snapshots
 from segue.types import (
     SYSTEM,
@@ -481,7 +482,7 @@ class Engine:
         """See to it that the engine takes a turn soon."""
         if not self._scheduled:
             self._scheduled = True
-            self._loop.call_soon(self._turn)
+            call_soon(self._loop, self._turn)
 
     def _turn(self) -> None:
         """Release some of what is on disk, and send on what that caused."""

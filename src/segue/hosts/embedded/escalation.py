@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from segue.hosts.contracts import FailurePolicy
 from segue.hosts.embedded.engine import Engine
+from segue.hosts.embedded.own import spawn
 from segue.hosts.embedded.plans import Plans
 from segue.store import HostError, Store, incidents
 
@@ -59,7 +60,7 @@ class Escalation:
         if self._task is not None and not self._task.done():
             self._again = True
             return
-        self._task = asyncio.get_running_loop().create_task(self._escalate(), name="segue-escalation")
+        self._task = spawn(self._escalate(), "segue-escalation")
 
     async def _escalate(self) -> None:
         try:

@@ -22,6 +22,7 @@ from typing import Final
 from segue.core import Plan, RunState, snapshot
 from segue.hosts.embedded.engine import Engine
 from segue.hosts.embedded.live import NEVER, LiveRun
+from segue.hosts.embedded.own import spawn
 from segue.store import Batch, HostError, Snapshot, Store, codec, snapshots
 from segue.types import whereabouts
 
@@ -109,7 +110,7 @@ class Folding:
     def _fold(self, run: int, until: int) -> None:
         self._due[run] = until
         if self._worker is None:
-            self._worker = asyncio.get_running_loop().create_task(self._work(), name="segue-folding")
+            self._worker = spawn(self._work(), "segue-folding")
 
     async def _work(self) -> None:
         try:

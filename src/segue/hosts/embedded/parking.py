@@ -20,6 +20,7 @@ from segue.core.snapshot import SnapshotRefused, digest_of
 from segue.hosts.embedded.engine import WORKFLOW, Engine
 from segue.hosts.embedded.folding import restored
 from segue.hosts.embedded.live import EFFORTS_MAX, Effort, LiveRun
+from segue.hosts.embedded.own import call_soon, spawn
 from segue.hosts.embedded.plans import Plans
 from segue.store import Batch, HostError, RunRecord, Store, effects, records, runs, snapshots
 from segue.types import (
@@ -90,7 +91,7 @@ class Parking:
 
     async def open(self) -> None:
         """Begin to look for runs to park."""
-        self._sweeper = asyncio.create_task(self._sweep(), name="segue-parking")
+        self._sweeper = spawn(self._sweep(), "segue-parking")
 
     async def close(self) -> None:
         """Park and wake nothing any more."""
@@ -192,7 +193,7 @@ class Parking:
             return future
         self._waking[seq] = future
         if not self._wanted:
-            loop.call_soon(self._read_wanted)
+            call_soon(loop, self._read_wanted)
         self._wanted.append(seq)
         return future
 
@@ -239,7 +240,7 @@ class Parking:
             self.wake(seq)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
+        task = spawn(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

@@ -19,6 +19,7 @@ from segue.hosts.contracts import Door, HostSettings
 from segue.hosts.embedded.engine import Engine
 from segue.hosts.embedded.incidents import stopped
 from segue.hosts.embedded.live import Effort, LiveRun
+from segue.hosts.embedded.own import spawn
 from segue.hosts.embedded.turns import Lane, Turns
 from segue.store.effects import EffectState
 from segue.types import (
@@ -239,7 +240,7 @@ class Performer:
 
     def _launch(self, act: Act) -> None:
         self._under_way.add(act)
-        act.task = asyncio.get_running_loop().create_task(self._perform(act))
+        act.task = spawn(self._perform(act))
         act.task.add_done_callback(lambda task: self._finished(act))
 
     def _finished(self, act: Act) -> None:

@@ -22,6 +22,7 @@ from typing import Any, Final
 from segue.core import consumes
 from segue.hosts.embedded.engine import Engine
 from segue.hosts.embedded.live import LiveRun
+from segue.hosts.embedded.own import spawn
 from segue.store import HostError, Store, StoredEvent, codec, records
 from segue.types import AwaitMessages, MessageConsumed, whereabouts
 
@@ -195,7 +196,7 @@ class Postman:
         if search and self._may_have(command.types, since_ms):
             run.searching += 1
             self._backlog[run, command.id] = []
-            task = asyncio.get_running_loop().create_task(self._search(run, command, since_ms))
+            task = spawn(self._search(run, command, since_ms))
             self._searches.add(task)
             task.add_done_callback(self._searches.discard)
 
@@ -279,7 +280,7 @@ class Postman:
             return
         self._queue.append(event)
         if self._worker is None and not self._engine.is_stopped:
-            self._worker = asyncio.get_running_loop().create_task(self._work())
+            self._worker = spawn(self._work())
 
     async def _work(self) -> None:
         """Offer queued events one by one, waking parked runs that may take them."""
@@ -303,7 +304,7 @@ class Postman:
         finally:
             self._worker = None
             if self._queue and not self._engine.is_stopped:
-                self._worker = asyncio.get_running_loop().create_task(self._work())
+                self._worker = spawn(self._work())
 
     async def _offer_parked(self, event: StoredEvent, seqs: Sequence[int]) -> None:
         for seq in seqs:

@@ -21,6 +21,7 @@ from typing import Final
 
 from segue.hosts.embedded.engine import Engine
 from segue.hosts.embedded.live import LiveRun
+from segue.hosts.embedded.own import spawn
 from segue.store import HostError, Store, records
 from segue.types import StartTimer, TimerFired, whereabouts
 
@@ -83,7 +84,7 @@ class Timekeeper:
     async def open(self) -> None:
         """Begin to keep time."""
         await self._look_ahead()
-        self._task = asyncio.create_task(self._keep(), name="segue-timekeeper")
+        self._task = spawn(self._keep(), "segue-timekeeper")
 
     async def close(self) -> None:
         """Fire nothing any more."""
@@ -103,7 +104,7 @@ class Timekeeper:
         while True:
             try:
                 if self._reading is None and self._must_read:
-                    self._reading = asyncio.create_task(self._read_ahead(), name="segue-look-ahead")
+                    self._reading = spawn(self._read_ahead(), "segue-look-ahead")
                 await self._fire_due()
                 await self._sleep()
             except Exception:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from segue.hosts.embedded.engine import Engine
+from segue.hosts.embedded.own import spawn
 from segue.store import DiskLow, HostError, Purged, Store, purge
 from segue.types import whereabouts
 
@@ -45,8 +46,8 @@ class Upkeep:
         """Begin. The disk is looked at once before this returns."""
         self.look_at_disk()
         self._tasks = [
-            asyncio.create_task(self._keep(), name="segue-upkeep"),
-            asyncio.create_task(self._purge_regularly(), name="segue-retention"),
+            spawn(self._keep(), "segue-upkeep"),
+            spawn(self._purge_regularly(), "segue-retention"),
         ]
 
     async def close(self) -> None:
