@@ -1,0 +1,193 @@
+"""The use cases of an open data folder, each with what it needs and nothing else."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from segue.governance.credentials import Passwords
+from segue.service.accounts import Accounts
+from segue.service.adjusting import Adjusting
+from segue.service.attempts import FailedSignIns
+from segue.service.audit import Audit
+from segue.service.backups import Backups, note_restored
+from segue.service.connections import Connections
+from segue.service.controls import Controls
+from segue.service.directory import Directory, now_ms
+from segue.service.effects import Effects
+from segue.service.events import Events
+from segue.service.exceptions import Exceptions
+from segue.service.exporting import Exporting
+from segue.service.ground import Ground
+from segue.service.keys import Keys
+from segue.service.limits import ActLimitsUsed
+from segue.service.migrating import Migrating
+from segue.service.models import Models
+from segue.service.own_credentials import OwnCredentials
+from segue.service.owning import Owning
+from segue.service.permissions import Permissions
+from segue.service.personal import Personal
+from segue.service.profiles import Profiles
+from segue.service.publishing import Publications, Publishing
+from segue.service.recorded import Limits
+from segue.service.retention import Retention
+from segue.service.roster import Roster
+from segue.service.runs import Runs
+from segue.service.scim import ScimDescription, ScimGroups, ScimUsers, Teams
+from segue.service.service import Service
+from segue.service.sessions import Sessions
+from segue.service.sso import SingleSignOn
+from segue.service.steering import Steering
+from segue.service.subjects import Subjects
+from segue.service.switches import StopSwitches
+from segue.service.tasks import Tasks
+from segue.service.telling import Telling
+from segue.service.timeline import Timeline
+from segue.service.tokens import Tokens
+from segue.service.vault import Secrets
+from segue.service.workflows import Workflows
+from segue.store import Store
+
+if TYPE_CHECKING:
+    from segue.hosts import EmbeddedHost
+
+
+@dataclass(frozen=True, slots=True)
+class _People:
+    """Who there is, and how they sign in and are reached."""
+
+    roster: Roster
+    passwords: Passwords
+    directory: Directory
+    personal: Personal
+    accounts: Accounts
+    failures: FailedSignIns
+    sessions: Sessions
+    teams: Teams
+
+
+async def wire(
+    ground: Ground, store: Store, host: EmbeddedHost | None, stack: AsyncExitStack, *, signed: bool
+) -> Service:
+    """All use cases over an open store. What goes on by itself is entered into `stack`.
+
+    Args:
+        signed: Sign the audit chain.
+    """
+    settings = ground.settings
+    key_file = None if settings.audit_key_file is None else Path(settings.audit_key_file)
+    audit = Audit(store, ground.masking, key_file=key_file, targets=settings.audit_export)
+    if signed:
+        await audit.note_settings(msgspec.json.encode(settings))
+        await stack.enter_async_context(audit.kept())
+    ground.guard.audit = store
+    await note_restored(store)
+    people = await _people(ground, store, host, stack)
+    if host is not None:
+        await _tell(ground, store, people, stack)
+    return _assembled(ground, store, host, audit, people)
+
+
+async def _people(ground: Ground, store: Store, host: EmbeddedHost | None, stack: AsyncExitStack) -> _People:
+    settings = ground.settings
+    roster, passwords = await Roster.load(store), Passwords()
+    directory = Directory(store, host.now_ms if host is not None else now_ms, roster.people)
+    personal = Personal(store, directory, ground.handlers, ground.source)
+    await stack.enter_async_context(personal.kept())
+    failures = FailedSignIns(store, settings.workspace)
+    await stack.enter_async_context(failures.kept())
+    teams = Teams(roster, settings.oidc, settings.scim)
+    await teams.load(store)
+    return _People(
+        roster=roster,
+        passwords=passwords,
+        directory=directory,
+        personal=personal,
+        accounts=Accounts(roster, passwords, personal),
+        failures=failures,
+        sessions=Sessions(roster, passwords, failures, directory, settings.scim),
+        teams=teams,
+    )
+
+
+async def _tell(ground: Ground, store: Store, people: _People, stack: AsyncExitStack) -> None:
+    """Tell people and systems what happens, as long as the folder is open."""
+    settings, handlers = ground.settings, ground.handlers
+    telling = Telling(store, people.directory, handlers, ground.source, settings.public_url, ground.masking)
+    await stack.enter_async_context(telling.kept())
+    if settings.lifecycle_webhook is not None:
+        from segue.service.webhook import LifecycleWebhook
+
+        webhook = LifecycleWebhook(
+            settings.lifecycle_webhook, store, ground.definitions, handlers.outbound, ground.masking
+        )
+        await stack.enter_async_context(webhook.kept())
+
+
+def _assembled(ground: Ground, store: Store, host: EmbeddedHost | None, audit: Audit, people: _People) -> Service:
+    settings, definitions, masking = ground.settings, ground.definitions, ground.masking
+    roster, sessions, directory = people.roster, people.sessions, people.directory
+    publishing = Publishing(store, settings.publishing, ground.adjusted, ground.ownership)
+    workflows = Workflows(definitions, host, ground.flows, publishing)
+    publications = Publications(store, workflows)
+    limits = Limits(settings.history_max_events, settings.payload_warn_kb * 1024)
+    runs = Runs(store, definitions, workflows, host, masking, limits)
+    exceptions = Exceptions(store, definitions, host, masking)
+    tasks = Tasks(store, definitions, directory, host, masking)
+    profiles, effects, tokens = Profiles(store, directory, masking), Effects(store, masking), Tokens(roster)
+    exporting = Exporting(
+        store,
+        definitions,
+        masking,
+        tasks=tasks,
+        exceptions=exceptions,
+        effects=effects,
+        audit=audit,
+        accounts=people.accounts,
+        tokens=tokens,
+        profiles=profiles,
+    )
+    return Service(
+        workflows=workflows,
+        runs=runs,
+        migrating=Migrating(store, definitions, workflows, host),
+        steering=Steering(store, definitions, workflows, runs, host, masking, limits),
+        exceptions=exceptions,
+        tasks=tasks,
+        profiles=profiles,
+        effects=effects,
+        events=Events(host),
+        connections=Connections(store, ground.loaded, ground.handlers, ground.source, settings.connection_variables),
+        models=Models(ground.models),
+        audit=audit,
+        controls=Controls(store, audit, ground.models, ground.ring),
+        keys=Keys(store, ground.ring),
+        subjects=Subjects(store, ground.ring, exporting),
+        secrets=Secrets(store, ground.source, definitions, ground.loaded),
+        retention=Retention(ground.rules, settings, definitions, store, host),
+        timeline=Timeline(store, runs, ground.ring, masking),
+        backups=Backups(store),
+        accounts=people.accounts,
+        sessions=sessions,
+        own_credentials=OwnCredentials(roster, people.passwords, people.failures, people.personal),
+        tokens=tokens,
+        sso=SingleSignOn(
+            settings.oidc, sessions, ground.handlers, ground.source, store, settings.scim, settings.public_url
+        ),
+        scim=ScimDescription(settings.max_body_bytes),
+        scim_users=ScimUsers(people.teams, directory),
+        scim_groups=ScimGroups(people.teams),
+        permissions=Permissions(store, people.accounts),
+        publications=publications,
+        owning=Owning(store, definitions, ground.loaded, ground.ownership, publications),
+        adjusting=Adjusting(store, definitions, workflows, ground.adjusted),
+        limits=ActLimitsUsed(ground.limits),
+        switches=StopSwitches(store, ground.guard.switches, host),
+        store=store,
+        host=host,
+        guard=ground.guard,
+    )
