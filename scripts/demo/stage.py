@@ -144,7 +144,11 @@ class Server:
         self.folder = folder / "segue"
         port = free_port(port)
         self.url = f"http://127.0.0.1:{port}"
-        settings = {"SEGUE_OUTBOUND_ALLOW_LOOPBACK": "true", **credentials}
+        settings = {
+            "SEGUE_OUTBOUND_ALLOW_LOOPBACK": "true",
+            "SEGUE_CONNECTION_VARIABLES": "PRACTICE_*",
+            **credentials,
+        }
         command = [sys.executable, "-m", "segue", "serve", "--data", str(self.folder), "--port", str(port)]
         self.program = Program("segue serve", command, folder / "segue.log", settings)
         self.environment = settings
