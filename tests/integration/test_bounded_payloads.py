@@ -50,7 +50,10 @@ async def test_a_large_result_goes_through_everything_and_a_restart(tmp_path: Pa
         count = await host.store.read(lambda c: c.execute("SELECT count(*) FROM blob").fetchone()[0])
         # The result; and the event, with and without its envelope.
         assert count <= 3
-    assert (tmp_path / "segue.db").stat().st_size < 400_000
+    async with opening(tmp_path / "empty"):
+        pass
+    sizes = [(folder / "segue.db").stat().st_size for folder in (tmp_path, tmp_path / "empty")]
+    assert sizes[0] < sizes[1] + 100_000
 
 
 async def test_a_result_beyond_the_limit_fails_its_task_with_the_reason(tmp_path: Path) -> None:
