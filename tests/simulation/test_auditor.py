@@ -34,11 +34,16 @@ from segue.types import NOT_DONE, Perform, StartTimer
 SEEDS = 600
 
 
-def complaint_about(**broken: Any) -> str:
-    """What is found first, within `SEEDS` worlds."""
-    for seed in range(SEEDS):
+RARE = {"looks for a parent once": (1726, 2)}
+"""Seed and edition of a world that finds a broken host which few worlds find."""
+
+
+def complaint_about(case: str = "", **broken: Any) -> str:
+    """What is found first, within `SEEDS` worlds, or in the one that is known for it."""
+    seeds, edition = (range(SEEDS), None) if case not in RARE else ((RARE[case][0],), RARE[case][1])
+    for seed in seeds:
         try:
-            run_seed(seed, **broken)
+            run_seed(seed, **({} if edition is None else {"edition": edition}), **broken)
         except Finding as finding:
             return finding.complaint
     pytest.fail(f"nothing was found in {SEEDS} worlds")
@@ -276,14 +281,14 @@ BROKEN_HOSTS: list[tuple[str, Any, str, Any, str]] = [
 
 
 @pytest.mark.parametrize(
-    ("owner", "name", "broken", "complaint"), [b[1:] for b in BROKEN_HOSTS], ids=[b[0] for b in BROKEN_HOSTS]
+    ("case", "owner", "name", "broken", "complaint"), BROKEN_HOSTS, ids=[b[0] for b in BROKEN_HOSTS]
 )
 def test_a_broken_host_is_found(
-    monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, broken: Any, complaint: str
+    monkeypatch: pytest.MonkeyPatch, case: str, owner: Any, name: str, broken: Any, complaint: str
 ) -> None:
     """A law that no host can break is no law."""
     monkeypatch.setattr(owner, name, broken)
-    assert re.search(complaint, complaint_about())
+    assert re.search(complaint, complaint_about(case))
 
 
 async def _confirms_at_once(self: GroupCommit) -> None:
