@@ -29,7 +29,7 @@ from segue.core.plan import Schedule
 from segue.hosts import HostError, HostSettings
 from segue.hosts.contracts import OpenDoor
 from segue.store import Store, records
-from segue.store.erasure import About, erase_runs
+from segue.store.erasure import About, erase
 from segue.types import AttemptSucceeded, RunCancelled, RunPaused, RunResumed, fail
 
 MINUTE = 60_000
@@ -463,7 +463,7 @@ async def test_a_schedule_hears_the_event_after_an_erased_one_whatever_dies_in_b
     await host.activate(plan.digest)
     await host.publish(event("order", 1))
     await closed_runs(host, 1)
-    await host.store.write(erase_runs(About([], [1])))
+    await host.store.write(erase(About([], [1])))
     await world.crash()
     host = await world.open({"echo": Recorder()}, plan)
     await host.publish(event("order", 2))
