@@ -8,7 +8,7 @@ import msgspec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from segue.core import Plan, advance, snapshot
+from segue.core import Plan, advance, bounds, snapshot
 from segue.dsl import Environment, PythonFunction, compile_plan, read_document
 from segue.dsl.flows import undecided
 from segue.types import AttemptSucceeded, DecisionMade, Offer, Perform, RunStarted
@@ -78,7 +78,7 @@ def test_an_act_without_a_decision_stands_on_a_way_that_was_told(
 
 def acts(plan: Plan, flags: list[bool]) -> list[Perform]:
     """All acts of a run in which every act succeeds and every task is decided, over snapshots now and then."""
-    state, commands = advance(plan, None, RunStarted(1, "r", plan.digest, flags, "s", flags=("value-max=10000",)))
+    state, commands = advance(plan, None, RunStarted(1, "r", plan.digest, flags, "s", flags=(bounds.flag(10_000),)))
     found: list[Perform] = []
     pending = list(commands)
     for step in range(STEPS_MAX):

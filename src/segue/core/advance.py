@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from segue.core import intervention, migration
-from segue.core.bounds import value_bytes_max_of
+from segue.core.bounds import hold_for_all_values, value_bytes_max_of
 from segue.core.machines import MACHINES, approval, human, listen, undo
 from segue.core.machines.act import spend
 from segue.core.plan import ActNode, ListenNode, Plan
@@ -70,6 +70,7 @@ def advance(
         state.unattended = "unattended" in event.flags
         state.results = "results" in event.flags
         state.value_max = value_bytes_max_of(event.flags)
+        state.bounds_all = hold_for_all_values(event.flags)
         state.runtime = event.runtime
         state.adjustable = event.adjustable
         state.queued = "queued" in event.flags

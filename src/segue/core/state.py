@@ -110,6 +110,7 @@ class RunState(msgspec.Struct):
         results: What functions answer that are themselves tasks is checked; older histories replay without.
         queued: It has not begun: its workflow has as many runs under way as it may.
         value_max: The largest value that it keeps, as JSON, in bytes; 0 where it has no bounds (`bounds.py`).
+        bounds_all: The bounds hold for everything that it makes.
         adjustable: The adjustable values that it began with; `$adjustable`.
         decided: Decisions of people so far, where acts of the plan carry them (`consequences.py`), oldest first.
         correlations: Values of the instance's correlation keys.
@@ -144,6 +145,7 @@ class RunState(msgspec.Struct):
     migrations: int = 0
     names: dict[int, str] = {}
     value_max: int = 0
+    bounds_all: bool = False
     runtime: str = ""
     adjustable: dict[str, Any] = {}
     decided: list[dict[str, Any]] = []

@@ -11,10 +11,10 @@ that is how a competing branch that never started is cancelled.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from segue.core.bounds import JUMPS_PER_EVENT_MAX, jumps_for_ever, require_fits
+from segue.core.bounds import DEPTH_MAX, JUMPS_PER_EVENT_MAX, jumps_for_ever, require_fit_together, require_fits
 from segue.core.environment import evaluate, is_true
 from segue.core.machines import MACHINES, approval, undo
 from segue.core.plan import Flow, Node, Plan
@@ -188,7 +188,26 @@ class Turn:
             TaskFailure: It is.
         """
         if self.state.value_max:
+            depth_max = DEPTH_MAX if self.state.bounds_all else 0
+            require_fits(value, self.state.value_max, what, depth_max=depth_max)
+
+    def require_made_fits(self, value: Any, what: str) -> None:
+        """The same for what runs of an earlier release did not measure.
+
+        Raises:
+            TaskFailure: It is too large.
+        """
+        if self.state.bounds_all:
             require_fits(value, self.state.value_max, what)
+
+    def require_fit_together(self, values: Iterable[Any], what: str) -> None:
+        """The same for a container of values that the run has already.
+
+        Raises:
+            TaskFailure: Together they are too large.
+        """
+        if self.state.bounds_all:
+            require_fit_together(values, self.state.value_max, what)
 
     def close_below(self, frame: Frame) -> None:
         """Cancel every task below this one, and every command and timer they have open."""
@@ -299,7 +318,11 @@ class Turn:
         raw = frame.raw
         if node.input_check is not None:
             _require(node.input_check(raw), "input")
-        frame.input = raw if node.input_from is None else evaluate(self, node.input_from, raw, frame)
+        frame.input = raw
+        if node.input_from is not None:
+            made = evaluate(self, node.input_from, raw, frame)
+            self.require_made_fits(made, "the input")
+            frame.input = made
         if frame.parent is None:
             frame.thread.context = frame.input  # ruling R11
         if self.trace is not None:

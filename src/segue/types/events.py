@@ -30,7 +30,8 @@ class RunStarted(msgspec.Struct, frozen=True, tag_field="e", tag="run-started", 
             nobody catches waits for a person instead of faulting the run; `unattended`: nobody can come, so an
             undo that fails is left standing; `results`: what functions of catalogues answer that are themselves
             tasks is checked; `queued`: nothing begins before `RunAdmitted`;
-            `value-max=N`: it has bounds, and keeps no value of more than N bytes.
+            `values-max=N`: it has bounds, and keeps no value of more than N bytes; `value-max=N`: the same of an
+            earlier release, which did not measure everything.
         runtime: Version of Segue that started it, for `$runtime.version`; a later release replays the same.
         adjustable: The adjustable values of its workflow as they were then, all that its document declares.
     """

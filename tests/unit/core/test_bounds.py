@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.conformance.hosts.building import act, emit, program, workflow
+from tests.conformance.hosts.building import act, emit, fork, program, workflow
 
 from segue.core import Plan, advance, bounds
 from segue.core.plan import Node, SetNode
@@ -34,8 +34,10 @@ def ending(plan: Plan, flags: tuple[str, ...], *events: Event) -> EndRun:
         (emit("a", "news", "x" * 2000), "the event"),
         (put("a", 1, output_as=program("x" * 2000)), "the output"),
         (put("a", 1, export_as=program(["x" * 2000])), "the exported context"),
+        (put("a", 1, input_from=program(["x" * 2000])), "the input"),
+        (fork("a", put("x", "x" * 600), put("y", "x" * 600)), "the array of the branches' outputs"),
     ],
-    ids=["set", "emit", "output", "export"],
+    ids=["set", "emit", "output", "export", "input", "fork"],
 )
 def test_a_value_that_is_too_large_faults_its_task(task: Node, what: str) -> None:
     """The sentence names the task, the size, the limit and what to do; a run without the flag is as it was."""
@@ -45,6 +47,44 @@ def test_a_value_that_is_too_large_faults_its_task(task: Node, what: str) -> Non
     assert reason.detail.startswith(what)  # type: ignore[union-attr]
     assert "at most 1,000 may be kept (setting payload_max_kb)" in reason.detail  # type: ignore[operator]
     assert ending(workflow("w", task), ()).status == "completed"
+
+
+def test_arguments_that_are_too_large_never_reach_the_handler() -> None:
+    """They would be written down before anybody could refuse them."""
+    plan = workflow("w", act("a", arguments=lambda data: ["x" * 2000]))
+    reason = ending(plan, FLAGS).failure
+    assert reason is not None
+    assert reason.detail.startswith("what the arguments came to has 2,004 bytes")  # type: ignore[union-attr]
+
+
+def deep(levels: int) -> Any:
+    value: Any = 1
+    for _ in range(levels):
+        value = [value] if levels % 2 else {'a]"': value}
+    return value
+
+
+@pytest.mark.parametrize("levels", [bounds.DEPTH_MAX - 1, bounds.DEPTH_MAX, bounds.DEPTH_MAX + 1, 990, 5_000])
+def test_a_value_is_refused_from_a_depth_on_that_is_the_same_everywhere(levels: int) -> None:
+    """What readers and writers of JSON can take depends on how much stack is left."""
+    reason = ending(workflow("w", put("a", deep(levels))), (bounds.flag(1_000_000),)).failure
+    assert (reason is not None) == (levels > bounds.DEPTH_MAX)
+    if reason is not None:
+        assert "the value is nested deeper than 256 levels" in reason.detail  # type: ignore[operator]
+
+
+def test_brackets_beside_each_other_and_in_texts_are_no_depth() -> None:
+    """An array of a thousand objects is two levels deep, whatever stands in their texts."""
+    value = [{"a": ["[" * 300 + "\\"], '"]"': [], "b": '\\"'}] * 1000
+    assert ending(workflow("w", put("a", value)), (bounds.flag(1_000_000),)).status == "completed"
+
+
+def test_runs_of_an_earlier_release_keep_the_bounds_they_began_with() -> None:
+    """Their histories would lead elsewhere otherwise."""
+    doubled = fork("a", put("x", "x" * 600), put("y", "x" * 600))
+    assert ending(workflow("w", doubled), ("value-max=1000",)).status == "completed"
+    assert ending(workflow("w", doubled), FLAGS).status == "faulted"
+    assert ending(workflow("w", put("a", "x" * 2000)), ("value-max=1000",)).status == "faulted"
 
 
 def test_a_value_within_the_bounds_is_kept() -> None:

@@ -89,6 +89,7 @@ class Act(Machine):
         node = frame.node
         assert isinstance(node, ActNode)
         arguments = evaluate(turn, node.arguments, frame.input, frame)
+        turn.require_made_fits(arguments, "what the arguments came to")
         if node.arguments_check is not None and (complaint := node.arguments_check(arguments)) is not None:
             raise fail("validation", f"the arguments do not fit: {complaint}")
         command = Perform(

@@ -108,11 +108,13 @@ class Fork(Machine):
                     ready.append(place)
         for place in reversed(ready):
             needed = {node.branches[i].name: join.outputs[i] for i in node.needs[place]}
+            turn.require_fit_together(needed.values(), "the object of what the branch needs")
             thread = join.threads[place]
             turn.begin(node.branches[place], frame, needed, thread)
 
     def _join(self, turn: Turn, frame: Frame, join: Join) -> None:
         """Apply the branches' exports in declaration order, each a whole replacement (ruling R18)."""
+        turn.require_fit_together(join.outputs, "the array of the branches' outputs")
         before = frame.thread.context
         for thread in join.threads:
             if thread.context is not before:

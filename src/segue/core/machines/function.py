@@ -21,6 +21,7 @@ class Function(Machine):
         node = frame.node
         assert isinstance(node, FunctionNode)
         arguments = {} if node.arguments is None else evaluate(turn, node.arguments, frame.input, frame)
+        turn.require_made_fits(arguments, "what the arguments came to")
         turn.begin(node.body, frame, arguments)
 
     def child_done(self, turn: Turn, frame: Frame, child: Node, output: Any, then: int) -> None:

@@ -73,6 +73,7 @@ class Human(Machine):
         node = frame.node
         assert isinstance(node, HumanNode)
         request = evaluate(turn, node.arguments, frame.input, frame)
+        turn.require_made_fits(request, "what the arguments came to")
         reason = _why_asked(turn, frame, request)
         if reason is None:
             turn.complete(frame, _result(turn, UNREVIEWED, request["data"], asked="no"))

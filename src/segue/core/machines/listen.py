@@ -86,6 +86,8 @@ class Listen(Machine):
                 self.list_done(turn, frame, "foreach", item, 0)
         elif listening.satisfied and not listening.busy:
             self.unwind(turn, frame)
+            turn.current = frame
+            turn.require_fit_together(listening.events, "the array of what was read")
             turn.complete(frame, listening.events)
 
     def unwind(self, turn: Turn, frame: Frame, child: Node | None = None) -> None:
@@ -232,12 +234,14 @@ def _iteration_output(turn: Turn, frame: Frame, foreach: Iterator, output: Any) 
     turn.raw_output = output
     if foreach.output_as is not None:
         output = evaluate(turn, foreach.output_as, output, frame)
+        turn.require_made_fits(output, "the iteration's output")
     if foreach.output_check is not None and (complaint := foreach.output_check(output)) is not None:
         raise TaskFailure(failure("validation", f"the iteration's output does not fit its schema: {complaint}"))
     turn.output = output
     context = frame.thread.context
     if foreach.export_as is not None:
         context = evaluate(turn, foreach.export_as, output, frame)
+        turn.require_made_fits(context, "the exported context")
     if foreach.export_check is not None and (complaint := foreach.export_check(context)) is not None:
         raise TaskFailure(failure("validation", f"the context does not fit its schema: {complaint}"))
     frame.thread.context = context

@@ -21,6 +21,7 @@ class For(Machine):
         node = frame.node
         assert isinstance(node, ForNode)
         items = evaluate(turn, node.items, frame.input, frame)
+        turn.require_made_fits(items, "the array of the loop")
         if items is None:
             items = []  # ruling R16
         elif not isinstance(items, list):

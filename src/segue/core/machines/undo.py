@@ -58,7 +58,9 @@ def note(turn: Turn, frame: Frame, result: Any) -> None:
     entry = Undo(node.undo, name_of(turn.state, frame), _within(turn, frame), frame.iteration)
     turn.raw_output = turn.output = result
     try:
-        entry.arguments = evaluate(turn, node.undo.arguments, result, frame)
+        arguments = evaluate(turn, node.undo.arguments, result, frame)
+        turn.require_made_fits(arguments, "what the arguments of the undo came to")
+        entry.arguments = arguments
     except TaskFailure as error:
         # The act happened all the same. Whoever has to undo it gets this failure.
         entry.failure = error.failure.at(node.undo.pointer)

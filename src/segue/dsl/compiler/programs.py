@@ -16,9 +16,19 @@ from typing import Any, Final
 from segue.core.plan import Evaluate, Program
 from segue.dsl.compiler.adjustable import adjustables_are_known
 from segue.dsl.compiler.build import LANGUAGE, Build, Place, Scope, TaskList, below, listed
-from segue.dsl.compiler.shapes import CONSTANT, Derived, Shape
-from segue.dsl.expressions import Expression, ExpressionError, compile_expression, is_wrapped, unwrap
+from segue.dsl.compiler.shapes import CONSTANT, Constant, Derived, Shape
+from segue.dsl.expressions import (
+    GROWTH_UNMEASURED_MAX,
+    Expression,
+    ExpressionError,
+    compile_expression,
+    growth_of,
+    is_wrapped,
+    require_within_budget,
+    unwrap,
+)
 from segue.dsl.expressions.errors import RaisedError
+from segue.dsl.expressions.tree import Node
 from segue.types import TaskFailure, fail
 
 Part = tuple[Any, Evaluate | None, frozenset[str], Shape]
@@ -116,7 +126,42 @@ def constant_value(program: Program | None) -> Any:
 def _program(part: Part, source: Any) -> Program:
     value, run, reads, shape = part
     text = source if isinstance(source, str) else ""
-    return constant(value, text) if run is None else Program(run, tuple(sorted(reads)), text, shape=shape)
+    if run is None:
+        return constant(value, text)
+    if isinstance(shape, dict | list) and _copies(shape) > GROWTH_UNMEASURED_MAX:
+        run = _measured(run)
+    return Program(run, tuple(sorted(reads)), text, shape=shape)
+
+
+def _copies(shape: Shape) -> float:
+    """How many times a template's value can hold its data; an expression that is measured counts once."""
+    match shape:
+        case dict():
+            return sum(_copies(part) for part in shape.values())
+        case list():
+            return sum(_copies(part) for part in shape)
+        case Derived(source=source):
+            return _copies(source)
+        case Constant():
+            return 0
+        case Node():
+            growth = growth_of(shape)
+            return growth if growth <= GROWTH_UNMEASURED_MAX else 1
+    return 1
+
+
+def _measured(run: Evaluate) -> Evaluate:
+    """The same, but refuses what is larger written out than one expression may build, before anybody tries."""
+
+    def measured(data: Any, variables: Mapping[str, Any], now_ms: int) -> Any:
+        value = run(data, variables, now_ms)
+        try:
+            require_within_budget(value)
+        except ExpressionError as error:
+            raise fail("expression", f"what is put together here is too large: {error.message}") from None
+        return value
+
+    return measured
 
 
 def _fixed(value: Any) -> Part:

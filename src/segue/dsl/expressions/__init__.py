@@ -21,10 +21,12 @@ from segue.dsl.expressions.expression import (
     truthy,
     unwrap,
 )
-from segue.dsl.expressions.meter import DEFAULT_BUDGET, Budget
+from segue.dsl.expressions.meter import DEFAULT_BUDGET, Budget, require_within_budget
+from segue.dsl.expressions.shape import GROWTH_UNMEASURED_MAX, growth_of
 
 __all__ = [
     "DEFAULT_BUDGET",
+    "GROWTH_UNMEASURED_MAX",
     "Budget",
     "BudgetExceeded",
     "EvaluationError",
@@ -34,7 +36,9 @@ __all__ = [
     "ExpressionSyntaxError",
     "RaisedError",
     "compile_expression",
+    "growth_of",
     "is_wrapped",
+    "require_within_budget",
     "truthy",
     "unwrap",
 ]

@@ -25,7 +25,7 @@ from segue.dsl.expressions.numbers import scrub, strange
 from segue.dsl.expressions.parser import parse
 from segue.dsl.expressions.reads import Reads, reads_of
 from segue.dsl.expressions.secrets import SECRET_SLOT, SECRETS
-from segue.dsl.expressions.shape import growth_of
+from segue.dsl.expressions.shape import GROWTH_UNMEASURED_MAX, growth_of
 from segue.dsl.expressions.tree import Node
 
 __all__ = ["Expression", "compile_expression", "is_wrapped", "truthy", "unwrap"]
@@ -44,7 +44,6 @@ _KINDS_OF_NODES: Final = (
 EMPTY: Final[Mapping[str, Any]] = MappingProxyType({})
 _NO_VARIABLES: Final = (None,)
 """What an expression sees that reads no variables and keeps no account."""
-GROWTH_UNMETERED_MAX: Final = 256
 _ROOM_FRAMES: Final = DEPTH_FRAMES_MAX + 6_000
 _CACHE_SIZE: Final = 4_096
 
@@ -263,7 +262,7 @@ def _compiled(text: str, variables: frozenset[str]) -> Expression:
         compiler = Compiler(text)
         code = compiler.code(tree, scope)
         # What can grow a value that much must pay for its walks over it.
-        compiler.is_metered |= growth_of(tree) > GROWTH_UNMETERED_MAX
+        compiler.is_metered |= growth_of(tree) > GROWTH_UNMEASURED_MAX
     except ExpressionError as error:
         error.text = text
         raise

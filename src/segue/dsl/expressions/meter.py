@@ -128,9 +128,18 @@ def measure(value: Any, run: Run) -> None:
             elif kind is dict:
                 run.build(ENTRY_BYTES * len(item))
                 level.extend(item.values())
-            elif kind is str and len(item) > SHORT_TEXT_CHARS:
+            elif kind is str:
                 run.build(len(item))
         pending, level = level, []
+
+
+def require_within_budget(value: Any) -> None:
+    """Refuse what is larger than one evaluation may build, for a value put together from several.
+
+    Raises:
+        BudgetExceeded: It is, or too deep.
+    """
+    measure(value, Run(DEFAULT_BUDGET, 0))
 
 
 def charge_walk(value: Any, run: Run) -> None:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import math
+from typing import Final
 
 from segue.dsl.expressions import tree
 from segue.dsl.expressions.tree import Node, children
 
 FRAMES_PER_LEVEL = 3
 """Interpreter frames that one level of the tree can take: its closure, and helpers around it."""
+
+GROWTH_UNMEASURED_MAX: Final = 16
+"""How many times a result may hold the input or a variable before it is measured. Times the largest value that a run
+keeps, it is what whoever writes the result out needs in memory."""
 
 
 def height_of(node: Node) -> int:
