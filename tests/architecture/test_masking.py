@@ -90,7 +90,53 @@ def test_every_answer_that_can_hold_values_is_seen_through_a_lens(name: str) -> 
     assert found != (name in WITHOUT_VALUES), f"{name}: {'is no exception any more' if found else 'asks for no lens'}"
 
 
+# Use cases that take data of any shape which does not become data of a run.
+TAKING_OTHER = {
+    "connections.add": "settings of a connection",
+    "connections.add_from": "settings of a connection",
+    "permissions.explain": "a question about rules, which keeps nothing",
+    "permissions.test": "a question about rules, which keeps nothing",
+    "profiles.put": "the profile of a person",
+    "profiles.put_own": "the profile of a person",
+    "runs.report": "a run as the service itself gave it",
+    "secrets.set": "a secret",
+    "tasks.reassign": "names of people, roles and groups",
+}
+
+
+def taking() -> Iterator[str]:
+    for name, method in DECLARED.items():
+        if name.startswith("scim"):
+            continue  # People and groups, as a directory provisions them.
+        plain = inspect.unwrap(method)  # type: ignore[arg-type]
+        hints = get_type_hints(plain, {**vars(sys.modules[plain.__module__]), "EmbeddedHost": object})
+        if any(holds_values(hint) for key, hint in hints.items() if key != "return"):
+            yield name
+
+
+@pytest.mark.parametrize("name", sorted(taking()))
+def test_no_use_case_takes_a_mask_for_data(name: str) -> None:
+    """Remedy: `refuse_masks(NAME=VALUE)`, or, where what it takes is no data of a run, a reason above."""
+    module = inspect.unwrap(DECLARED[name]).__module__.rpartition(".")[2]  # type: ignore[arg-type]
+    found = refuses(module, name.rpartition(".")[2], set())
+    assert found != (name in TAKING_OTHER), name
+
+
+def refuses(module: str, name: str, seen: set[str]) -> bool:
+    """Whether a function refuses masks, by itself or by a method of its own that it calls."""
+    node = functions(module).get(name)
+    if node is None or name in seen:
+        return False
+    seen.add(name)
+    parts = [part for part in ast.walk(node) if isinstance(part, ast.Call)]
+    if any(isinstance(part.func, ast.Name) and part.func.id == "refuse_masks" for part in parts):
+        return True
+    called = [part.func.attr for part in parts if isinstance(part.func, ast.Attribute)]
+    return any(refuses(module, other, seen) for other in called)
+
+
 def test_exceptions_are_of_use_cases_that_there_are() -> None:
     """A list of exceptions that nobody needs hides the next one."""
     assert set(WITHOUT_VALUES) <= set(GIVING)
+    assert set(TAKING_OTHER) <= set(taking())
     assert set(GROUPS_WITHOUT_VALUES) <= {name.partition(".")[0] for name in DECLARED}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import itertools
+import json
 import re
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -21,6 +23,7 @@ from segue.service.functions import register
 
 V1 = "/api/v1"
 CLOUD_EVENT = "application/cloudevents+json"
+BATCH = "application/cloudevents-batch+json"
 # Routes that do tell the owner a classed value in the world of this test; without them it would prove nothing.
 TELLING = {
     *(
@@ -316,9 +319,32 @@ async def test_a_mask_that_comes_back_is_not_written_over_what_it_stands_for(own
         (f"/runs/{failed}/fork", {"pointer": "/do/0/try", "input": shown}),
         ("/runs", {"workflow": "demo/story", "input": shown}),
         (f"/tasks/{world.places['task'][0]}/decide", {"outcome": "approve", "seen": page["seen"], "data": text}),
+        (f"/tasks/{world.places['task'][0]}/resubmit", {"seen": page["seen"], "data": text}),
+        ("/workflows/demo/story/adjust", {"reason": "x", "values": {"limit": text}}),
     ):
         problem(await owner.post(f"{V1}{path}", json=body), 422, "mask-refused")
     assert (await owner.get(f"{V1}/exceptions/{held}")).json()["payload"]["key"] == KEY
+
+
+async def test_an_event_that_holds_a_mask_reaches_nobody(owner: httpx.AsyncClient) -> None:
+    """Somebody copies what they see of a run into an event; in the next run the customer's mail would be a mask."""
+    listens = document("- wait: {listen: {to: {one: {with: {type: a.b}}}}}", name="listens")
+    run = await started(owner, listens, {}, "demo/listens")
+    event = {"specversion": "1.0", "id": "1", "source": "/s", "type": "a.b"}
+    mask = {"customer": {"mail": {"$masked": ["personal"]}}}
+    binary = {"ce-specversion": "1.0", "ce-id": "1", "ce-source": "/s", "ce-type": "a.b"}
+    bytes_of = base64.b64encode(json.dumps(mask).encode()).decode()
+    for place, content, headers in (
+        ("events/0/data/customer/mail", {**event, "data": mask}, {"content-type": CLOUD_EVENT}),
+        ("events/0/subject", {**event, "subject": "•••• (personal)"}, {"content-type": CLOUD_EVENT}),
+        ("events/0/data/customer/mail", {**event, "data": json.dumps(mask)}, {"content-type": CLOUD_EVENT}),
+        ("events/0/data_base64/customer/mail", {**event, "data_base64": bytes_of}, {"content-type": CLOUD_EVENT}),
+        ("events/1/data", [event, {**event, "data": mask["customer"]["mail"]}], {"content-type": BATCH}),
+        ("events/0/data/customer/mail", mask, {**binary, "content-type": "application/json"}),
+    ):
+        answer = await owner.post(f"{V1}/events", content=json.dumps(content), headers=headers)
+        assert place in problem(answer, 422, "mask-refused")["detail"]
+    assert (await owner.get(f"{V1}/runs/{run}")).json()["status"] == "waiting"
 
 
 async def test_an_administrator_decides_who_sees_what(owner: httpx.AsyncClient) -> None:

@@ -128,7 +128,14 @@ async def get_exception(exception: Number, service: Asked) -> Response:
         "decideExceptionGroup",
         "Decide about all open failures of a group",
         answers={200: json_answer(GroupDecision, "How many it is about, and what became of them.")},
-        problems=("exception-unknown", "choice-refused", "server-needed", "media-type-refused", "body-too-large"),
+        problems=(
+            "exception-unknown",
+            "choice-refused",
+            "mask-refused",
+            "server-needed",
+            "media-type-refused",
+            "body-too-large",
+        ),
         body={"application/json": {"schema": schema_of(DecideGroup)}},
     ),
 )
@@ -153,6 +160,7 @@ async def decide_group(
             "exception-unknown",
             "exception-closed",
             "choice-refused",
+            "mask-refused",
             "server-needed",
             "media-type-refused",
             "body-too-large",

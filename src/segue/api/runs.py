@@ -61,7 +61,14 @@ class Termination(msgspec.Struct, forbid_unknown_fields=True):
             201: json_answer(RunSummary, "Started; on disk."),
             200: json_answer(RunSummary, "Started before by the same idempotency key."),
         },
-        problems=("workflow-unknown", "input-refused", "key-reused", "media-type-refused", "body-too-large"),
+        problems=(
+            "workflow-unknown",
+            "input-refused",
+            "mask-refused",
+            "key-reused",
+            "media-type-refused",
+            "body-too-large",
+        ),
         body={"application/json": {"schema": schema_of(StartRun)}},
     ),
 )

@@ -141,7 +141,7 @@ async def get_run_at(
         "retryRun",
         "Let a run go back to a task",
         answers={200: json_answer(RunSummary, "The run afterwards.")},
-        problems=("run-closed", *_PROBLEMS),
+        problems=("run-closed", "mask-refused", *_PROBLEMS),
         body={"application/json": {"schema": schema_of(RetryFrom)}},
     ),
 )
@@ -158,7 +158,7 @@ async def retry_run(run: RunId, request: Request, service: Asked) -> Response:
         "skipTask",
         "Give a task of a run its output",
         answers={200: json_answer(RunSummary, "The run afterwards.")},
-        problems=("run-closed", *_PROBLEMS),
+        problems=("run-closed", "mask-refused", *_PROBLEMS),
         body={"application/json": {"schema": schema_of(SkipTask)}},
     ),
 )
@@ -175,7 +175,7 @@ async def skip_task(run: RunId, request: Request, service: Asked) -> Response:
         "forkRun",
         "Start a run that has the past of this one",
         answers={201: json_answer(RunSummary, "The new run; on disk.")},
-        problems=("workflow-unknown", *_PROBLEMS),
+        problems=("workflow-unknown", "mask-refused", *_PROBLEMS),
         body={"application/json": {"schema": schema_of(ForkRun)}},
     ),
 )

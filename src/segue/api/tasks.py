@@ -272,7 +272,7 @@ async def reassign(task: Number, request: Request, service: Asked) -> Response:
         "decideTask",
         "Decide a task",
         answers={200: json_answer(HumanTaskView, "The task afterwards.")},
-        problems=(*_WRITES, *_READS, "human-task-changed"),
+        problems=(*_WRITES, *_READS, "human-task-changed", "mask-refused"),
         body={"application/json": {"schema": schema_of(Decide)}},
     ),
 )
@@ -288,7 +288,7 @@ async def decide(task: Number, request: Request, service: Asked) -> Response:
         "resubmitTask",
         "Resubmit a task that was sent back",
         answers={200: json_answer(HumanTaskView, "The task afterwards.")},
-        problems=(*_WRITES, *_READS, "human-task-changed"),
+        problems=(*_WRITES, *_READS, "human-task-changed", "mask-refused"),
         body={"application/json": {"schema": schema_of(Resubmit)}},
     ),
 )
@@ -321,7 +321,7 @@ async def get_by_code(
         "decideTaskByCode",
         "Decide the task that a one-time code is for",
         answers={200: json_answer(HumanTaskView, "The task afterwards.")},
-        problems=("code-refused", *_WRITES, *_READS, "human-task-changed"),
+        problems=("code-refused", *_WRITES, *_READS, "human-task-changed", "mask-refused"),
         body={"application/json": {"schema": schema_of(DecideByCode)}},
     ),
 )

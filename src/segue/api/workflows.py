@@ -152,7 +152,7 @@ async def get_adjustable(namespace: Namespace, name: Name, service: Asked) -> Re
         "adjustWorkflow",
         "Change adjustable values",
         answers={200: json_answer(AdjustmentView, "Runs that start from now on get them.")},
-        problems=("workflow-unknown", "adjustment-refused", "media-type-refused", "body-too-large"),
+        problems=("workflow-unknown", "adjustment-refused", "mask-refused", "media-type-refused", "body-too-large"),
         body={"application/json": {"schema": schema_of(NewAdjustment)}},
     ),
 )

@@ -18,6 +18,7 @@ from segue.governance import Resource, Verdict
 from segue.service.access import UseCases, admit_or_wait, admit_to, governed, open_to_all, workflow_of
 from segue.service.adjusted import ACTION, Adjusted, make_adjustment
 from segue.service.errors import ServiceError
+from segue.service.masks import refuse_masks
 from segue.service.observe import iso
 from segue.service.runs import place_of
 from segue.service.shapes import Page, Shape
@@ -182,8 +183,9 @@ class Adjusting(UseCases):
         Raises:
             ServiceError: `permission-denied`; `approval-needed` where a rule lets it count only when somebody else
                 has approved it, and it waits then; `workflow-unknown`; `adjustment-refused` for a value that is not
-                declared, does not fit, or is what it was.
+                declared, does not fit, or is what it was; `mask-refused`.
         """
+        refuse_masks(values=wanted.values)
         try:
             wanted = msgspec.structs.replace(wanted, values=codec.settled(wanted.values))
         except ValueError as error:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from segue.service.access import UseCases, governed
 from segue.service.errors import ServiceError
+from segue.service.masks import refuse_masks
 from segue.service.shapes import Sent, SentEvents
 
 BATCH_MAX: Final = 1000
@@ -33,7 +35,7 @@ class Events(UseCases):
         """Send events, in order. All are checked before the first one is sent.
 
         Raises:
-            ServiceError: `event-refused`, naming the event and what is wrong, or `server-needed`.
+            ServiceError: `event-refused`, naming the event and what is wrong, `mask-refused`, or `server-needed`.
         """
         if self._host is None:
             raise ServiceError("server-needed", "Only a running server can take events.")
@@ -41,6 +43,7 @@ class Events(UseCases):
             raise ServiceError("event-refused", f"A batch holds 1 to {BATCH_MAX} events, not {len(events)}.")
         for place, event in enumerate(events):
             _check(event, place)
+        refuse_masks(events=[_read(event) for event in events])
         try:
             taken = await self._host.publish_many(events)
         except ValueError as error:
@@ -51,6 +54,17 @@ class Events(UseCases):
         ]
         accepted = sum(one.accepted for one in sent)
         return SentEvents(accepted=accepted, duplicates=len(sent) - accepted, events=sent)
+
+
+def _read(event: dict[str, Any]) -> dict[str, Any]:
+    """The event with its bytes as text, where they are text: a listener reads them as they came."""
+    given = event.get("data_base64")
+    if not isinstance(given, str):
+        return event
+    try:
+        return {**event, "data_base64": base64.b64decode(given).decode()}
+    except ValueError:
+        return event
 
 
 def _check(event: Any, place: int) -> None:

@@ -184,7 +184,7 @@ class Exceptions(UseCases):
         if record.state == "closed":
             raise ServiceError("exception-closed", f"Exception {number} was resolved before: {record.action}.")
         _check(action, reason, input, output)
-        refuse_masks(input, output)
+        refuse_masks(input=input, output=output)
         if action not in choices(record):
             allowed = ", ".join(choices(record))
             raise ServiceError("choice-refused", f"{action!r} is not among the choices: {allowed}.")
@@ -217,7 +217,7 @@ class Exceptions(UseCases):
                 `server-needed`.
         """
         _check(action, reason, msgspec.UNSET, output)
-        refuse_masks(output)
+        refuse_masks(output=output)
         wanted = IncidentFilter(state="open", fingerprint=group)
         matched = await self._store.read(lambda c: [r.id for r in list_incidents(c, wanted, limit=-1)])
         if not matched:

@@ -2,7 +2,7 @@
 
 In data it is an object with one key, `{"$masked": ["personal"]}`; in a field that is text, `•••• (personal)`. Nobody
 can mistake one for data: where something is masked, an object of the data that has this key itself is shown as
-`{"$masked": [], "value": …}`, and no mask is taken in where a value is corrected (`refuse_masks`).
+`{"$masked": [], "value": …}`, and no mask is taken in where data comes in (`refuse_masks`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ from segue.service.errors import ServiceError
 
 MASK: Final = "$masked"
 _DOTS: Final = "••••"
-_TEXT: Final = re.compile(rf"{_DOTS} \([^()]{{0,500}}\)")
+_TEXT: Final = re.compile(rf"{_DOTS} \(([^()]{{0,500}})\)")
+_KEYS_SHOWN: Final = 20
+_Place = tuple[Any, str | int]
+"""The place around, or None, and the key in it: linked, so that a deep value costs no more than a flat one."""
 
 
 def mask(classes: Collection[str]) -> dict[str, Any]:
@@ -44,27 +47,56 @@ def masked(value: Any, cover: Cover, hidden: frozenset[str]) -> Any:
         return mask(cover.all() & hidden)
 
 
-def refuse_masks(*values: Any) -> None:
-    """Refuse a value that holds a mask: it would be written over what it stands for.
+def refuse_masks(**values: Any) -> None:
+    """Refuse what holds a mask: it would be written over what it stands for.
+
+    A text that is JSON is looked into as well, since a document may read it as data.
+
+    Args:
+        values: By the names under which whoever sent them knows them, for the place in the refusal.
 
     Raises:
-        ServiceError: `mask-refused`.
+        ServiceError: `mask-refused`, with the place of the first one found and its classes.
     """
-    pending = [value for value in values if value is not msgspec.UNSET]
+    pending: list[tuple[_Place, Any]] = [((None, name), value) for name, value in values.items()]
     while pending:
-        value = pending.pop()
+        place, value = pending.pop()
         if isinstance(value, dict):
             if MASK in value:
-                raise _refusal()
-            pending.extend(value.values())
+                raise _refusal(place, value[MASK])
+            pending.extend(((place, key), held) for key, held in value.items())
         elif isinstance(value, list):
-            pending.extend(value)
-        elif isinstance(value, str) and value.startswith(_DOTS) and _TEXT.fullmatch(value):
-            raise _refusal()
+            pending.extend(((place, number), held) for number, held in enumerate(value))
+        elif isinstance(value, str):
+            if value.startswith(_DOTS) and (found := _TEXT.fullmatch(value)):
+                raise _refusal(place, found[1].split(", "))
+            if MASK in value:
+                pending.append((place, _read(value)))
 
 
-def _refusal() -> ServiceError:
-    return ServiceError("mask-refused", "The value holds a mask, which stands for data that you may not see.")
+def _read(text: str) -> Any:
+    """What a text says where it is JSON."""
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+
+
+def _refusal(place: _Place, classes: Any) -> ServiceError:
+    names = ", ".join(map(str, classes)) if isinstance(classes, list) else ""
+    said = f" of the class {names}" if names else ""
+    return ServiceError(
+        "mask-refused", f"{_pointer(place)!r} holds a mask, which stands for data{said} that you may not see."
+    )
+
+
+def _pointer(place: _Place) -> str:
+    keys: list[str] = []
+    around: _Place | None = place
+    while around is not None and len(keys) < _KEYS_SHOWN:
+        around, key = around
+        keys.append(str(key).replace("~", "~0").replace("/", "~1"))
+    return "/".join(reversed(keys if around is None else [*keys, "…"]))
 
 
 def _masked(value: Any, cover: Cover, hidden: frozenset[str]) -> Any:

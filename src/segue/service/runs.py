@@ -134,7 +134,7 @@ class Runs(UseCases):
         Raises:
             ServiceError: `workflow-unknown`, `input-refused`, `mask-refused`, `key-reused`, `server-needed`.
         """
-        refuse_masks(input)
+        refuse_masks(input=input)
         told = dict(cause or {"kind": "api"})
         if by := signed(""):
             told["by"] = by

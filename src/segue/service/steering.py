@@ -83,7 +83,7 @@ class Steering(UseCases):
         """
         host = self._driving()
         _require_reason(reason)
-        refuse_masks(input)
+        refuse_masks(input=input)
         past = await self._open(run_id)
         walk = await asyncio.to_thread(_walk, past)
         event = _restart(past, walk, pointer, input)
@@ -101,7 +101,7 @@ class Steering(UseCases):
         """
         host = self._driving()
         _require_reason(reason)
-        refuse_masks(output)
+        refuse_masks(output=output)
         past = await self._open(run_id)
         walk = await asyncio.to_thread(_walk, past)
         live = _live(walk.state, pointer)
@@ -173,7 +173,7 @@ class Steering(UseCases):
             ServiceError: `run-unknown`, `workflow-unknown`, `place-refused`, `history-folded` or `server-needed`.
         """
         host = self._driving()
-        refuse_masks(input)
+        refuse_masks(input=input)
         past = await self._read(run_id)
         _require_whole(past)
         record, history = past.record, past.events

@@ -316,7 +316,7 @@ class Tasks(UseCases):
     ) -> HumanTaskView:
         if len(decision.comment) > COMMENT_MAX:
             raise ServiceError("choice-refused", f"A comment has at most {COMMENT_MAX} characters.")
-        refuse_masks(decision.data)
+        refuse_masks(data=decision.data, comment=decision.comment)
         entered = task.entry if decision.data is msgspec.UNSET else decision.data
         resubmits = decision.outcome == RESUBMIT
         granted = await self._permission(record, task, identity, entered=entered, resubmits=resubmits)

@@ -69,18 +69,38 @@ def test_what_is_too_deep_to_look_at_is_masked() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [MASK, {"a": [mask(["x", "y"])]}, [mask_text(["personal"])], {"$masked": [], "value": 1}]
+    ("value", "place"),
+    [
+        (MASK, "input"),
+        ({"a/b": [1, mask(["x", "y"])]}, "input/a~1b/1"),
+        ([mask_text(["personal"])], "input/0"),
+        ({"$masked": [], "value": 1}, "input"),
+        ({"body": '{"customer": {"$masked": ["personal"]}}'}, "input/body/customer"),
+        ({"body": '["{\\"$masked\\": []}"]'}, "input/body/0"),
+    ],
 )
-def test_masks_are_refused_where_values_come_in(value: Any) -> None:
-    """A mask that is written would destroy what it stands for."""
+def test_masks_are_refused_where_values_come_in_with_their_place(value: Any, place: str) -> None:
+    """A mask that is written would destroy what it stands for; whoever sent much must learn where it is."""
     with pytest.raises(ServiceError) as refused:
-        refuse_masks(msgspec.UNSET, value)
+        refuse_masks(output=msgspec.UNSET, input=value)
     assert refused.value.kind == "mask-refused"
+    assert f"'{place}'" in refused.value.detail
+
+
+def test_a_mask_is_found_however_deep_it_is() -> None:
+    """Neither the stack nor the place that is told grows with what somebody sends."""
+    value: Any = MASK
+    for _ in range(100_000):
+        value = [value]
+    with pytest.raises(ServiceError) as refused:
+        refuse_masks(input=value)
+    assert len(refused.value.detail) < 200
 
 
 def test_everything_else_is_taken_in() -> None:
     """Also text about masks."""
-    refuse_masks({"masked": ["personal"], "a": "$masked"}, ["•••• (personal) is a mask", None, 1.5])
+    text = '"$masked" is the key of a mask'
+    refuse_masks(a={"masked": ["personal"], "a": "$masked", "b": text}, b=["•••• (personal) is a mask", None, 1.5])
 
 
 def test_of_a_failure_its_kind_and_place_are_told() -> None:
