@@ -35,6 +35,7 @@ from segue.api import (
     switches,
     tasks,
     vault,
+    waiting,
     workflows,
 )
 from segue.api.guard import Asgi, Guard
@@ -48,6 +49,7 @@ ROOMS: Final = (
     runs,
     steering,
     exceptions,
+    waiting,
     tasks,
     people,
     effects,

@@ -32,6 +32,7 @@ _COMMANDS: Final = {
     "login": ("segue.cli.login:login", "Sign in to a server."),
     "logout": ("segue.cli.login:logout", "End the session at a server."),
     "whoami": ("segue.cli.login:whoami", "Show who you are and what you may do."),
+    "waiting": ("segue.cli.waiting:waiting", "List what waits for you."),
     "timeline": ("segue.cli.timeline:timeline", "Show everything about one subject."),
     "changes": ("segue.cli.timeline:changes", "List what changed how the installation behaves."),
     "backup": ("segue.cli.backup:backup", "Back up a data folder, also a busy one."),

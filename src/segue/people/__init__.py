@@ -5,7 +5,7 @@ Pure rules over plain data: authority and deputies (`authority.py`), working hou
 core; rows are kept by the store; nothing here reads a clock, a file or the network. Open `authority.py` first.
 """
 
-from segue.people.authority import Granted, Refused, audience_of, member_of, permission
+from segue.people.authority import OWNER, Granted, Refused, audience_of, member_of, permission
 from segue.people.codes import CODE_LIFE_MS, hash_code, new_code
 from segue.people.figures import Figures, figures_of
 from segue.people.notices import (
@@ -23,6 +23,7 @@ from segue.people.profiles import Absence, Profile, Quiet, is_absent, next_wakin
 __all__ = [
     "CODE_LIFE_MS",
     "KINDS",
+    "OWNER",
     "Absence",
     "Figures",
     "Granted",

@@ -167,6 +167,7 @@ from segue.service.subjects import Erased, NewErasure, NewHold
 from segue.service.switches import NewSwitch, SwitchView
 from segue.service.timeline import TimelineEntry, Trace, TraceStep
 from segue.service.vault import NewSecret, SecretUsers, SecretView
+from segue.service.waiting import WaitingKind, WaitingView
 from segue.service.workflows import parse_workflow
 from segue.store import HostError
 
@@ -324,6 +325,8 @@ __all__ = [
     "Trace",
     "TraceStep",
     "Validation",
+    "WaitingKind",
+    "WaitingView",
     "WhoAmI",
     "WorkflowDetail",
     "WorkflowRef",

@@ -40,6 +40,7 @@ from segue.service.tasks import Tasks
 from segue.service.timeline import Timeline
 from segue.service.tokens import Tokens
 from segue.service.vault import Secrets
+from segue.service.waiting import Waiting
 from segue.service.workflows import Workflows
 from segue.store import Store
 
@@ -62,6 +63,7 @@ class Service:
     migrating: Migrating
     exceptions: Exceptions
     tasks: Tasks
+    waiting: Waiting
     profiles: Profiles
     effects: Effects
     events: Events

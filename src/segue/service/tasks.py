@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
 from segue.core import Tasking
+from segue.governance import Resource
 from segue.people import (
+    OWNER,
     Granted,
     Profile,
     Refused,
@@ -42,8 +44,9 @@ from segue.service.runs import PAGE_MAX, place_of
 from segue.service.shapes import Page
 from segue.service.showing import Showing, requesters_of, seen_of, view
 from segue.service.workflows import parse_workflow
-from segue.store import Store, human_tasks, notices
+from segue.store import HostError, Store, human_tasks, notices
 from segue.store.human_tasks import PRIORITIES, HumanTaskFilter, HumanTaskRecord
+from segue.store.urgency import Urgency
 from segue.types import DecisionMade, Identity, TaskAssigned, acting_as
 
 if TYPE_CHECKING:
@@ -53,6 +56,23 @@ COMMENT_MAX: Final = 4000
 _ABOVE_MAX: Final = 64
 RESUBMIT: Final = "resubmit"
 _KINDS: Final = {"person": "people", "role": "roles", "group": "groups", "agent": "agents"}
+
+
+class Standing(NamedTuple):
+    """What somebody may do about a task that waits.
+
+    Attributes:
+        view: The task as they may see it.
+        because: Why it is before them.
+        can: Outcomes that they can give it.
+        deadline, deadline_outcome: When it gets which outcome without them.
+    """
+
+    view: HumanTaskView
+    because: str
+    can: list[str]
+    deadline: str | None = None
+    deadline_outcome: str | None = None
 
 
 class Tasks(UseCases):
@@ -168,6 +188,48 @@ class Tasks(UseCases):
             digest, pointer = places.get(one.task, UNKNOWN_PLACE)
             shown.append(answers.label(lens_of(digest), one, pointer))
         return Page(items=shown, next=more)
+
+    @open_to_all("tells whoever asks what may wait for themselves; the list of what waits calls it, and no edge")
+    async def of_mine(self, kind: HumanTaskKindName, *, after: Urgency | None, limit: int) -> list[Urgency]:
+        """Open tasks that are before whoever acts and that nobody else has claimed, the most urgent first."""
+        identity = self.guard.who()
+        if identity is None:
+            return []
+        now = self._now()
+        mine = None if OWNER in identity.roles else await self._mine(now)
+        wanted = HumanTaskFilter(open=True, kind=kind, mine=mine, free_for=_name(identity))
+        found = await self._store.read(lambda c: human_tasks.most_urgent(c, wanted, limit=limit, after=after))
+        return [record.urgency for record in found]
+
+    @open_to_all("tells whoever asks what they may decide; the list of what waits calls it, and no edge")
+    async def standing(self, number: int) -> Standing | None:
+        """What whoever acts may do about an open task; None where it is nothing, or not any more."""
+        record = await self._record(number)
+        identity = self.guard.who()
+        action = "task.resubmit" if record.state == "sent-back" else "task.decide"
+        resource = Resource("HumanTask", str(record.id))
+        if identity is None or not self.guard.verdict(identity, action, resource).allowed:
+            return None
+        shown = answers.human_task(self._masking.lens(record.digest), view(record, self._now()))
+        if self._host is None:
+            return Standing(shown, "claimed" if record.owner else "", [])
+        try:
+            task = await self._host.asked(record.run_id, record.task)
+        except HostError:
+            return None  # Its run cannot be read now, so nobody can decide it.
+        if task is None or any(vote["by"] == _name(identity) for vote in task.votes if task.phase != "sent-back"):
+            return None
+        granted = await self._permission(record, task, identity, resubmits=task.phase == "sent-back")
+        if isinstance(granted, Refused):
+            return None
+        deadline = task.request.get("deadline")
+        return Standing(
+            shown,
+            "claimed" if record.owner else granted.because[0],
+            [RESUBMIT] if task.phase == "sent-back" else list(task.request["outcomes"]),
+            None if deadline is None else iso(record.offered_at + deadline["after_ms"]),
+            None if deadline is None else deadline["outcome"],
+        )
 
     # -- one task ----------------------------------------------------------------------------------
 

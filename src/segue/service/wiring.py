@@ -49,6 +49,7 @@ from segue.service.telling import Telling
 from segue.service.timeline import Timeline
 from segue.service.tokens import Tokens
 from segue.service.vault import Secrets
+from segue.service.waiting import Waiting
 from segue.service.workflows import Workflows
 from segue.store import Store
 
@@ -158,6 +159,7 @@ def _assembled(ground: Ground, store: Store, host: EmbeddedHost | None, audit: A
         steering=Steering(store, definitions, workflows, runs, host, masking, limits),
         exceptions=exceptions,
         tasks=tasks,
+        waiting=Waiting(store, directory, tasks, workflows, ground.ownership, masking),
         profiles=profiles,
         effects=effects,
         events=Events(host),

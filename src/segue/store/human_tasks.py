@@ -11,6 +11,7 @@ import msgspec
 
 from segue.store.codec import decode, encode, load, pack
 from segue.store.records import Sql
+from segue.store.urgency import Urgency, behind, urgency
 
 HumanTaskState = Literal["offered", "claimed", "sent-back", "decided", "expired", "withdrawn"]
 HumanTaskKind = Literal["task", "approval"]
@@ -75,6 +76,11 @@ class HumanTaskRecord(msgspec.Struct, frozen=True):
         """Somebody can still decide it."""
         return self.closed_at is None
 
+    @property
+    def urgency(self) -> Urgency:
+        """Its place among everything that waits for people."""
+        return urgency(self.priority, self.due_at, self.offered_at, self.kind, self.id)
+
 
 class ChangeRecord(msgspec.Struct, frozen=True):
     """Something that happened to a human task; see `UpdateOffer.change`, and `offered` and `withdrawn`."""
@@ -96,6 +102,7 @@ class HumanTaskFilter:
         audience: Offered to any of these: kind (`people`, `roles`, `groups`, `agents`, `manager`) and name.
         owner: Claimed by this one; empty for nobody.
         mine: The same two, either of which suffices: owner and audiences.
+        free_for: Claimed by nobody, or by this one.
     """
 
     open: bool | None = None
@@ -108,6 +115,7 @@ class HumanTaskFilter:
     overdue_at: int | None = None
     priority: int | None = None
     kind: HumanTaskKind | None = None
+    free_for: str | None = None
 
 
 # -- reading ---------------------------------------------------------------------------------------
@@ -132,6 +140,16 @@ def list_human_tasks(
     where, parameters = _where(wanted, before)
     sql = f"SELECT {_COLUMNS} {_FROM} {where} ORDER BY h.id DESC LIMIT ?"
     return [_record(row) for row in connection.execute(sql, (*parameters, limit))]
+
+
+def most_urgent(
+    connection: sqlite3.Connection, wanted: HumanTaskFilter, *, limit: int, after: Urgency | None = None
+) -> list[HumanTaskRecord]:
+    """Tasks, the most urgent first; `after` is the place of the last one seen."""
+    where, parameters = _where(wanted, None)
+    beyond, order = behind("h.priority", "h.due_at", "h.offered_at", "h.kind", "h.id", after)
+    sql = f"SELECT {_COLUMNS} {_FROM} {where or 'WHERE 1'} AND {beyond} ORDER BY {order} LIMIT ?"
+    return [_record(row) for row in connection.execute(sql, (*parameters, *(after or ()), limit))]
 
 
 def changes_of(connection: sqlite3.Connection, number: int) -> list[ChangeRecord]:
@@ -190,6 +208,9 @@ def _where(wanted: HumanTaskFilter, before: int | None) -> tuple[str, list[Any]]
     if wanted.mine is not None:
         conditions.append(f"(h.owner = ? OR {offered})")
         parameters += [wanted.mine[0], encode(list(wanted.mine[1])).decode()]
+    if wanted.free_for is not None:
+        conditions.append("h.owner IN ('', ?)")
+        parameters.append(wanted.free_for)
     if before is not None:
         conditions.append("h.id < ?")
         parameters.append(before)

@@ -11,10 +11,13 @@ import msgspec
 
 from segue.store.codec import encode, load_failure
 from segue.store.records import Sql
+from segue.store.urgency import Urgency, behind, urgency
 from segue.types import Failure
 
 IncidentKind = Literal["held", "faulted", "unknown", "quarantined"]
 IncidentState = Literal["open", "closed"]
+_PRIORITY: Final = 1
+"""That of tasks which name none; the deadline says the rest."""
 
 _COLUMNS: Final = (
     "incident.id, run, run.id, run.version, run.digest, task, kind, state, at, event, incident.namespace,"
@@ -63,6 +66,11 @@ class IncidentRecord(msgspec.Struct, frozen=True):
     closed_at: int | None
     overdue: int | None = None
     level: int = 0
+
+    @property
+    def urgency(self) -> Urgency:
+        """Its place among everything that waits for people."""
+        return urgency(_PRIORITY, self.deadline, self.at, "exception", self.id)
 
 
 class DueRecord(msgspec.Struct, frozen=True):
@@ -126,6 +134,21 @@ def list_incidents(
     where, parameters = _where(wanted, before)
     sql = f"SELECT {_COLUMNS} {_FROM} {where} ORDER BY incident.id DESC LIMIT ?"
     return [_record(row) for row in connection.execute(sql, (*parameters, limit))]
+
+
+def most_urgent(
+    connection: sqlite3.Connection, owners: Sequence[str] | None, *, limit: int, after: Urgency | None = None
+) -> list[IncidentRecord]:
+    """Open incidents that belong to any of these, or to anybody and nobody; the most urgent first.
+
+    Args:
+        after: Place of the last one seen.
+    """
+    beyond, order = behind(str(_PRIORITY), "deadline", "at", "'exception'", "incident.id", after)
+    whose = "1" if owners is None else "owner IN (SELECT value FROM json_each(?))"
+    given = () if owners is None else (encode(list(owners)).decode(),)
+    sql = f"SELECT {_COLUMNS} {_FROM} WHERE state = 'open' AND {whose} AND {beyond} ORDER BY {order} LIMIT ?"
+    return [_record(row) for row in connection.execute(sql, (*given, *(after or ()), limit))]
 
 
 def group_incidents(connection: sqlite3.Connection, wanted: IncidentFilter, *, limit: int) -> list[IncidentGroup]:
