@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from tests.property.test_expressions_differential import programs, values
 
@@ -186,6 +186,8 @@ def test_the_quick_way_answers_as_the_long_one(program: str, data: Any, x: Any) 
 @example(0.5, True, "+")
 def test_doubles_are_calculated_as_the_operators_say(left: Any, right: Any, sign: str) -> None:
     """Where a double is involved the operator itself is spared; the answer and its form must not show it."""
+    # The bare operator repeats a text as often as it is told; only an expression pays for it before.
+    assume(sign != "*" or not (isinstance(left, str) or isinstance(right, str)))
     try:
         expected = json.dumps(scrub(OPERATORS[sign](left, right)))
     except ExpressionError:
