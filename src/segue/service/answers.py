@@ -16,6 +16,7 @@ from segue.service.inbox import EffectView, ExceptionView
 from segue.service.masking import Lens
 from segue.service.observe import Observation
 from segue.service.shapes import Decision, Held, RunSummary, TaskDetail, TaskView
+from segue.types import Emit
 
 _EVENT_TEXT: Final = frozenset({"specversion", "id", "time", "datacontenttype", "source", "type"})
 
@@ -40,13 +41,13 @@ def held(lens: Lens, found: Held) -> Held:
 def run_fields(lens: Lens, seen: Observation, fields: dict[str, Any]) -> dict[str, Any]:
     """What reports and details of a run share (`runs.told`)."""
     if not lens.hidden:
-        return fields
+        return fields | {"events": [emitted.event for emitted in fields["events"]]}
     return fields | {
         "output": lens.value(fields["output"], lens.covers.output),
         "error": lens.failure(fields["error"]),
         "tasks": [task(lens, found) for found in fields["tasks"]],
         "decisions": [decision(lens, found) for found in fields["decisions"]],
-        "events": [_emitted(lens, seen, event) for event in fields["events"]],
+        "events": [_emitted(lens, seen, emitted) for emitted in fields["events"]],
     }
 
 
@@ -76,12 +77,11 @@ def decision(lens: Lens, found: Decision) -> Decision:
     return msgspec.structs.replace(found, saw=lens.value(found.saw, lens.covers.task(found.pointer).input))
 
 
-def _emitted(lens: Lens, seen: Observation, event: dict[str, Any]) -> dict[str, Any]:
-    # Events of a run are numbered by their tasks.
-    number = str(event.get("id", "")).rpartition("-")[2]
-    found = seen.tasks.get(int(number)) if number.isdigit() else None
+def _emitted(lens: Lens, seen: Observation, emitted: Emit) -> dict[str, Any]:
+    # By the task's number and not by the event's id, which the document may choose.
+    found = seen.tasks.get(emitted.id)
     covers = TaskCovers(sent=Cover(lens.covers.classes)) if found is None else lens.covers.task(found.pointer)
-    return lens.cloud_event(event, covers.sent)
+    return lens.cloud_event(emitted.event, covers.sent)
 
 
 def lifecycle(lens: Lens, event: dict[str, Any]) -> dict[str, Any]:

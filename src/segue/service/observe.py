@@ -74,14 +74,14 @@ class Observation:
 
     Attributes:
         tasks: In the order in which they started, by number.
-        emitted: CloudEvents that the run emitted, in order.
+        emitted: CloudEvents that the run emitted, in order, each with the number of its task.
     """
 
     state: RunState
     tasks: dict[int, Task] = field(default_factory=dict)
     skipped: list[SkippedTask] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
-    emitted: list[dict[str, Any]] = field(default_factory=list)
+    emitted: list[Emit] = field(default_factory=list)
 
     def open_commands(self) -> list[OpenCommand]:
         """What the run waits for, oldest first."""
@@ -106,7 +106,7 @@ def observe(plan: Plan, history: Iterable[Event], state: RunState | None = None)
         seen.state = state
         for moment in trace:
             _note(seen, moment)
-        seen.emitted.extend(command.event for command in commands if isinstance(command, Emit))
+        seen.emitted.extend(command for command in commands if isinstance(command, Emit))
     if seen is None:
         raise ValueError("a history begins with RunStarted; this one is empty")
     _mark_waiting(seen)

@@ -146,9 +146,9 @@ def test_emitted_events_are_told() -> None:
     """They are part of what a run did."""
     plan = plan_of("- tell: {emit: {event: {with: {type: order.done, data: {id: 7}}}}}")
 
-    (event,) = observe(plan, [started()]).emitted
+    (emitted,) = observe(plan, [started()]).emitted
 
-    assert (event["type"], event["data"]) == ("order.done", {"id": 7})
+    assert (emitted.event["type"], emitted.event["data"]) == ("order.done", {"id": 7})
 
 
 @pytest.mark.parametrize(
