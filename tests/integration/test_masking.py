@@ -28,6 +28,7 @@ BATCH = "application/cloudevents-batch+json"
 TELLING = {
     *(
         "getRun",
+        "getRunInput",
         "getRunOutput",
         "listRuns",
         "getTask",

@@ -148,8 +148,25 @@ async def count_runs(
     ),
 )
 async def get_run(run: RunId, service: Asked) -> Response:
-    """The newest of its tasks, in the order in which they started; `listTasks` pages all of them."""
+    """The newest of its tasks, in the order in which they started; `listTasks` pages all of them.
+
+    `{"$omitted": {"bytes": …, "whole": …}}` stands for a large value: how large it is, and which path tells it.
+    """
     return json_response(await service.runs.get(run))
+
+
+@router.get(
+    "/runs/{run}/input",
+    **operation(
+        "getRunInput",
+        "Read the input of a run",
+        answers={200: {"description": "What it was started with.", "content": {"application/json": {}}}},
+        problems=("run-unknown",),
+    ),
+)
+async def get_run_input(run: RunId, service: Asked) -> Response:
+    """Whole, however large."""
+    return json_response(await service.runs.input(run))
 
 
 @router.get(

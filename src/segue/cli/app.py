@@ -65,6 +65,7 @@ _GROUPS: Final = {
             "list": ("segue.cli.runs:list_", "List runs, newest first."),
             "show": ("segue.cli.runs:show", "Show one run."),
             "tasks": ("segue.cli.runs:tasks", "List the tasks of a run."),
+            "data": ("segue.cli.values:data", "Print what went in and what came out."),
             "history": ("segue.cli.runs:history", "Print the events of a run."),
             "tail": ("segue.cli.tail:tail", "Follow a run until it ends."),
             "cancel": ("segue.cli.runs:cancel", "End a run and everything below it."),

@@ -57,6 +57,7 @@ def run(
         others=[read_file(one) for one in others or []],
         data=data,
         on_started=partial(_started, attendant, shows=not json and has_colour(sys.stderr)),
+        in_portions=True,
     )
     try:
         report = asyncio.run(_until_ended(running))
@@ -117,8 +118,7 @@ _following: set[asyncio.Task[None]] = set()
 
 
 def _tell(report: RunReport) -> None:
-    told = msgspec.to_builtins(report)
-    show_tasks(told["tasks"], told["skipped"])
-    for event in told["events"]:
+    show_tasks(msgspec.to_builtins(report.tasks), msgspec.to_builtins(report.skipped))
+    for event in report.events:
         note(f"emitted {event['type']}")
-    show_ending(told)
+    show_ending({"status": report.status, "output": report.output, "error": report.error})

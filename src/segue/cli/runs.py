@@ -15,6 +15,7 @@ from segue.cli.ask import Request, ask
 from segue.cli.common import After, AsJson, Data, Limit
 from segue.cli.inputs import read_json
 from segue.cli.output import STATUS_COLOUR, clean, fields, note, paint, print_json, print_value, say, table
+from segue.cli.values import show_value, value_line
 from segue.service import EXIT_OF_STATUS, Action, RunFilter, RunStatusName, ServiceError, parse_workflow
 
 RunId = Annotated[str, Parameter(help="Id of the run.")]
@@ -141,11 +142,11 @@ def show(
         ]
     )
     say("\ninput")
-    print_value(found["input"])
+    show_value(found["input"], found["id"])
     show_tasks(found["tasks"], found["skipped"])
     if found["omitted"]:
         say("… and before them, left out here: " + ", ".join(f"{n} {what}" for what, n in found["omitted"].items()))
-    _show_decisions(found["decisions"])
+    _show_decisions(found)
     for waiting in found["open"]:
         say(f"waits for {waiting['kind']} at {waiting['pointer']}" + _what(waiting))
     if at is not None:
@@ -157,9 +158,9 @@ def _show_data(found: dict[str, Any]) -> None:
     """What went into each task and came out of it, up to that moment."""
     for task in found["data"]:
         say(f"\n{task['pointer']}{_turn(task)} {task['status']}")
-        say(f"  in  {clean(msgspec.json.encode(task['input']).decode())}")
+        say(f"  in  {value_line(task['input'], found['id'])}")
         if task["status"] == "completed":
-            say(f"  out {clean(msgspec.json.encode(task['output']).decode())}")
+            say(f"  out {value_line(task['output'], found['id'])}")
     if found["context"] is not None:
         say("\ncontext")
         print_value(found["context"])
@@ -207,7 +208,7 @@ def show_ending(found: dict[str, Any]) -> None:
         print_value(found["error"])
     elif found["status"] == "completed":
         say("\noutput")
-        print_value(found["output"])
+        show_value(found["output"], found.get("id"))
     say()
     say(paint(found["status"], STATUS_COLOUR.get(found["status"], "bold")))
 
@@ -273,12 +274,12 @@ def _control(run: str, action: Action, reason: str, data: Data, json: bool) -> N
         say(f"{found['id']} {found['status']}")
 
 
-def _show_decisions(decisions: list[dict[str, Any]]) -> None:
-    if decisions:
+def _show_decisions(found: dict[str, Any]) -> None:
+    if found["decisions"]:
         say("\ndecisions")
-    for made in decisions:
+    for made in found["decisions"]:
         say(f"{made['pointer']}{_turn(made)} chose {made['case'] or 'none'}")
-        say(f"  saw {clean(msgspec.json.encode(made['saw']).decode())}")
+        say(f"  saw {value_line(made['saw'], found['id'])}")
 
 
 def _name(run: dict[str, Any]) -> str:

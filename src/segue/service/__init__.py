@@ -115,6 +115,7 @@ from segue.service.permissions import (
     PolicyTest,
     PolicyTested,
 )
+from segue.service.portions import OMITTED
 from segue.service.publishing import PublicationDecision, PublicationView
 from segue.service.retention import NewPurge, PurgeView, RetentionView
 from segue.service.rewriting import KeysRewritten, NewRewrite
@@ -184,6 +185,7 @@ __all__ = [
     "EXIT_REFUSED",
     "FILTER_MAX",
     "LIFECYCLE_TYPES",
+    "OMITTED",
     "ONE_RUN",
     "PAGE_MAX",
     "PROBLEMS",

@@ -15,6 +15,7 @@ from segue.service.asked import HumanTaskDetail, HumanTaskView, LabelView, Notic
 from segue.service.inbox import EffectView, ExceptionView
 from segue.service.masking import Lens
 from segue.service.observe import Observation
+from segue.service.portions import told_apart
 from segue.service.shapes import Decision, Held, RunSummary, TaskDetail, TaskView
 from segue.types import Emit
 
@@ -23,11 +24,12 @@ _EVENT_TEXT: Final = frozenset({"specversion", "id", "time", "datacontenttype", 
 
 def summary(lens: Lens, run: RunSummary) -> RunSummary:
     """One line of a list."""
+    output = told_apart(lens.value(run.output, lens.covers.output))
     if not lens.hidden:
-        return run
+        return run if output is run.output else msgspec.structs.replace(run, output=output)
     return msgspec.structs.replace(
         run,
-        output=lens.value(run.output, lens.covers.output),
+        output=output,
         error=lens.failure(run.error),
         held=None if run.held is None else held(lens, run.held),
     )
@@ -40,10 +42,8 @@ def held(lens: Lens, found: Held) -> Held:
 
 def run_fields(lens: Lens, seen: Observation, fields: dict[str, Any]) -> dict[str, Any]:
     """What reports and details of a run share (`runs.told`)."""
-    if not lens.hidden:
-        return fields | {"events": [emitted.event for emitted in fields["events"]]}
     return fields | {
-        "output": lens.value(fields["output"], lens.covers.output),
+        "output": told_apart(lens.value(fields["output"], lens.covers.output)),
         "error": lens.failure(fields["error"]),
         "tasks": [task(lens, found) for found in fields["tasks"]],
         "decisions": [decision(lens, found) for found in fields["decisions"]],
@@ -70,18 +70,24 @@ def task_detail(lens: Lens, found: TaskDetail) -> TaskDetail:
     )
 
 
+def task_data(lens: Lens, found: TaskDetail) -> TaskDetail:
+    """A task with its data, where large values were left out."""
+    shown = task_detail(lens, found)
+    return msgspec.structs.replace(shown, input=told_apart(shown.input), output=told_apart(shown.output))
+
+
 def decision(lens: Lens, found: Decision) -> Decision:
     """What a switch chose, and what it saw."""
-    if not lens.hidden:
-        return found
-    return msgspec.structs.replace(found, saw=lens.value(found.saw, lens.covers.task(found.pointer).input))
+    saw = told_apart(lens.value(found.saw, lens.covers.task(found.pointer).input))
+    return found if saw is found.saw else msgspec.structs.replace(found, saw=saw)
 
 
 def _emitted(lens: Lens, seen: Observation, emitted: Emit) -> dict[str, Any]:
     # By the task's number and not by the event's id, which the document may choose.
     found = seen.tasks.get(emitted.id)
     covers = TaskCovers(sent=Cover(lens.covers.classes)) if found is None else lens.covers.task(found.pointer)
-    return lens.cloud_event(emitted.event, covers.sent)
+    event = lens.cloud_event(emitted.event, covers.sent)
+    return {**event, "data": told_apart(event["data"])} if "data" in event else event
 
 
 def lifecycle(lens: Lens, event: dict[str, Any]) -> dict[str, Any]:

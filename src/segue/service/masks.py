@@ -15,6 +15,7 @@ import msgspec
 
 from segue.dsl.flows import ITEM, Cover
 from segue.service.errors import ServiceError
+from segue.service.portions import OMITTED
 
 MASK: Final = "$masked"
 _DOTS: Final = "••••"
@@ -48,7 +49,7 @@ def masked(value: Any, cover: Cover, hidden: frozenset[str]) -> Any:
 
 
 def refuse_masks(**values: Any) -> None:
-    """Refuse what holds a mask: it would be written over what it stands for.
+    """Refuse what holds a mask, or stands for a value that was left out: it would be written over that.
 
     A text that is JSON is looked into as well, since a document may read it as data.
 
@@ -64,13 +65,18 @@ def refuse_masks(**values: Any) -> None:
         if isinstance(value, dict):
             if MASK in value:
                 raise _refusal(place, value[MASK])
+            if OMITTED in value:
+                what = (
+                    f"{_pointer(place)!r} holds {OMITTED!r}, which stands for a large value that an answer left out."
+                )
+                raise ServiceError("mask-refused", what, remedy="`segue runs data` prints the whole value.")
             pending.extend(((place, key), held) for key, held in value.items())
         elif isinstance(value, list):
             pending.extend(((place, number), held) for number, held in enumerate(value))
         elif isinstance(value, str):
             if value.startswith(_DOTS) and (found := _TEXT.fullmatch(value)):
                 raise _refusal(place, found[1].split(", "))
-            if MASK in value:
+            if MASK in value or OMITTED in value:
                 pending.append((place, _read(value)))
 
 

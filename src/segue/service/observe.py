@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from segue.core import Moment, Plan, RunState, advance
+from segue.service.portions import in_short
 from segue.service.shapes import Decision, OpenCommand, SkippedTask, TaskDetail, TaskView
 from segue.types import AwaitMessages, Command, Emit, Event, Failure, Offer, Perform, RunStatus, StartTimer
 
@@ -61,7 +62,8 @@ class Task:
 
     def view(self) -> TaskView:
         """Without data."""
-        return TaskView(**self.fields())
+        fields = self.fields()
+        return TaskView(**fields | {"error": in_short(fields["error"])})
 
     def detail(self) -> TaskDetail:
         """With the data that went in and came out."""
@@ -148,6 +150,7 @@ def _note(seen: Observation, moment: Moment) -> None:
     elif what == "decided":
         seen.decisions.append(
             Decision(
+                task=moment.id,
                 pointer=moment.pointer,
                 name=moment.name,
                 at=iso(moment.at),

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from segue.service.observe import Observation
 from segue.service.past import Past
 from segue.service.policies import said_history
+from segue.service.portions import Sizes
 from segue.service.shapes import Recorded
-from segue.store import codec
 
-_SCALARS: Final = (int, float, bool, type(None))
 _NOTES_MAX: Final = 5
 _OVERDUE: Final = 1.5
 
@@ -38,7 +37,7 @@ class Limits:
 NO_LIMITS: Final = Limits()
 
 
-def recorded(past: Past, seen: Observation, limits: Limits) -> Recorded:
+def recorded(past: Past, seen: Observation, limits: Limits, sizes: Sizes) -> Recorded:
     """How long the history of a run is, how much of it is kept, and what is beyond a soft limit."""
     keeps = limits.events_of(past)
     notes = []
@@ -48,16 +47,15 @@ def recorded(past: Past, seen: Observation, limits: Limits) -> Recorded:
             " its state cannot be written as a snapshot, which the server's log tells"
         )
     if limits.value_bytes:
-        notes += _large(seen, limits.value_bytes)
+        notes += _large(seen, limits.value_bytes, sizes)
     return Recorded(events=past.count, folded=past.before, limit=keeps or None, notes=notes)
 
 
-def _large(seen: Observation, bytes_min: int) -> Iterator[str]:
+def _large(seen: Observation, bytes_min: int, sizes: Sizes) -> Iterator[str]:
     """The tasks whose values are large, the largest first."""
     largest: dict[str, int] = {}
-    known: dict[int, int] = {}
     for task in seen.tasks.values():
-        size = max(_size(task.input, known), _size(task.output, known))
+        size = max(sizes.of(task.input), sizes.of(task.output))
         if size >= bytes_min:
             largest[task.pointer] = max(size, largest.get(task.pointer, 0))
     for pointer, size in sorted(largest.items(), key=lambda item: -item[1])[:_NOTES_MAX]:
@@ -65,17 +63,3 @@ def _large(seen: Observation, bytes_min: int) -> Iterator[str]:
             f"{pointer} holds a value of {size:,} bytes (soft limit {bytes_min:,}, setting payload_warn_kb): pass a"
             " reference to large data instead"
         )
-
-
-def _size(value: Any, known: dict[int, int]) -> int:
-    """As JSON. What one task gives is what the next one gets, so each object is measured once."""
-    if isinstance(value, _SCALARS):
-        return 0
-    size = known.get(id(value))
-    if size is None:
-        try:
-            size = len(codec.encode(value))
-        except (TypeError, ValueError, RecursionError, OverflowError):
-            size = 0
-        known[id(value)] = size
-    return size

@@ -15,6 +15,7 @@ from segue.ai import ModelRegistry
 from segue.handlers import FunctionRegistry
 from segue.service.functions import register
 from segue.service.opening import open_service
+from segue.service.portions import Portion
 from segue.service.service import Service
 from segue.service.settings import OutboundSettings, Settings
 from segue.service.shapes import RunReport, RunSummary
@@ -37,6 +38,7 @@ async def run_document(
     events: Sequence[dict[str, Any]] = (),
     data: Path | None = None,
     on_started: Callable[[Service, str], asyncio.Task[None] | None] | None = None,
+    in_portions: bool = False,
 ) -> RunReport:
     """Run a document to its end.
 
@@ -50,6 +52,7 @@ async def run_document(
         data: Data folder to work in; a temporary one where it is left out.
         on_started: Called with the service and the run's id once the run is on disk; a task that it returns is
             cancelled when the run has ended.
+        in_portions: Leave large values out of what the run saw and emitted, as answers over HTTP do.
 
     Returns:
         What became of the run: `completed`, `faulted` or `cancelled`.
@@ -78,7 +81,8 @@ async def run_document(
             published = (await service.workflows.publish(source, file=file)).workflow
             name = f"{published.namespace}/{published.name}"
             starting = service.runs.start(name, published.version, input, cause={"kind": "person"})
-            return await _to_its_end(service, asyncio.ensure_future(starting), events, on_started)
+            ended = await _to_its_end(service, asyncio.ensure_future(starting), events, on_started)
+            return await service.runs.report(ended, Portion(kept=data is not None) if in_portions else None)
 
 
 async def _to_its_end(
@@ -86,7 +90,7 @@ async def _to_its_end(
     starting: asyncio.Future[tuple[RunSummary, bool]],
     events: Sequence[dict[str, Any]],
     on_started: Callable[[Service, str], asyncio.Task[None] | None] | None,
-) -> RunReport:
+) -> RunSummary:
     beside: asyncio.Task[None] | None = None
     try:
         # Shielded: a run that is about to be on disk must be known here, or nobody could cancel it.
@@ -105,7 +109,7 @@ async def _to_its_end(
         if beside is not None:
             beside.cancel()
             await asyncio.gather(beside, return_exceptions=True)
-    return await service.runs.report(ended)
+    return ended
 
 
 def _fitting(settings: Settings, data: Path | None) -> Settings:

@@ -23,6 +23,7 @@ from segue.service.masking import Lens, Masking
 from segue.service.masks import refuse_masks
 from segue.service.observe import Observation, iso, observe
 from segue.service.past import Past, first_plan_of, read_past, state_of
+from segue.service.portions import Portion, Sizes, cut, in_short, told_apart
 from segue.service.recorded import NO_LIMITS, Limits, recorded
 from segue.service.shapes import (
     Held,
@@ -176,7 +177,8 @@ class Runs(UseCases):
         chosen = _stored_filter(wanted, parent)
         page = await self._store.runs(chosen, limit=min(limit, PAGE_MAX), before=place_of(after))
         held = await self._held([record.seq for record in page.items if not record.is_closed])
-        items = [summary_of(r, results=results, held=held.get(r.seq)) for r in page.items]
+        portion = Portion()
+        items = [summary_of(r, portion=portion if results else None, held=held.get(r.seq)) for r in page.items]
         lens_of = self._masking.lenses()
         items = [answers.summary(lens_of(run.workflow.digest), run) if results or run.held else run for run in items]
         return Page(items=items, next=None if page.next is None else str(page.next))
@@ -220,18 +222,19 @@ class Runs(UseCases):
             return _erased(await self._record(run_id))
         record, seen = past.record, await _observed(past)
         held = await self._held([] if record.is_closed else [record.seq])
-        lens = self._masking.lens_over(past)
+        lens, sizes = self._masking.lens_over(past), Sizes()
+        portion = Portion(sizes=sizes)
+        given = portion.value(seen.state.input, f"/runs/{run_id}/input")
         summary = answers.summary(lens, summary_of(record, held=held.get(record.seq)))
         fields = {name: getattr(summary, name) for name in summary.__struct_fields__}
         # The record may be a moment older or newer than the history: one of them must count, and it is this one.
         fields["status"] = seen.state.status
-        fields |= answers.run_fields(lens, seen, shown(seen))
-        history = recorded(past, seen, self._limits)
+        fields |= answers.run_fields(lens, seen, shown(seen, run_id, portion))
+        history = recorded(past, seen, self._limits, sizes)
         queued = await self._queued(record, seen.state)
-        given = lens.value(seen.state.input, lens.covers.input)
         return RunDetail(
             **fields,
-            input=given,
+            input=told_apart(lens.value(given, lens.covers.input)),
             adjustable=seen.state.adjustable,
             open=seen.open_commands(),
             history=history,
@@ -241,6 +244,20 @@ class Runs(UseCases):
     async def _queued(self, record: RunRecord, state: RunState) -> Queued | None:
         found = await self._store.read(lambda c: queue_place(c, record.seq)) if state.queued else None
         return None if found is None else Queued(ahead=found.ahead, under_way=found.under_way)
+
+    @governed("run.read", on=of("Run"))
+    async def input(self, run_id: str) -> Any:
+        """What a run was started with.
+
+        Raises:
+            ServiceError: `run-unknown`.
+        """
+        try:
+            past = await self._read(run_id)
+        except ErasedData:
+            return _erased(await self._record(run_id)).input
+        lens = self._masking.lens_over(past)
+        return lens.value(past.input, lens.covers.input)
 
     @governed("run.read", on=of("Run"))
     async def output(self, run_id: str) -> Any:
@@ -364,8 +381,11 @@ class Runs(UseCases):
                 raise
 
     @governed("run.read")
-    async def report(self, run: RunSummary) -> RunReport:
+    async def report(self, run: RunSummary, portion: Portion | None = None) -> RunReport:
         """What became of a run.
+
+        Args:
+            portion: How much of what it saw and emitted is told; all of it where this is left out.
 
         Raises:
             ServiceError: `run-unknown`.
@@ -378,7 +398,7 @@ class Runs(UseCases):
             status=run.status,
             duration_ms=run.duration_ms or 0,
             folded=past.before,
-            **answers.run_fields(self._masking.lens_over(past), seen, told(seen)),
+            **answers.run_fields(self._masking.lens_over(past), seen, _in(portion, run.id, told(seen))),
         )
 
     @governed("run.read", on=of("Run"))
@@ -466,7 +486,10 @@ class Runs(UseCases):
         found = await self._store.read(lambda c: first_held(c, seqs))
         return {
             seq: Held(
-                exception=number, count=count, pointer=pointer, title=reason.title or reason.detail or reason.type
+                exception=number,
+                count=count,
+                pointer=pointer,
+                title=cut(reason.title or reason.detail or reason.type),
             )
             for seq, count, number, pointer, reason in found
         }
@@ -555,7 +578,7 @@ def require_input(plan: Plan, given: Any) -> None:
 
 
 def told(seen: Observation) -> dict[str, Any]:
-    """What reports and details of a run share."""
+    """What reports and details of a run share; its events with the tasks that emitted them."""
     state = seen.state
     return {
         "output": state.output,
@@ -572,18 +595,31 @@ def newest(items: Iterable[Item]) -> list[Item]:
     return list(items)[-SHOWN_MAX:]
 
 
-def shown(seen: Observation) -> dict[str, Any]:
-    """What details of a run say: the newest of everything."""
+def shown(seen: Observation, run_id: str, portion: Portion) -> dict[str, Any]:
+    """What details of a run say: the newest of everything, and of values what there is room for."""
     whole = told(seen)
     names = ("tasks", "skipped", "decisions", "events")
     omitted = {name: len(whole[name]) - SHOWN_MAX for name in names if len(whole[name]) > SHOWN_MAX}
-    return whole | {name: newest(whole[name]) for name in names} | {"omitted": omitted}
+    output = portion.value(whole["output"], f"/runs/{run_id}/output")
+    parts = {name: newest(whole[name]) for name in names} | {"omitted": omitted, "output": output}
+    return _in(portion, run_id, whole | parts)
 
 
-def summary_of(record: RunRecord, *, results: bool = False, held: Held | None = None) -> RunSummary:
-    """A run as one line of a list."""
+def _in(portion: Portion | None, run_id: str, fields: dict[str, Any]) -> dict[str, Any]:
+    if portion is None:
+        return fields
+    decisions = portion.decisions(run_id, fields["decisions"])
+    return fields | {"decisions": decisions, "events": portion.emitted(run_id, fields["events"])}
+
+
+def summary_of(record: RunRecord, *, portion: Portion | None = None, held: Held | None = None) -> RunSummary:
+    """A run as one line of a list.
+
+    Args:
+        portion: Also its output, as far as there is room, or its error.
+    """
     ended = record.ended_at
-    failed = record.failure if results else None
+    failed = None if portion is None else record.failure
     return RunSummary(
         id=record.id,
         workflow=WorkflowRef(
@@ -594,8 +630,8 @@ def summary_of(record: RunRecord, *, results: bool = False, held: Held | None = 
         ended_at=None if ended is None else iso(ended),
         duration_ms=None if ended is None else ended - record.started_at,
         cause=record.cause if isinstance(record.cause, dict) else {},
-        output=record.output if results else None,
-        error=None if failed is None else failed.as_data(),
+        output=None if portion is None else portion.value(record.output, f"/runs/{record.id}/output"),
+        error=None if failed is None else in_short(failed.as_data()),
         held=held,
     )
 

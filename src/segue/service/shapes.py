@@ -166,7 +166,7 @@ class TaskView(Shape, frozen=True, kw_only=True):
         kind: `set`, `do`, `for`, `act` (call and run), …
         iteration: Index in each enclosing loop, outermost first.
         attempt: Which try of the innermost enclosing `try` it belongs to, from 1.
-        error: Why it faulted, or why it waits for a person (`suspended`).
+        error: Why it faulted, or why it waits for a person (`suspended`); a long `detail` is cut in lists.
         by_hand: A person gave it its output.
     """
 
@@ -201,8 +201,12 @@ class SkippedTask(Shape, frozen=True, kw_only=True):
 
 
 class Decision(Shape, frozen=True, kw_only=True):
-    """What a `switch` chose. `case` is None where no case held; `saw` is the data it looked at."""
+    """What a `switch` chose. `case` is None where no case held; `saw` is the data it looked at.
 
+    `task` is the number of the switch among the tasks of the run.
+    """
+
+    task: int
     pointer: str
     name: str
     at: str
@@ -244,7 +248,7 @@ class Recorded(Shape, frozen=True, kw_only=True):
 
 
 class RunDetail(RunSummary, frozen=True, kw_only=True):
-    """Everything to be said of one run: the newest 500 of its tasks, decisions and events.
+    """Everything to be said of one run: the newest 500 of its tasks, decisions and events, without large values.
 
     Attributes:
         queued: Where it stands while it is `pending`.

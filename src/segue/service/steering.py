@@ -23,6 +23,7 @@ from segue.service.masking import Masking
 from segue.service.masks import refuse_masks
 from segue.service.observe import iso, observe
 from segue.service.past import Past, read_past
+from segue.service.portions import Portion, Sizes, told_apart
 from segue.service.recorded import NO_LIMITS, Limits, recorded
 from segue.service.runs import Runs, newest, shown, summary_of
 from segue.service.shapes import RunSummary
@@ -126,25 +127,29 @@ class Steering(UseCases):
         events = past.until(number)
         seen = await asyncio.to_thread(observe, past.plan, events, past.beginning())
         state, event = seen.state, events[-1]
-        lens = self._masking.lens_over(past)
-        fields = msgspec.structs.asdict(summary_of(past.record)) | answers.run_fields(lens, seen, shown(seen))
+        lens, sizes = self._masking.lens_over(past), Sizes()
+        portion = Portion(sizes=sizes)
+        given = portion.value(state.input, f"/runs/{run_id}/input")
+        fields = msgspec.structs.asdict(summary_of(past.record))
+        fields |= answers.run_fields(lens, seen, shown(seen, run_id, portion))
         over = state.ended is not None
+        details = [task.detail() for task in seen.tasks.values()]
         fields["status"] = state.status
         fields["ended_at"] = iso(state.last_at) if over else None
         fields["duration_ms"] = state.last_at - state.started_at if over else None
         root = next(iter(state.frames.values()), None)
         return RunMoment(
             **fields,
-            input=lens.value(state.input, lens.covers.input),
+            input=told_apart(lens.value(given, lens.covers.input)),
             adjustable=state.adjustable,
             open=seen.open_commands(),
             event=number,
             of=past.count,
-            history=recorded(past, seen, self._limits),
+            history=recorded(past, seen, self._limits, sizes),
             event_kind=str(type(event).__struct_config__.tag),
             at=iso(event.at),
             context=None if root is None else lens.value(codec.settled(root.thread.context), lens.covers.context),
-            data=[answers.task_detail(lens, task.detail()) for task in newest(seen.tasks.values())],
+            data=[answers.task_data(lens, task) for task in portion.details(run_id, newest(details))],
         )
 
     @governed("run.steer", on=of("Run"))

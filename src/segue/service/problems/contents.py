@@ -34,7 +34,8 @@ CONTENTS: Final[dict[str, ProblemKind]] = {
     "mask-refused": ProblemKind(
         422,
         "A mask is no value",
-        "The value holds a mask (`$masked`), which stands for data that whoever asks may not see.",
+        "The value holds a mask (`$masked`), which stands for data that whoever asks may not see, or `$omitted`,"
+        " which stands for a large value.",
         "Leave the value out where that keeps what is there, or let somebody correct it who may see it.",
     ),
     "choice-refused": ProblemKind(
