@@ -10,13 +10,29 @@ import secrets
 import signal
 import socket
 import ssl
-from collections.abc import Callable
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
-from segue.service import Service, ServiceError, Settings, load_settings, open_service
+from segue.service import (
+    Service,
+    ServiceError,
+    Settings,
+    Workspaces,
+    WorkspaceView,
+    address_of,
+    load_settings,
+    locked,
+    open_service,
+    require_installation,
+)
+
+if TYPE_CHECKING:
+    from segue.api.workspaces import Border
 
 SERVER_FILE: Final = "server.json"
 TOKEN_FILE: Final = "token"  # noqa: S105 - a name
@@ -72,10 +88,7 @@ async def serve(
             certificate cannot be used, or others could listen to what is said.
     """
     # FastAPI and uvicorn take most of a second to import: only serving pays for it.
-    import uvicorn
-
     from segue.api import create_app
-    from segue.api.patience import PatientProtocol
 
     _require_secrecy(settings)
     signals = _Signals()
@@ -83,42 +96,152 @@ async def serve(
         async with open_service(folder, settings, alone=True, local=None) as service:
             token, fresh = _token(folder)
             app, stopping = create_app(service, token=token, settings=settings)
-            config = uvicorn.Config(
-                app,
-                log_level=log_level,
-                access_log=False,
-                lifespan="off",
-                server_header=False,
-                http=PatientProtocol,
-                ssl_certfile=settings.tls_cert_file,
-                ssl_keyfile=settings.tls_key_file,
-                # From anybody else, a header could claim another address, and TLS where there is none.
-                proxy_headers=bool(settings.behind_proxy),
-                forwarded_allow_ips=list(settings.behind_proxy),
-                timeout_graceful_shutdown=_DRAIN_SECONDS,
-            )
-            server = uvicorn.Server(config)
-            # uvicorn raises the signal again when it is done, which would kill the process before the service is
-            # closed. So it gets to see none.
-            server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign, assignment]
+            place = _place(settings, listener, token)
+            with _announced(folder, place):
+                _listen(listener, settings)
+                await _answer(
+                    app, settings, listener, signals, stopping.set, log_level, lambda: started(place, fresh)
+                )
 
-            def stop() -> None:
-                # A second signal is a wish not to wait.
-                server.force_exit = server.should_exit
-                server.should_exit = True
-                stopping.set()
 
-            signals.then(stop)
-            _listen(listener, settings)
-            place = ServerFile(
-                url=_url(settings, listener), token=token, pid=os.getpid(), certificate=settings.tls_cert_file
-            )
-            write_private(folder / SERVER_FILE, msgspec.json.encode(place))
-            try:
-                started(place, fresh)
-                await server.serve(sockets=[listener])
-            finally:
-                (folder / SERVER_FILE).unlink(missing_ok=True)
+async def serve_workspaces(
+    folder: Path,
+    settings: Settings,
+    load: Callable[[Path], Settings],
+    *,
+    started: Callable[[ServerFile, bool, list[WorkspaceView]], None],
+    log_level: str = "warning",
+) -> None:
+    """Serve every workspace of a folder until SIGTERM or SIGINT.
+
+    Args:
+        settings: Of the server. load: Reads those of a workspace.
+        started: Called once the server answers, with its address, whether its token was made just now, and the
+            workspaces that there are.
+
+    Raises:
+        ServiceError: As for `serve`; a workspace that cannot be opened stops nothing.
+    """
+    require_installation(folder)
+    _require_secrecy(settings)
+    signals = _Signals()
+    async with contextlib.AsyncExitStack() as stack:
+        stack.enter_context(signals)
+        listener = stack.enter_context(contextlib.closing(_bind(settings)))
+        stack.enter_context(locked(folder))
+        token, fresh = _token(folder)
+        place = _place(settings, listener, token)
+        border, workspaces = await stack.enter_async_context(open_border(folder, settings, load, place))
+        stack.enter_context(_announced(folder, place))
+        _listen(listener, settings)
+        known = workspaces.list()
+        await _answer(
+            border, settings, listener, signals, border.stop, log_level, lambda: started(place, fresh, known)
+        )
+
+
+@contextlib.asynccontextmanager
+async def open_border(
+    folder: Path, settings: Settings, load: Callable[[Path], Settings], place: ServerFile
+) -> AsyncIterator[tuple[Border, Workspaces]]:
+    """The workspaces of a folder, and the application that leads to them."""
+    from segue.api.workspaces import Border, Front
+
+    front = Front(token=place.token, settings=settings)
+    async with _nobody(settings) as nobody:
+        border = Border(front, nobody, token=secrets.token_urlsafe(32), settings=settings)
+        async with Workspaces(folder, load, _Door(border, place)) as workspaces:
+            front.workspaces = workspaces
+            yield border, workspaces
+
+
+class _Door:
+    """Opens the border for a workspace, and writes down in its folder where it answers."""
+
+    def __init__(self, border: Border, server: ServerFile) -> None:
+        self._border = border
+        self._server = server
+
+    def admit(self, folder: Path, service: Service, settings: Settings) -> None:
+        token, _ = _token(folder)
+        self._border.admit(folder.name, service, token=token)
+        url = self._server.url + address_of(folder.name)
+        write_private(folder / SERVER_FILE, msgspec.json.encode(replace(self._server, url=url, token=token)))
+
+    async def dismiss(self, folder: Path) -> None:
+        (folder / SERVER_FILE).unlink(missing_ok=True)
+        await self._border.dismiss(folder.name)
+
+
+@contextlib.asynccontextmanager
+async def _nobody(settings: Settings) -> AsyncIterator[Service]:
+    """An empty folder that nobody belongs to."""
+    bare = Settings(max_body_bytes=settings.max_body_bytes)
+    with tempfile.TemporaryDirectory(prefix="segue-nobody-") as folder:
+        async with open_service(Path(folder), bare, drive=False, signed=False, local=None, among=True) as service:
+            yield service
+
+
+def _place(settings: Settings, listener: socket.socket, token: str) -> ServerFile:
+    return ServerFile(url=_url(settings, listener), token=token, pid=os.getpid(), certificate=settings.tls_cert_file)
+
+
+@contextlib.contextmanager
+def _announced(folder: Path, place: ServerFile) -> Iterator[None]:
+    """Tell commands on this machine where the server is."""
+    write_private(folder / SERVER_FILE, msgspec.json.encode(place))
+    try:
+        yield
+    finally:
+        (folder / SERVER_FILE).unlink(missing_ok=True)
+
+
+async def _answer(
+    app: Any,
+    settings: Settings,
+    listener: socket.socket,
+    signals: _Signals,
+    stopping: Callable[[], None],
+    log_level: str,
+    started: Callable[[], None],
+) -> None:
+    """Answer requests until a signal comes.
+
+    Args:
+        stopping: Called at the signal: streams are to end.
+    """
+    import uvicorn
+
+    from segue.api.patience import PatientProtocol
+
+    config = uvicorn.Config(
+        app,
+        log_level=log_level,
+        access_log=False,
+        lifespan="off",
+        server_header=False,
+        http=PatientProtocol,
+        ssl_certfile=settings.tls_cert_file,
+        ssl_keyfile=settings.tls_key_file,
+        # From anybody else, a header could claim another address, and TLS where there is none.
+        proxy_headers=bool(settings.behind_proxy),
+        forwarded_allow_ips=list(settings.behind_proxy),
+        timeout_graceful_shutdown=_DRAIN_SECONDS,
+    )
+    server = uvicorn.Server(config)
+    # uvicorn raises the signal again when it is done, which would kill the process before the service is
+    # closed. So it gets to see none.
+    server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign, assignment]
+
+    def stop() -> None:
+        # A second signal is a wish not to wait.
+        server.force_exit = server.should_exit
+        server.should_exit = True
+        stopping()
+
+    signals.then(stop)
+    started()
+    await server.serve(sockets=[listener])
 
 
 class _Signals:

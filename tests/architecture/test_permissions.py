@@ -29,6 +29,9 @@ ON_FILES = {
     "segue.cli.documents:validate": "reads documents",
     "segue.cli.documents:schema": "prints a schema",
     "segue.cli.documents:version": "prints a version",
+    "segue.cli.workspaces:create": "makes a folder, or asks the server that its holder runs",
+    "segue.cli.workspaces:list_": "looks into a folder, or asks that server",
+    "segue.cli.workspaces:remove": "moves a folder, or asks that server",
     "segue.cli.backup:backup": "copies a folder that one can read",
     "segue.cli.backup:restore": "makes a folder",
 }

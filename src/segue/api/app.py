@@ -38,12 +38,15 @@ from segue.api import (
     waiting,
     workflows,
 )
-from segue.api.guard import Asgi, Guard
+from segue.api.common import SERVICE, STOPPING, root_of
+from segue.api.guard import NOBODY, OPEN_PATHS, Asgi, Guard, Message, Receive, Scope, Send
 from segue.api.pace import Pace
 from segue.service import SCIM_PREFIX, Service, Settings
 from segue.types import owner_of
 
 PREFIX: Final = "/api/v1"
+_PLACES: Final = (b"location", b"content-location")
+_OURS: Final = (f"{PREFIX}/".encode(), f"{SCIM_PREFIX}/".encode())
 ROOMS: Final = (
     workflows,
     runs,
@@ -74,38 +77,84 @@ ROOMS: Final = (
 """Modules whose routes make the API, in the order in which they are tried."""
 
 
-def create_app(service: Service, *, token: str, settings: Settings) -> tuple[Asgi, asyncio.Event]:
+def create_app(
+    service: Service,
+    *,
+    token: str,
+    settings: Settings,
+    routes: Asgi | None = None,
+    guesses: Pace | None = None,
+    open_paths: frozenset[str] = OPEN_PATHS,
+    refusal: str = NOBODY,
+) -> tuple[Asgi, asyncio.Event]:
     """The HTTP API of a service.
 
     Args:
         token: What every request must carry, except those for health.
         settings: Names the server may be addressed by, the largest body, and the pace.
+        routes: Those of `create_routes`, where several services share them.
+        guesses: How fast passwords and codes may be tried, where several services count together.
+        open_paths, refusal: As for `Guard`.
 
     Returns:
         The ASGI application, and an event to set before shutdown: open streams end when it is set.
     """
-    app = _routes()
-    app.state.service = service
-    app.state.stopping = stopping = asyncio.Event()
+    stopping = asyncio.Event()
     guard = Guard(
-        app,
+        _bound(routes or create_routes(), service, stopping),
         token=token,
         owner=owner_of(service.guard.workspace),
         bearer_of=service.sessions.bearer_of,
-        names=(*settings.allowed_hosts, *_own_name(settings)),
+        names=names_of(settings),
         max_body_bytes=settings.max_body_bytes,
         requests=Pace(settings.requests_per_minute),
-        guesses=Pace(settings.guesses_per_minute),
+        guesses=guesses or Pace(settings.guesses_per_minute),
+        open_paths=open_paths,
+        refusal=refusal,
     )
     return guard, stopping
 
 
 def openapi_document() -> dict[str, Any]:
     """The description of the API, for whoever generates a client; needs no server."""
-    return describe.openapi(_routes())
+    return describe.openapi(create_routes())
 
 
-def _routes() -> FastAPI:
+def names_of(settings: Settings) -> tuple[str, ...]:
+    """Names, besides the loopback ones, by which a server may be addressed."""
+    # An address that means "all of them" names nothing.
+    own = () if settings.host in ("0.0.0.0", "::", "") else (settings.host,)  # noqa: S104 - compared, not bound
+    return (*settings.allowed_hosts, *own)
+
+
+def _bound(routes: Asgi, service: Service, stopping: asyncio.Event) -> Asgi:
+    """The routes for requests to this service."""
+
+    async def ask(scope: Scope, receive: Receive, send: Send) -> None:
+        scope[SERVICE], scope[STOPPING] = service, stopping
+        await routes(scope, receive, _placed(send, root_of(scope)))
+
+    return ask
+
+
+def _placed(send: Send, root: str) -> Send:
+    """The same `send`; where a thing is, answers say with the address that this service has here."""
+    if not root:
+        return send
+
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [
+                (name, root.encode() + value if name.lower() in _PLACES and value.startswith(_OURS) else value)
+                for name, value in message.get("headers", ())
+            ]
+        await send(message)
+
+    return sending
+
+
+def create_routes() -> FastAPI:
+    """Every route. They hold nothing of any service, so that any number of them may share these."""
     app = FastAPI(
         title="Segue",
         version=segue.__version__,
@@ -128,8 +177,3 @@ def _routes() -> FastAPI:
 
     app.openapi = openapi  # type: ignore[method-assign]
     return app
-
-
-def _own_name(settings: Settings) -> tuple[str, ...]:
-    # An address that means "all of them" names nothing.
-    return () if settings.host in ("0.0.0.0", "::", "") else (settings.host,)  # noqa: S104 - compared, not bound

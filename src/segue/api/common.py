@@ -1,19 +1,40 @@
-"""What the routes share: the service they ask and the parameters of lists."""
+"""What the routes share: the service they ask, where they are, and the parameters of lists.
+
+Which service that is stands with the request: the guard of its data folder put it there, so that the same routes
+serve any number of folders and hold nothing of any.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 from fastapi import Depends, Path, Query, Request
 from pydantic import BeforeValidator
 
 from segue.service import PAGE_MAX, Service
 
+SERVICE: Final = "segue.service"
+STOPPING: Final = "segue.stopping"
+"""Where they stand in the scope of a request."""
+
 
 def _service(request: Request) -> Service:
-    service: Service = request.app.state.service
+    service: Service = request.scope[SERVICE]
     return service
+
+
+def root_of(scope: Mapping[str, Any]) -> str:
+    """What the addresses of this workspace begin with, such as `/w/sales`; empty where the server has one only."""
+    root: str = scope.get("root_path", "")
+    return root
+
+
+def route_of(scope: Mapping[str, Any]) -> str:
+    """The path of a request below that."""
+    path: str = scope["path"]
+    return path.removeprefix(root_of(scope))
 
 
 def _moment(text: object) -> datetime:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -129,8 +130,10 @@ def openapi(app: FastAPI) -> dict[str, Any]:
 
 def _with_shapes(document: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """The document with the schemas of its shapes, and the components that these refer to."""
-    found, components = msgspec.json.schema_components(_shapes, ref_template=_REF)
-    known = {f"{_LATER}{place}": schema for place, schema in enumerate(found)}
+    # Only those that this document names: another one of the same process may name others.
+    named = sorted(set(map(int, re.findall(f"'{_LATER}(\\d+)'", str(document)))))
+    found, components = msgspec.json.schema_components([_shapes[place] for place in named], ref_template=_REF)
+    known = {f"{_LATER}{place}": schema for place, schema in zip(named, found, strict=True)}
 
     def filled(part: Any) -> Any:
         if isinstance(part, dict):

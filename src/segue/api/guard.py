@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMappi
 from http.cookies import CookieError, SimpleCookie
 from typing import Any, Final
 
+from segue.api.common import route_of
 from segue.api.headers import protecting
 from segue.api.pace import Pace
 from segue.api.problems import problem_response
@@ -29,6 +30,7 @@ SSO_PATHS: Final = frozenset(f"/api/v1/login/oidc{part}" for part in ("", "/call
 GUESSED_PATHS: Final = frozenset({"/api/v1/login", "/api/v1/task-code"}) | SSO_PATHS
 OPEN_PATHS: Final = frozenset({"/api/v1/health", "/api/v1/ready"}) | GUESSED_PATHS
 """Where a stranger could try passwords and codes."""
+NOBODY: Final = "The request carries no token or session, or a wrong one."
 COOKIE: Final = "segue_session"
 BODY_SECONDS: Final = 60.0
 """Longest time that a body may take to arrive; the largest one comes in it over any line that people work with."""
@@ -49,6 +51,8 @@ class Guard:
         requests: How fast each identity may ask; the holder of the folder as fast as they like.
         guesses: How fast one address may try passwords and one-time codes.
         body_seconds: Longest time that a body may take.
+        open_paths: What is asked without a token or session.
+        refusal: What whoever has neither is told.
     """
 
     def __init__(
@@ -63,6 +67,8 @@ class Guard:
         requests: Pace | None = None,
         guesses: Pace | None = None,
         body_seconds: float = BODY_SECONDS,
+        open_paths: frozenset[str] = OPEN_PATHS,
+        refusal: str = NOBODY,
     ) -> None:
         self._app = app
         self._bearer_of = bearer_of
@@ -73,6 +79,8 @@ class Guard:
         self._requests = requests or Pace(0)
         self._guesses = guesses or Pace(0)
         self._body_seconds = body_seconds
+        self._open = open_paths
+        self._refusal = refusal
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -86,11 +94,11 @@ class Guard:
             _require_once(scope["headers"])
             self._require_own_name(headers)
             # An open path is asked by whoever is nobody yet.
-            identity = None if scope["path"] in OPEN_PATHS else self._who(scope["method"], headers)
+            identity = None if route_of(scope) in self._open else self._who(scope["method"], headers)
             self._require_pace(scope, identity)
             self._require_size(headers)
         except ServiceError as refusal:
-            await problem_response(refusal, scope["path"])(scope, receive, send)
+            await problem_response(refusal, scope)(scope, receive, send)
             return
         scope["still"] = lambda: identity is None or self._remains(scope["method"], headers, identity)
         with acting_as(identity):
@@ -105,7 +113,7 @@ class Guard:
         wait = 0
         if identity is not None and identity != self._owner:
             wait = self._requests.wait_s(identity.name)
-        elif scope["path"] in GUESSED_PATHS:
+        elif route_of(scope) in GUESSED_PATHS:
             wait = self._guesses.wait_s((scope.get("client") or ("",))[0])
         if wait:
             raise ServiceError(
@@ -131,7 +139,7 @@ class Guard:
             if bearer is not None:
                 _require_own_page(method, headers, bearer)
         if bearer is None:
-            raise ServiceError("token-refused", "The request carries no token or session, or a wrong one.")
+            raise ServiceError("token-refused", self._refusal)
         return bearer.identity
 
     def _remains(self, method: str, headers: Mapping[bytes, bytes], identity: Identity) -> bool:

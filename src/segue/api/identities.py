@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 from fastapi import APIRouter, Path, Request, Response
 
 from segue.api.bodies import read_json
-from segue.api.common import After, Asked, Limit
+from segue.api.common import After, Asked, Limit, root_of
 from segue.api.describe import json_answer, json_response, operation, schema_of
 from segue.api.guard import COOKIE, session_of
 from segue.service import (
@@ -56,6 +56,7 @@ def with_session(request: Request, session: Session) -> Response:
         COOKIE,
         session.token,
         max_age=12 * 3600,
+        path=root_of(request.scope) + "/",
         httponly=True,
         samesite="strict",
         secure=is_secure(request),
@@ -79,7 +80,7 @@ async def logout(request: Request, service: Asked) -> Response:
     bearer = headers.get(b"authorization", b"").partition(b" ")[2].strip().decode("latin-1")
     await service.sessions.logout(bearer or session_of(headers))
     response = json_response({})
-    response.delete_cookie(COOKIE)
+    response.delete_cookie(COOKIE, path=root_of(request.scope) + "/")
     return response
 
 

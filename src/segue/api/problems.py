@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import uuid
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
@@ -12,6 +13,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
+from segue.api.common import route_of
 from segue.service import ERROR_URN, SCIM_PREFIX, HostError, ScimRefusal, ServiceError, as_refusal
 from segue.types import whereabouts
 
@@ -20,16 +22,18 @@ SCIM_TYPE: Final = "application/scim+json"
 _log = logging.getLogger("segue.api")
 
 
-def problem_response(error: ServiceError, path: str, headers: dict[str, str] | None = None) -> Response:
-    """The answer that a refusal gets."""
+def problem_response(
+    error: ServiceError, scope: Mapping[str, Any], headers: dict[str, str] | None = None
+) -> Response:
+    """The answer that a refusal gets to this request."""
     extra = dict(headers or {})
     if error.kind == "token-refused":
         extra["WWW-Authenticate"] = 'Bearer realm="segue"'
     if error.wait_s:
         extra["Retry-After"] = str(error.wait_s)
-    if path.startswith(SCIM_PREFIX + "/"):
+    if route_of(scope).startswith(SCIM_PREFIX + "/"):
         return Response(_scim_error(error), status_code=error.entry.status, media_type=SCIM_TYPE, headers=extra)
-    content = msgspec.json.encode(error.as_problem(path))
+    content = msgspec.json.encode(error.as_problem(scope["path"]))
     return Response(content, status_code=error.entry.status, media_type=MEDIA_TYPE, headers=extra)
 
 
@@ -58,13 +62,13 @@ def install(app: FastAPI) -> None:
 async def _refused(request: Request, error: Exception) -> Response:
     refusal = as_refusal(error)
     assert refusal is not None, "registered for refusals only"
-    return problem_response(refusal, request.url.path)
+    return problem_response(refusal, request.scope)
 
 
 async def _malformed(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     places = "; ".join(f"{_place(item['loc'])}: {item['msg']}" for item in error.errors()[:5])
-    return problem_response(ServiceError("request-malformed", places + "."), request.url.path)
+    return problem_response(ServiceError("request-malformed", places + "."), request.scope)
 
 
 def _place(location: tuple[Any, ...]) -> str:
@@ -76,14 +80,14 @@ async def _framework(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     path = request.url.path
     if error.status_code == 405:
-        allowed = methods_of(request.app, path)
+        allowed = methods_of(request.app, route_of(request.scope))
         refusal = ServiceError("method-refused", f"{request.method} is not a method of {path}: {allowed}.")
-        return problem_response(refusal, path, {"Allow": allowed})
+        return problem_response(refusal, request.scope, {"Allow": allowed})
     elif error.status_code == 404:
         refusal = ServiceError("route-unknown", f"There is no route {path}.")
     else:
         refusal = ServiceError("request-malformed", str(error.detail))
-    return problem_response(refusal, path, dict(error.headers or {}))
+    return problem_response(refusal, request.scope, dict(error.headers or {}))
 
 
 def methods_of(app: FastAPI, path: str) -> str:
@@ -99,6 +103,4 @@ async def _crashed(request: Request, error: Exception) -> Response:
     # The number ties the answer to the log; the traceback itself stays here.
     number = uuid.uuid4().hex[:12]
     _log.error("request %s %s failed [%s]: %s", request.method, request.url.path, number, whereabouts(error))
-    return problem_response(
-        ServiceError("internal", f"See the entry {number} of the server's log."), request.url.path
-    )
+    return problem_response(ServiceError("internal", f"See the entry {number} of the server's log."), request.scope)

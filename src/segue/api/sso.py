@@ -7,7 +7,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Query, Request, Response
 
 from segue.api.bodies import read_json
-from segue.api.common import Asked
+from segue.api.common import Asked, root_of
 from segue.api.describe import json_answer, json_response, operation, schema_of
 from segue.api.identities import is_secure, with_session
 from segue.service import CodeOfCli, Session
@@ -42,7 +42,7 @@ async def begin_oidc(
         FLOW_COOKIE,
         begun.cookie,
         max_age=600,
-        path=_PATH,
+        path=root_of(request.scope) + _PATH,
         httponly=True,
         # The way back begins at the provider, so a strict cookie would not come along.
         samesite="lax",
@@ -77,7 +77,7 @@ async def finish_oidc(
     }
     ended = await service.sso.finish(request.cookies.get(FLOW_COOKIE, ""), given)
     response = _redirect(ended) if isinstance(ended, str) else with_session(request, ended)
-    response.delete_cookie(FLOW_COOKIE, path=_PATH)
+    response.delete_cookie(FLOW_COOKIE, path=root_of(request.scope) + _PATH)
     return response
 
 

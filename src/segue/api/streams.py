@@ -11,7 +11,7 @@ import msgspec
 from fastapi import APIRouter, Header, Request, Response
 from starlette.responses import StreamingResponse
 
-from segue.api.common import Asked, RunId
+from segue.api.common import STOPPING, Asked, RunId
 from segue.api.describe import operation
 
 router = APIRouter(tags=["streams"])
@@ -55,7 +55,7 @@ async def _skip_to(events: CloudEvents, last: str | None) -> CloudEvents:
 
 def _answer(request: Request, events: CloudEvents) -> Response:
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    stopping: asyncio.Event = request.app.state.stopping
+    stopping: asyncio.Event = request.scope[STOPPING]
     return StreamingResponse(
         _lines(events, stopping, request.scope["still"]), media_type="text/event-stream", headers=headers
     )

@@ -243,6 +243,14 @@ _GROUPS: Final = {
             "hold": ("segue.cli.subjects:hold", "Put a legal hold on it, or lift it."),
         },
     ),
+    "workspaces": (
+        "Several workspaces of one server.",
+        {
+            "create": ("segue.cli.workspaces:create", "Make a workspace."),
+            "list": ("segue.cli.workspaces:list_", "List workspaces."),
+            "remove": ("segue.cli.workspaces:remove", "Close a workspace and put it aside."),
+        },
+    ),
     "models": (
         "Registered models.",
         {"list": ("segue.cli.models:list_", "List models.")},

@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import secrets
 from typing import Final
+from weakref import WeakKeyDictionary
 
 import argon2
 import pyotp
@@ -20,13 +21,22 @@ _AT_ONCE: Final = 2
 STEP_SECONDS: Final = 30
 
 
+_turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
+
+
 class Passwords:
-    """Hashes and checks passwords. Two at a time: each takes 64 MiB and about a tenth of a second."""
+    """Hashes and checks passwords. Two at a time: each takes 64 MiB and about a tenth of a second.
+
+    Two over all workspaces of a process, which would otherwise take as many times the memory.
+    """
 
     def __init__(self, hasher: argon2.PasswordHasher | None = None) -> None:
         self._hasher = hasher or argon2.PasswordHasher()
-        self._turn = asyncio.Semaphore(_AT_ONCE)
         self._nobodys = ""
+
+    @property
+    def _turn(self) -> asyncio.Semaphore:
+        return _turns.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(_AT_ONCE))
 
     async def hash(self, password: str) -> str:
         """The hash to keep, with its own salt and parameters."""

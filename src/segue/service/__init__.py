@@ -133,6 +133,7 @@ from segue.service.settings import (
     ScimSettings,
     Settings,
     load_settings,
+    load_shared,
 )
 from segue.service.shapes import (
     ConnectionDetail,
@@ -162,6 +163,7 @@ from segue.service.shapes import (
     WorkflowRef,
     WorkflowSummary,
 )
+from segue.service.shared import SHARED_NAME, address_of
 from segue.service.sso import CodeOfCli
 from segue.service.steering import Steering
 from segue.service.subjects import Erased, NewErasure, NewHold
@@ -170,6 +172,25 @@ from segue.service.timeline import TimelineEntry, Trace, TraceStep
 from segue.service.vault import NewSecret, SecretUsers, SecretView
 from segue.service.waiting import WaitingKind, WaitingView
 from segue.service.workflows import parse_workflow
+from segue.service.workspace_folders import (
+    create_workspace,
+    find_workspaces,
+    locked,
+    make_installation,
+    put_aside,
+    require_installation,
+    require_workspace,
+)
+from segue.service.workspaces import (
+    Door,
+    NewWorkspace,
+    RemovedWorkspace,
+    WorkspaceRemoval,
+    Workspaces,
+    WorkspaceView,
+    list_workspaces,
+    remove_workspace,
+)
 from segue.store import HostError
 
 __all__ = [
@@ -191,6 +212,7 @@ __all__ = [
     "PROBLEMS",
     "PROBLEM_BASE",
     "SCIM_PREFIX",
+    "SHARED_NAME",
     "Accounts",
     "ActLimitView",
     "Action",
@@ -217,6 +239,7 @@ __all__ = [
     "ControlView",
     "Decision",
     "Definitions",
+    "Door",
     "EffectStateName",
     "EffectView",
     "Encrypted",
@@ -271,6 +294,7 @@ __all__ = [
     "NewSecret",
     "NewSwitch",
     "NewToken",
+    "NewWorkspace",
     "NoticeView",
     "Observation",
     "OidcSettings",
@@ -295,6 +319,7 @@ __all__ = [
     "PurgeView",
     "QueueView",
     "Recorded",
+    "RemovedWorkspace",
     "RetentionView",
     "RunDetail",
     "RunFaulted",
@@ -334,24 +359,38 @@ __all__ = [
     "WorkflowRef",
     "WorkflowSummary",
     "WorkloadView",
+    "WorkspaceRemoval",
+    "WorkspaceView",
+    "Workspaces",
+    "address_of",
     "as_refusal",
     "backup_of_folder",
+    "create_workspace",
     "document_schema",
     "encrypt_folder",
     "error_of",
     "export_to",
+    "find_workspaces",
     "init_keys",
     "lifecycle_of",
+    "list_workspaces",
     "load_functions",
     "load_settings",
+    "load_shared",
+    "locked",
+    "make_installation",
     "observe",
     "open_checker",
     "open_service",
     "parse_workflow",
+    "put_aside",
     "register",
     "remove_plain",
+    "remove_workspace",
     "report_as_html",
     "report_as_pdf",
+    "require_installation",
+    "require_workspace",
     "restore_folder",
     "run_document",
 ]

@@ -26,7 +26,8 @@ from segue.types import Leave, acting, acting_as, on_leave
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_inside: ContextVar[object] = ContextVar("segue_inside", default=None)
+_inside: ContextVar[tuple[object, object]] = ContextVar("segue_inside", default=(None, None))
+"""The task that is inside a use case, and whose: what it calls of another folder's service is asked again."""
 _DENY_ALL: Final = Guard()
 PASSWORD_SCOPE: Final = "password.own"  # noqa: S105 - a name
 """What a session is worth that began with a password which somebody else set: nothing but choosing another. No action
@@ -90,10 +91,10 @@ def governed(
             @functools.wraps(method)
             async def entered(self: Any, *args: Any, **kwargs: Any) -> Any:
                 task = asyncio.current_task()
-                if _inside.get() is task:
+                if _inside.get() == (task, self.guard):
                     return await method(self, *args, **kwargs)
                 with permitted(self, args, kwargs):
-                    token = _inside.set(task)
+                    token = _inside.set((task, self.guard))
                     try:
                         # Where no edge has said who acts, the audit chain must not say that nobody did.
                         with acting_as(self.guard.who()):

@@ -18,15 +18,20 @@ _SPEC: Final = re.compile(r"(?:([a-z][a-z0-9-]*)=)?([A-Za-z_][\w.]*)(?::([A-Za-z
 NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")
 
 
-def load_functions(registry: FunctionRegistry, specs: Iterable[str]) -> None:
+def load_functions(registry: FunctionRegistry, specs: Iterable[str], *, only_named: bool = False) -> None:
     """Register functions that settings name, and all decorated ones.
 
     Settings name them as `module:name`, `NAME=module:name`, or `module` for all that it decorates. Modules are
     looked for in the working directory too, as `python -m` does.
 
+    Args:
+        only_named: Of decorated ones only those of the modules that are named, and of what is inside these. The
+            decorator remembers them for the whole process, which may hold workspaces that are not to have them.
+
     Raises:
         ServiceError: `function-refused`, saying which and why.
     """
+    modules: set[str] = set()
     for spec in specs:
         found = _SPEC.fullmatch(spec)
         if found is None:
@@ -35,9 +40,12 @@ def load_functions(registry: FunctionRegistry, specs: Iterable[str]) -> None:
             )
         name, module, attribute = found.groups()
         function = _imported(spec, module, attribute)
+        modules.add(module)
         if attribute is not None and not _is_decorated(function):
             register(registry, function, name or attribute.rpartition(".")[2].replace("_", "-"))
     for recorded in segue.recorded_functions():
+        if only_named and not any(f"{recorded.run.__module__}.".startswith(f"{module}.") for module in modules):
+            continue
         # What is named nearer to the opening counts, so a decorated function can be replaced.
         if registry.get(recorded.name) is None:
             register(registry, recorded.run, recorded.name, inline=recorded.inline, recovery=recorded.recovery)

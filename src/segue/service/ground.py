@@ -86,6 +86,7 @@ class Ground:
         secrets: SecretSource | None,
         base: Path | None,
         local: Identity | None,
+        among: bool = False,
     ) -> Ground:
         """Arguments as for `open_service`; `local` is who acts where no edge has said who.
 
@@ -95,7 +96,7 @@ class Ground:
         if (why := refused_ladder(settings.escalate_after, settings.escalate_to)) is not None:
             raise ServiceError("setting-refused", f"{why}.")
         registry = functions if functions is not None else FunctionRegistry()
-        load_functions(registry, settings.functions)
+        load_functions(registry, settings.functions, only_named=among)
         known = models if models is not None else ModelRegistry()
         load_models(folder, settings, known)
         loaded = MemoryConnections()
@@ -190,7 +191,7 @@ def _fields_of(struct: type[msgspec.Struct], values: Mapping[str, Any]) -> dict[
 
 def secrets_of(settings: Settings) -> SecretSource:
     """Where secrets come from: the environment first, then the secrets folder."""
-    environment = EnvironmentSecrets()
+    environment = EnvironmentSecrets(settings.secret_variables)
     if settings.secrets_folder is None:
         return environment
     return ChainedSecrets(environment, FileSecrets(settings.secrets_folder))

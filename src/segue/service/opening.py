@@ -45,6 +45,7 @@ async def open_service(
     alone: bool = False,
     local: Identity | None = LOCAL_OWNER,
     signed: bool = True,
+    among: bool = False,
 ) -> AsyncIterator[Service]:
     """Open a data folder.
 
@@ -58,12 +59,15 @@ async def open_service(
         alone: The process is there for this folder only, so its garbage collector may be set for it.
         local: Who acts where no edge has said who: the program that opens the folder, as its owner. A server says
             None, so that a request which slipped past its edge is denied.
+        among: The process opens others too: of Python functions only those count that these settings name.
 
     Raises:
         ServiceError: `folder-busy`, `folder-unusable`, `setting-refused` or `function-refused`.
     """
     mine = owner_of(settings.workspace) if local is LOCAL_OWNER else local
-    ground = Ground.lay(folder, settings, functions=functions, models=models, secrets=secrets, base=base, local=mine)
+    ground = Ground.lay(
+        folder, settings, functions=functions, models=models, secrets=secrets, base=base, local=mine, among=among
+    )
     async with AsyncExitStack() as stack:
         stack.push_async_callback(ground.handlers.aclose)
         host: EmbeddedHost | None = None

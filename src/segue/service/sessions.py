@@ -66,6 +66,11 @@ class Sessions(UseCases):
             self._roster.store.commit.pending.statements.append(put_credential(credential))
         return Bearer(identity_of(record, credential.scopes), credential)
 
+    @open_to_all("it gives nobody anything")
+    def anew(self) -> Sessions:
+        """The same, to which no stranger has come yet."""
+        return Sessions(self._roster, self._passwords, self._failures, self._directory, self._scim)
+
     @open_to_all("signing in is how somebody becomes known")
     async def login(self, wanted: Login) -> Session:
         """Sign a person in.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import logging
-import os
 import re
 import tomllib
 from collections.abc import Mapping
@@ -17,6 +16,15 @@ import msgspec
 from segue.governance.kms import KmsSettings
 from segue.governance.limits import ActLimit
 from segue.service.errors import ServiceError
+from segue.service.shared import (
+    SHARED_NAME,
+    below_shared,
+    environment_or,
+    installation_of,
+    refuse_alone,
+    refuse_shared,
+    secret_variables,
+)
 
 _log = logging.getLogger("segue.settings")
 
@@ -27,7 +35,10 @@ HISTORY_MIN: Final = 100
 DEFAULT_FOLDER: Final = "segue-data"
 # Read by the command line itself, or by other parts of the environment; not settings of a data folder.
 _NOT_SETTINGS: Final = frozenset(
-    {"SEGUE_DATA", "SEGUE_URL", "SEGUE_TOKEN", "SEGUE_PASSWORD", "SEGUE_NEW_PASSWORD", "SEGUE_AUDIT_KEY", "SEGUE_KEY"}
+    {
+        *("SEGUE_DATA", "SEGUE_WORKSPACES", "SEGUE_URL", "SEGUE_TOKEN", "SEGUE_PASSWORD", "SEGUE_NEW_PASSWORD"),
+        *("SEGUE_AUDIT_KEY", "SEGUE_KEY"),
+    }
 )
 _NOT_SETTINGS_PREFIXES: Final = ("SEGUE_SECRET_", "SEGUE_TEST_")
 
@@ -145,6 +156,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         functions: Python functions to register at the start, each as `module:name` or `NAME=module:name`.
         models_folder: Folder with model files and their cards; `models` in the data folder where it is left out.
         secrets_folder: Folder with one file for each secret, asked after the environment.
+        secret_variables: What the variables of the environment begin with that hold secrets. Of several workspaces
+            each has its own, which nobody sets.
         connection_variables: Variables of the environment that a connection added over the network may take its
             credentials from: `NAME`, `PREFIX_*`, or `CONNECTION:NAME` for one connection. None where it is empty.
         audit_key_file: Key that signs checkpoints of the audit chain; `audit.key` in the data folder where it is left
@@ -199,6 +212,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     functions: tuple[str, ...] = ()
     models_folder: str | None = None
     secrets_folder: str | None = None
+    secret_variables: str = "SEGUE_SECRET_"  # noqa: S105 - the beginning of names
     connection_variables: tuple[str, ...] = ()
     audit_key_file: str | None = None
     key_file: str | None = None
@@ -255,12 +269,59 @@ def load_settings(
     Raises:
         ServiceError: `setting-refused`, naming the setting and its source.
     """
-    merged: dict[str, Any] = _merge({}, defaults or {})
-    if folder is not None:
-        merged = _merge(merged, _read_file(folder / FILE_NAME))
-    merged = _merge(merged, _from_environment(os.environ if environment is None else environment))
-    merged = _merge(merged, {name: value for name, value in (flags or {}).items() if value is not None})
-    return _checked(merged, "the settings")
+    above = None if folder is None else installation_of(folder)
+    said = _from_environment(environment_or(environment))
+    told = {name: value for name, value in (flags or {}).items() if value is not None}
+    if folder is None or above is None:
+        own = {} if folder is None else _read_file(folder / FILE_NAME)
+        return _checked(_over(defaults or {}, own, said, told), "the settings")
+    name, own = folder.absolute().name, _read_file(folder / FILE_NAME)
+    shared = _over(defaults or {}, _read_file(above / SHARED_NAME))
+    refuse_shared(shared, str(above / SHARED_NAME))
+    given = _over(said, told)
+    merged = _over(
+        {"workspace": name, "secret_variables": secret_variables(name)},
+        *(below_shared(shared, name), own, below_shared(given, name)),
+    )
+    refuse_alone(own, merged, folder)
+    return _checked(merged, f"the settings of {str(folder)!r}")
+
+
+def load_shared(
+    folder: Path,
+    *,
+    environment: Mapping[str, str] | None = None,
+    flags: Mapping[str, Any] | None = None,
+    defaults: Mapping[str, Any] | None = None,
+) -> Settings:
+    """What a folder of workspaces says for its server and for all of them.
+
+    The arguments are those of `load_settings`.
+
+    Raises:
+        ServiceError: `setting-refused`, also for what only one workspace may say.
+    """
+    variables = environment_or(environment)
+    shared, said = _read_file(folder / SHARED_NAME), _from_environment(variables)
+    refuse_shared(shared, str(folder / SHARED_NAME))
+    refuse_shared(said, "the environment", variables)
+    told = {name: value for name, value in (flags or {}).items() if value is not None}
+    merged = _over(defaults or {}, shared, said, told)
+    if merged.get("allow_processes"):
+        raise ServiceError(
+            "setting-refused",
+            "Programs that one workspace starts could read the folders of the others.",
+            remedy="Serve the workspace that needs them by a server of its own, as a user of its own.",
+        )
+    return _checked(merged, f"the settings of {str(folder)!r}")
+
+
+def _over(*layers: Mapping[str, Any]) -> dict[str, Any]:
+    """One above the other; the last one is the strongest."""
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        merged = _merge(merged, layer)
+    return merged
 
 
 def _read_file(path: Path) -> dict[str, Any]:
@@ -344,6 +405,10 @@ def _checked(values: Mapping[str, Any], source: str) -> Settings:
         raise ServiceError("setting-refused", f"In {source}: `workspace` must be a short name in lower case.")
     if settings.lifecycle_webhook is not None and not _is_address(settings.lifecycle_webhook):
         raise ServiceError("setting-refused", f"In {source}: `lifecycle_webhook` must be an http or https address.")
+    if re.fullmatch(r"[A-Z][A-Z0-9_]*_", settings.secret_variables) is None:
+        raise ServiceError(
+            "setting-refused", f"In {source}: `secret_variables` must be capitals, digits and _, with _ at its end."
+        )
     names = [limit.name for limit in settings.limits]
     if len(set(names)) < len(names):
         raise ServiceError("setting-refused", f"In {source}: each of the `limits` needs a name of its own.")

@@ -30,6 +30,7 @@ from segue.hosts.contracts import (
 )
 from segue.hosts.embedded.admission import Admission
 from segue.hosts.embedded.children import Children
+from segue.hosts.embedded.collector import COLLECTOR
 from segue.hosts.embedded.desk import Desk
 from segue.hosts.embedded.engine import Engine
 from segue.hosts.embedded.escalation import Escalation
@@ -61,8 +62,6 @@ from segue.types import Cipher, DecisionMade, Event, Handler, SecretSource, Task
 
 _RUN_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,199}")
 _RECOVERED_AT_ONCE: Final = 500
-_GC_THRESHOLD: Final = (50_000, 50, 50)
-"""Frames and commands die young and hold no circles; looking for circles among them costs a tenth."""
 
 
 class EmbeddedHost:
@@ -82,7 +81,7 @@ class EmbeddedHost:
         self._upkeep = Upkeep(engine, store)
         self._operator = Operator(engine, store, plans)
         self._starting: dict[str, asyncio.Future[None]] = {}
-        self._gc_before: tuple[int, int, int] | None = None
+        self._has_collector = False
         self._closed = False
 
     @classmethod
@@ -172,8 +171,8 @@ class EmbeddedHost:
         engine = self._engine
         if engine.settings.tune_gc:
             # First: reading many runs back makes much that stays, and the collector would search it again and again.
-            self._gc_before = gc.get_threshold()
-            gc.set_threshold(*_GC_THRESHOLD)
+            COLLECTOR.take()
+            self._has_collector = True
         engine.next_seq = await self.store.read(runs.newest_seq) + 1
         engine.next_inbox = await self.store.read(records.newest_inbox) + 1
         await engine.postman.load()
@@ -194,7 +193,7 @@ class EmbeddedHost:
         await engine.postman.offer_missed()
         if self.has_upkeep:
             self._upkeep.open()
-        if self._gc_before is not None:
+        if self._has_collector:
             # Not collected before: that would go through everything once more, to find next to nothing.
             gc.freeze()
 
@@ -233,9 +232,8 @@ class EmbeddedHost:
         engine.postman.save_progress()
         engine.feed.close()
         await self.store.close()
-        if self._gc_before is not None:
-            gc.set_threshold(*self._gc_before)
-            gc.unfreeze()
+        if self._has_collector:
+            COLLECTOR.give_back()
 
     # -- runs --------------------------------------------------------------------------------------
 

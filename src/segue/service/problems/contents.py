@@ -74,6 +74,12 @@ CONTENTS: Final[dict[str, ProblemKind]] = {
         "A name, role, scope or state that there is not, or a password where none belongs.",
         "Correct the part that the detail names.",
     ),
+    "workspace-refused": ProblemKind(
+        422,
+        "The workspace cannot be made",
+        "Its name is not one that a workspace may have, or is taken.",
+        "Use up to 63 letters in lower case and digits, with single hyphens between them.",
+    ),
     "function-refused": ProblemKind(
         422,
         "The function cannot be registered",

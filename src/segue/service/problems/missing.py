@@ -13,6 +13,12 @@ MISSING: Final[dict[str, ProblemKind]] = {
         "Nothing is published under this namespace, name and version.",
         "List what is published with `segue workflows list`.",
     ),
+    "workspace-unknown": ProblemKind(
+        404,
+        "There is no such workspace",
+        "The folder of workspaces has none of this name.",
+        "List them with `segue workspaces list`.",
+    ),
     "run-unknown": ProblemKind(
         404,
         "There is no such run",
