@@ -39,6 +39,8 @@ FOUND = {
     "the same, in another workflow": (3, 14935),
     "an act that had to be approved once more, and stood in no list": (5, 25),
     "the same, after somebody had claimed it": (5, 48),
+    "a human task that an act withdrew that answered at once after a crash, and stood in the list": (6, 1002410),
+    "a child's answer thrown away, because its parent was being read when the host was closed": (6, 1003121),
 }
 """Editions and seeds under which something was found, by what it was. They are added, never taken out."""
 

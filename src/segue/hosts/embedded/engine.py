@@ -537,7 +537,12 @@ class Engine:
         """
         self.runs[run.seq] = run
         self.by_id[run.id] = run
-        for command in list(run.state.open.values()):
+        still_open = run.state.open
+        # Before any act: one that answers at once may withdraw what stands before people, or behind it in this list.
+        run.offers.update(command.id for command in still_open.values() if isinstance(command, Offer))
+        for command in list(still_open.values()):
+            if command.id not in still_open:
+                continue
             if isinstance(command, Perform):
                 if command.handler != WORKFLOW:
                     self.performer.start(run, command, recovering=recovering, intended=command.id in intended)
@@ -545,8 +550,6 @@ class Engine:
                 self.timekeeper.start(run, command)
             elif isinstance(command, AwaitMessages):
                 self.postman.open(run, command, search=recovering)
-            elif isinstance(command, Offer):
-                run.offers.add(command.id)
         self.parking.consider(run)
 
 

@@ -214,16 +214,23 @@ class Parking:
         try:
             await self.load(seqs, recovering=False)
         except HostError as error:
-            for seq in seqs:
-                if not (future := self._waking[seq]).done():
-                    future.set_exception(error)
-                    future.exception()  # Nobody may be listening, so nobody would see it.
+            self._not_woken(seqs, error)
             self._try_again(seqs)
+        except asyncio.CancelledError:
+            # That it is in no memory now does not mean that it is over: nobody may take what waits for it away.
+            self._not_woken(seqs, HostError("the host is being closed; the run goes on after the next start"))
+            raise
         finally:
             for seq in seqs:
                 future = self._waking.pop(seq)
                 if not future.done():
                     future.set_result(self._engine.runs.get(seq))
+
+    def _not_woken(self, seqs: Sequence[int], error: HostError) -> None:
+        for seq in seqs:
+            if not (future := self._waking[seq]).done():
+                future.set_exception(error)
+                future.exception()  # Nobody may be listening, so nobody would see it.
 
     def _try_again(self, seqs: Sequence[int]) -> None:
         """Runs could not be read; timers may have come due in them, so they must not be forgotten."""
