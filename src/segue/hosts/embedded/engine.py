@@ -539,9 +539,9 @@ class Engine:
         self.by_id[run.id] = run
         still_open = run.state.open
         # Before any act: one that answers at once may withdraw what stands before people, or behind it in this list.
-        run.offers.update(command.id for command in still_open.values() if isinstance(command, Offer))
-        for command in list(still_open.values()):
-            if command.id not in still_open:
+        run.offers.update(number for number, command in still_open.items() if isinstance(command, Offer))
+        for number, command in list(still_open.items()):
+            if number not in still_open:
                 continue
             if isinstance(command, Perform):
                 if command.handler != WORKFLOW:
