@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -374,7 +375,7 @@ def test_no_colour_where_no_terminal_is(cli: Cli) -> None:
 
 
 def test_a_crash_writes_a_log_and_says_where(cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """People get one line, whoever mends it gets the traceback."""
+    """People get one line, whoever mends it gets the place and the kind of every error."""
     monkeypatch.setattr("segue.cli.crash.gettempdir", lambda: str(tmp_path))
     monkeypatch.setattr("segue.cli.run.load_settings", lambda *_, **__: 1 / 0)
 
@@ -383,8 +384,36 @@ def test_a_crash_writes_a_log_and_says_where(cli: Cli, monkeypatch: pytest.Monke
     assert done.code == 70
     (log,) = tmp_path.glob("segue-crash-*.log")
     assert str(log) in done.err
-    assert "ZeroDivisionError" in log.read_text()
+    text = log.read_text()
+    assert "builtins.ZeroDivisionError" in text
+    assert re.search(r"segue/cli/run\.py:\d+ in run\n", text)
     assert log.stat().st_mode & 0o077 == 0
+
+
+def test_a_crash_log_holds_no_value(cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """People are asked to send it, and what errors say quotes data: of causes, notes and groups too."""
+
+    def broken(*_: object, **__: object) -> None:
+        try:
+            Path("/canary").read_text()
+        except OSError as error:
+            reason = ValueError("cannot read canary@example.org")
+            reason.add_note("canary in a note")
+            try:
+                raise KeyError("canary key")
+            except KeyError as other:
+                raise ExceptionGroup("canary group", [reason, other]) from error
+
+    monkeypatch.setattr("segue.cli.crash.gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr("segue.cli.run.load_settings", broken)
+
+    done = cli("run", "flow.yaml")
+
+    (log,) = tmp_path.glob("segue-crash-*.log")
+    text = log.read_text()
+    assert "canary" not in text + done.err
+    for told in ("builtins.FileNotFoundError (ENOENT)", "ExceptionGroup", "    builtins.ValueError", "KeyError"):
+        assert told in text
 
 
 def test_control_characters_in_data_do_not_reach_the_terminal(cli: Cli, tmp_path: Path) -> None:
