@@ -347,6 +347,25 @@ def test_the_command_line_of_a_served_folder(
     assert json.loads(cli("exceptions", "list", "--state", "closed", "--json").out)["items"]
 
 
+def test_waiting_for_a_run_ends_where_a_failure_is_held(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A script that waits for a person for ever is found by nobody: it ends with a word and a code of its own."""
+    cli = Cli(capsys)
+    data = tmp_path / "data"
+    monkeypatch.setenv("SEGUE_DATA", str(data))
+    (tmp_path / "calls.yaml").write_text(HTTP)
+    assert cli("publish", tmp_path / "calls.yaml").code == 0
+    with serving(data, "--allow-loopback"):
+        done = cli("runs", "start", "demo/calls", "--input", "7", "--wait")
+        told = cli("runs", "start", "demo/calls", "--input", "7", "--wait", "--json")
+
+    assert (done.code, told.code) == (4, 4)
+    assert done.err.startswith("held: ")
+    assert "at /do/0/ask (exception 1); `segue exceptions show 1` tells" in done.err
+    assert (told.json["status"], told.json["held"]["pointer"]) == ("suspended", "/do/0/ask")
+
+
 def test_what_waits_for_a_person_survives_kill_9(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

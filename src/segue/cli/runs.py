@@ -16,7 +16,7 @@ from segue.cli.common import After, AsJson, Data, Limit
 from segue.cli.inputs import read_json
 from segue.cli.output import STATUS_COLOUR, clean, fields, note, paint, print_json, print_value, say, table
 from segue.cli.values import show_value, value_line
-from segue.service import EXIT_OF_STATUS, Action, RunFilter, RunStatusName, ServiceError, parse_workflow
+from segue.service import EXIT_HELD, EXIT_OF_STATUS, Action, RunFilter, RunStatusName, ServiceError, parse_workflow
 
 RunId = Annotated[str, Parameter(help="Id of the run.")]
 Why = Annotated[str, Parameter(help="Why; kept in the history of the run.")]
@@ -30,7 +30,9 @@ def start(
     *,
     input: Annotated[str | None, Parameter(help="JSON, @FILE, or @- for standard input.")] = None,
     key: Annotated[str | None, Parameter(help="Starts with the same key start one run.")] = None,
-    wait: Annotated[bool, Parameter(negative="", help="Wait for the end, and end with its exit code.")] = False,
+    wait: Annotated[
+        bool, Parameter(negative="", help="Wait for the end, and end with its exit code; 4 where a failure is held.")
+    ] = False,
     data: Data = None,
     json: AsJson = False,
 ) -> int:
@@ -42,7 +44,8 @@ def start(
         raise ServiceError("command-refused", f"{key!r} cannot be a key.", remedy="Use 1 to 200 visible characters.")
     headers = {} if key is None else {"Idempotency-Key": key}
     run = ask(data, Request("POST", "/runs", body=body, headers=headers), None)
-    while wait and run["endedAt"] is None:
+    # A held failure waits for a person, who may come next week: a script should hear of it now.
+    while wait and run["endedAt"] is None and run["held"] is None:
         time.sleep(WAIT_SECONDS)
         run = ask(data, Request("GET", f"/runs/{quote(run['id'], safe='')}"), None)
     if json:
@@ -50,8 +53,14 @@ def start(
     else:
         say(run["id"])
         where = "" if data is None else f" --data {data}"
-        note(f"{run['status']}: `segue runs show {run['id']}{where}` tells more")
-    return EXIT_OF_STATUS.get(run["status"], 0) if wait else 0
+        if run["held"] is not None:
+            number = run["held"]["exception"]
+            note(f"held: {_held(run)}; `segue exceptions show {number}{where}` tells what can be decided")
+        else:
+            note(f"{run['status']}: `segue runs show {run['id']}{where}` tells more")
+    if not wait:
+        return 0
+    return EXIT_HELD if run["endedAt"] is None else EXIT_OF_STATUS[run["status"]]
 
 
 def list_(

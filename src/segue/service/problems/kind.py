@@ -10,6 +10,7 @@ EXIT_COMPLETED: Final = 0
 EXIT_FAULTED: Final = 1
 EXIT_REFUSED: Final = 2
 EXIT_CANCELLED: Final = 3
+EXIT_HELD: Final = 4
 EXIT_CRASHED: Final = 70
 """What a command ends with; 70 is the usual code for a fault of the program itself."""
 
