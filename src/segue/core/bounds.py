@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -37,11 +38,13 @@ def flag(value_bytes_max: int) -> str:
     return f"{_FLAG}{value_bytes_max}"
 
 
+@lru_cache(maxsize=64)
 def value_bytes_max_of(flags: tuple[str, ...]) -> int:
     """The largest value that a run may keep, as JSON; 0 where it has no bounds."""
     return next((int(said.partition("=")[2]) for said in flags if said.startswith((_FLAG, _EARLIER))), 0)
 
 
+@lru_cache(maxsize=64)
 def hold_for_all_values(flags: tuple[str, ...]) -> bool:
     """The bounds hold for everything that the run makes, for arguments and joins too."""
     return any(said.startswith(_FLAG) for said in flags)
@@ -83,9 +86,16 @@ def _size(value: Any, what: str, depth_max: int) -> int:
         if depth_max:
             raise _too_deep(what, depth_max) from None
         raise
-    if depth_max and encoded.count(b"[") + encoded.count(b"{") > depth_max and not _is_within(encoded, depth_max):
+    size = len(encoded)
+    # Each level takes two characters, so what is short is not deep.
+    if (
+        depth_max
+        and size > 2 * depth_max
+        and encoded.count(b"[") + encoded.count(b"{") > depth_max
+        and not _is_within(encoded, depth_max)
+    ):
         raise _too_deep(what, depth_max)
-    return len(encoded)
+    return size
 
 
 def _is_within(encoded: bytes, depth_max: int) -> bool:

@@ -57,6 +57,9 @@ class Guard:
     ) -> None:
         self._policies = policies or Policies(shipped())
         self._kept: dict[tuple[Any, ...], Verdict] = {}
+        self._places: dict[str, list[tuple[str, str, str]]] = {}
+        # Whoever asks once mostly asks again. Identities do not change.
+        self._known: tuple[Identity | None, tuple[Any, ...] | None] = None, None
         self.local = local
         self.workspace = workspace
         self.audit = audit
@@ -71,6 +74,7 @@ class Guard:
     def policies(self, policies: Policies) -> None:
         self._policies = policies
         self._kept.clear()
+        self._places.clear()
 
     def who(self) -> Identity | None:
         """Who acts."""
@@ -134,15 +138,17 @@ class Guard:
     def _key(
         self, identity: Identity, action: str, resource: Resource, context: Mapping[str, Any]
     ) -> tuple[Any, ...]:
-        seen: list[Any] = [action, _key_of(identity)]
-        for place in sorted(self._policies.reads(action)):
-            variable, _, name = place.partition(".")
-            if place == "resource.id":
-                seen.append(resource.id)
-            elif variable == "resource":
-                seen.append(resource.attributes.get(name))
-            else:
+        if identity is not self._known[0]:
+            self._known = identity, _key_of(identity)
+        seen: list[Any] = [action, self._known[1]]
+        places = self._places.get(action)
+        if places is None:
+            places = self._places[action] = [place.partition(".") for place in sorted(self._policies.reads(action))]
+        for variable, _, name in places:
+            if variable != "resource":
                 seen.append(repr(context.get(name) if name else sorted(context.items())))
+            else:
+                seen.append(resource.id if name == "id" else resource.attributes.get(name))
         return tuple(seen)
 
     def note(self, identity: Identity | None, action: str, resource: Resource, verdict: Verdict) -> None:

@@ -13,8 +13,8 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import nullcontext
 from contextvars import ContextVar
 from typing import Any, Final, ParamSpec, TypeVar, cast
 
@@ -29,6 +29,7 @@ R = TypeVar("R")
 _inside: ContextVar[tuple[object, object]] = ContextVar("segue_inside", default=(None, None))
 """The task that is inside a use case, and whose: what it calls of another folder's service is asked again."""
 _DENY_ALL: Final = Guard()
+_AS_BEFORE: Final = nullcontext()
 PASSWORD_SCOPE: Final = "password.own"  # noqa: S105 - a name
 """What a session is worth that began with a password which somebody else set: nothing but choosing another. No action
 and no group is called so."""
@@ -58,63 +59,60 @@ def governed(
         ServiceError: `permission-denied`, `approval-needed` or `not-signed-in`; from the decorated method.
     """
     kind = ACTIONS[action].resource
+    tells_itself = action in _TELL_THEMSELVES
 
     def decorate(method: Callable[P, R]) -> Callable[P, R]:
-        def admit(self: UseCases, args: Any, kwargs: Any) -> None:
-            resource = Resource(kind) if on is None else on(self, *args, **kwargs)
+        def admit(self: UseCases, resource: Resource) -> Verdict | None:
             try:
-                admit_to(self.guard, action, resource)
+                return admit_to(self.guard, action, resource, silent=tells_itself)
             except ServiceError as refusal:
                 if not asks_again or refusal.kind != "approval-needed":
                     raise
+                return None
 
-        @contextmanager
-        def permitted(self: UseCases, args: Any, kwargs: Any) -> Iterator[None]:
-            """The same for a deed whose own record tells of the permission; undone, the permission gets its own."""
-            if action not in _TELL_THEMSELVES:
-                admit(self, args, kwargs)
-                yield
-                return
-            resource = Resource(kind) if on is None else on(self, *args, **kwargs)
-            verdict, who = admit_to(self.guard, action, resource, silent=True), self.guard.who()
-            asked = Leave(action, "nobody" if who is None else who.name, resource.name, told(verdict))
-            try:
-                with on_leave(asked):
-                    yield
-            finally:
-                if not asked.told:
-                    asked.told = True
-                    self.guard.note(who, action, resource, verdict)
+        def about(self: UseCases, args: Any, kwargs: Any) -> Resource:
+            return Resource(kind) if on is None else on(self, *args, **kwargs)
 
         if inspect.iscoroutinefunction(method):
 
             @functools.wraps(method)
             async def entered(self: Any, *args: Any, **kwargs: Any) -> Any:
-                task = asyncio.current_task()
-                if _inside.get() == (task, self.guard):
+                here = asyncio.current_task(), self.guard
+                if _inside.get() == here:
                     return await method(self, *args, **kwargs)
-                with permitted(self, args, kwargs):
-                    token = _inside.set((task, self.guard))
-                    try:
-                        # Where no edge has said who acts, the audit chain must not say that nobody did.
-                        with acting_as(self.guard.who()):
-                            return await method(self, *args, **kwargs)
-                    except ErasedData as error:
-                        raise ServiceError("data-erased", f"{error}.") from None
-                    finally:
-                        _inside.reset(token)
+                resource = about(self, args, kwargs)
+                verdict = admit(self, resource)
+                leave = _leave(self.guard, action, resource, verdict) if tells_itself and verdict else None
+                token = _inside.set(here)
+                try:
+                    # Where no edge has said who acts, the audit chain must not say that nobody did.
+                    with _AS_BEFORE if leave is None else on_leave(leave), acting_as(self.guard.who()):
+                        return await method(self, *args, **kwargs)
+                except ErasedData as error:
+                    raise ServiceError("data-erased", f"{error}.") from None
+                finally:
+                    _inside.reset(token)
+                    if verdict and leave is not None and not leave.told:
+                        # The deed was not done, so its record does not tell: the permission gets one of its own.
+                        leave.told = True
+                        self.guard.note(self.guard.who(), action, resource, verdict)
 
         else:
             # Plain methods and asynchronous generators: asked when they are called.
             @functools.wraps(method)
             def entered(self: Any, *args: Any, **kwargs: Any) -> Any:
-                admit(self, args, kwargs)
+                admit(self, about(self, args, kwargs))
                 return method(self, *args, **kwargs)
 
         entered.__action__ = action  # type: ignore[attr-defined]
         return cast(Callable[P, R], entered)
 
     return decorate
+
+
+def _leave(guard: Guard, action: str, resource: Resource, verdict: Verdict) -> Leave:
+    who = guard.who()
+    return Leave(action, "nobody" if who is None else who.name, resource.name, told(verdict))
 
 
 def open_to_all(reason: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
@@ -192,23 +190,24 @@ def signed(by: str) -> str:
 
 def of(kind: str) -> Callable[..., Resource]:
     """What a call is about, where its first argument is the id."""
-    return lambda *args, **named: Resource(kind, _given(args, named)[0])
+    return lambda *args, **named: Resource(kind, _first(args, named))
 
 
 def workflow_of(*args: Any, **named: Any) -> Resource:
     """The workflow that a call is about: `namespace/name`, or the two as arguments of their own."""
-    first, *rest = _given(args, named)
-    namespace, slash, name = first.partition("/")
+    # Only the names: what else is given may be large.
+    given = (*args[1:3], *named.values())
+    namespace, slash, name = str(given[0]).partition("/")
     if not slash:
-        name = rest[0] if rest else ""
+        name = str(given[1]) if len(given) > 1 else ""
     return Resource("Workflow", f"{namespace}/{name}", {"namespace": namespace, "name": name})
 
 
 def connection_of(*args: Any, **named: Any) -> Resource:
     """The connection of this name."""
-    name = _given(args, named)[0]
+    name = _first(args, named)
     return Resource("Connection", name, {"name": name})
 
 
-def _given(args: tuple[Any, ...], named: dict[str, Any]) -> list[str]:
-    return [str(value) for value in (*args[1:], *named.values())]
+def _first(args: tuple[Any, ...], named: dict[str, Any]) -> str:
+    return str(args[1] if len(args) > 1 else next(iter(named.values())))

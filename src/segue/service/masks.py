@@ -21,6 +21,9 @@ MASK: Final = "$masked"
 _DOTS: Final = "••••"
 _TEXT: Final = re.compile(rf"{_DOTS} \(([^()]{{0,500}})\)")
 _KEYS_SHOWN: Final = 20
+_SIGNS: Final = (MASK.encode(), OMITTED.encode(), _DOTS.encode())
+"""One of these stands in whatever holds a mask, written as JSON."""
+_encode: Final = msgspec.json.Encoder().encode
 _Place = tuple[Any, str | int]
 """The place around, or None, and the key in it: linked, so that a deep value costs no more than a flat one."""
 
@@ -59,6 +62,12 @@ def refuse_masks(**values: Any) -> None:
     Raises:
         ServiceError: `mask-refused`, with the place of the first one found and its classes.
     """
+    try:
+        written = _encode(values)
+        if not any(sign in written for sign in _SIGNS):
+            return
+    except (TypeError, ValueError, RecursionError):
+        pass  # No JSON, which is for others to say.
     pending: list[tuple[_Place, Any]] = [((None, name), value) for name, value in values.items()]
     while pending:
         place, value = pending.pop()

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from segue.core import Moment, Plan, RunState, advance
@@ -18,6 +19,7 @@ from segue.types import AwaitMessages, Command, Emit, Event, Failure, Offer, Per
 _ENDINGS: dict[str, RunStatus] = {"completed": "completed", "faulted": "faulted", "cancelled": "cancelled"}
 
 
+@lru_cache(maxsize=256)
 def iso(at_ms: int) -> str:
     """RFC 3339 text, UTC, with milliseconds."""
     text = datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds")

@@ -409,11 +409,13 @@ class Runs(UseCases):
             ServiceError: `run-unknown` or `server-needed`.
         """
         host = self._driving()
-        from segue.hosts import UnknownRun
-
         try:
             outcome = await host.wait_closed(run_id)
-        except UnknownRun:
+        except LookupError as error:
+            from segue.hosts import UnknownRun  # Only here: a look-up of modules for each run that ends well.
+
+            if not isinstance(error, UnknownRun):
+                raise
             raise _unknown(run_id) from None
         if self._masking.sees_all(self.guard.who()):
             return outcome.status, outcome.output, outcome.failure

@@ -202,8 +202,10 @@ class Engine:
         policy = self.policy(plan)
         holds = self.settings.hold_failures and not guarded if policy.hold is None else policy.hold
         unattended = plan.undoes and not policy.attended
-        said = {"hold": holds, "unattended": unattended, "results": plan.promises}
-        return tuple(flag for flag, counts in said.items() if counts)
+        flags: tuple[str, ...] = ("hold",) if holds else ()
+        if unattended:
+            flags += ("unattended",)
+        return (*flags, "results") if plan.promises else flags
 
     def subject_of(self, plan: Plan, input: Json) -> str | None:
         """Whom a run with this input is about, as it is looked up."""
