@@ -7,10 +7,10 @@ import contextlib
 import ipaddress
 import os
 import secrets
+import shutil
 import signal
 import socket
 import ssl
-import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from segue.api.workspaces import Border
 
 SERVER_FILE: Final = "server.json"
+NOBODY_NAME: Final = ".nobody"
 TOKEN_FILE: Final = "token"  # noqa: S105 - a name
 _DRAIN_SECONDS: Final = 10
 
@@ -148,7 +149,7 @@ async def open_border(
     from segue.api.workspaces import Border, Front
 
     front = Front(token=place.token, settings=settings)
-    async with _nobody(settings) as nobody:
+    async with _nobody(folder, settings) as nobody:
         border = Border(front, nobody, token=secrets.token_urlsafe(32), settings=settings)
         async with Workspaces(folder, load, _Door(border, place)) as workspaces:
             front.workspaces = workspaces
@@ -174,12 +175,14 @@ class _Door:
 
 
 @contextlib.asynccontextmanager
-async def _nobody(settings: Settings) -> AsyncIterator[Service]:
-    """An empty folder that nobody belongs to."""
+async def _nobody(above: Path, settings: Settings) -> AsyncIterator[Service]:
+    """An empty folder that nobody belongs to, made anew each time."""
+    folder = above / NOBODY_NAME
+    shutil.rmtree(folder, ignore_errors=True)
     bare = Settings(max_body_bytes=settings.max_body_bytes)
-    with tempfile.TemporaryDirectory(prefix="segue-nobody-") as folder:
-        async with open_service(Path(folder), bare, drive=False, signed=False, local=None, among=True) as service:
-            yield service
+    async with open_service(folder, bare, drive=False, signed=False, local=None, among=True) as service:
+        yield service
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _place(settings: Settings, listener: socket.socket, token: str) -> ServerFile:
