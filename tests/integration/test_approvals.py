@@ -12,6 +12,7 @@ from tests.integration.service_support import document
 
 from segue import Segue
 from segue.governance import ActLimit
+from segue.governance.clocks import ApprovalClock
 from segue.service import HumanTaskDetail, NewDecision, NewPolicy, ServiceError, Settings
 from segue.types import ApprovalWanted, AttemptSucceeded, Identity, acting_as
 
@@ -341,3 +342,134 @@ async def test_of_many_acts_at_once_only_so_many_get_the_rest(tmp_path: Path) ->
         runs = await asyncio.gather(*(house.start(input={**INPUT, "amount": 10}) for _ in range(20)))
         outcomes = [await house.closed(run) for run in runs]
     assert sum(outcome.status == "completed" for outcome in outcomes) == len(paid) == 3
+
+
+CLOCKED = RULE.replace("forbid", '@escalate("PT0.2S director") @deadline("PT0.8S") forbid')
+DIRECTORS = """
+@id("directors")
+permit (principal in Role::"director", action in [Action::"read", Action::"approve", Action::"data.see"], resource);
+"""
+LONG = ApprovalClock(remind="PT0.1S 2", escalate="PT0.2S director", deadline="PT1H")
+
+
+async def changed(house: House, number: int) -> list[str]:
+    return [change.change for change in (await house.page(number, OWNER)).changes]
+
+
+async def until_changed(house: House, number: int, what: str) -> None:
+    for _ in range(500):
+        if what in await changed(house, number):
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError(f"never {what}: {await changed(house, number)}")
+
+
+async def test_an_act_that_nobody_decides_about_is_refused_by_its_deadline(house: House) -> None:
+    """A rule says how long, and silence never lets anything out."""
+    await house.service.permissions.change("here", NewPolicy(text=CLOCKED, reason="a test"))
+    run = await house.start()
+    number = await house.waiting()
+    page = await house.page(number)
+    assert (page.deadline_outcome, page.deadline_at is not None) == ("refuse", True)
+
+    record = await house.closed(run)
+
+    assert record.failure is not None
+    assert record.failure.type.endswith("/authorization")
+    assert "nobody decided in time what 'two-eyes' leaves to people" in (record.failure.detail or "")
+    assert house.paid == []
+    assert await changed(house, number) == ["offered", "escalated", "expired"]
+    with acting_as(OWNER):
+        (noted,) = (await house.service.audit.page(action="task.expired")).items
+        assert (noted.verdict, noted.principal) == ("refuse", "system:segue")
+        assert (await house.service.audit.verify()).sound
+
+
+async def test_a_role_of_the_ladder_approves_once_its_rung_is_reached(tmp_path: Path) -> None:
+    """The setting counts where the rule says nothing; before its rung a director has no say."""
+    only = person("dirk", "director")
+    settings = Settings(approvals=LONG)
+    async with opened(tmp_path / "data", [], settings) as house:
+        await house.segue.publish(PAY)
+        await house.service.permissions.change("here", NewPolicy(text=RULE + DIRECTORS, reason="a test"))
+        run = await house.start()
+        number = await house.waiting()
+        assert "not offered" in str((await house.page(number, only)).why_not)
+        await until_changed(house, number, "escalated")
+        await until_changed(house, number, "reminded")
+        page = await house.page(number, only)
+        assert (page.may_decide, page.authority["roles"]) == (True, ["approver", "director"])
+        await house.decide(number, only)
+        assert (await house.closed(run)).output == "paid"
+        assert len(house.paid) == 1
+
+
+async def test_reminders_are_told_once_and_go_on_after_a_restart(tmp_path: Path) -> None:
+    """Also what came due while nobody served the folder."""
+    settings = Settings(approvals=ApprovalClock(remind="PT0.3S 3", deadline="PT1H"))
+    async with opened(tmp_path / "data", [], settings) as house:
+        await house.service.profiles.put("ann", {"roles": ["approver"]})
+        await house.segue.publish(PAY)
+        await house.service.permissions.change("here", NewPolicy(text=RULE, reason="a test"))
+        await house.start()
+        number = await house.waiting()
+        await until_changed(house, number, "reminded")
+    async with opened(tmp_path / "data", [], settings) as house:
+        for _ in range(500):
+            if (await changed(house, number)).count("reminded") == 3:
+                break
+            await asyncio.sleep(0.01)
+        for _ in range(200):
+            with acting_as(person("ann", "approver")):
+                told = [notice.kind for notice in (await house.service.profiles.notices()).items]
+            if len(told) >= 4:
+                break
+            await asyncio.sleep(0.02)
+        assert sorted(told) == ["offered", "reminded", "reminded", "reminded"]
+        assert await changed(house, number) == ["offered", "reminded", "reminded", "reminded"]
+
+
+async def test_what_a_limit_leaves_to_people_has_its_own_deadline(tmp_path: Path) -> None:
+    """And its own outcome, which a document can tell from a refusal."""
+    limit = ActLimit(
+        name="few", workflow="demo/flow", per_hour=1, exceeded="approval:approver", deadline="PT0.2S timeout"
+    )
+    async with opened(tmp_path / "data", [], Settings(limits=(limit,))) as house:
+        await house.segue.publish(PAY)
+        assert (await house.closed(await house.start())).output == "paid"
+        record = await house.closed(await house.start())
+        assert record.failure is not None
+        assert record.failure.type.endswith("/timeout")
+        assert len(house.paid) == 1
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ('@deadline("P5D approve")', "silence approves nothing"),
+        ('@deadline("soon")', "no ISO 8601 duration"),
+        ('@deadline("PT0S")', "no time at all"),
+        ('@remind("PT1H 0")', "no number from 1"),
+        ('@escalate("P1D")', "names no role"),
+    ],
+)
+async def test_a_clock_that_does_not_fit_is_refused_with_the_rule(house: House, said: str, why: str) -> None:
+    """Found when an act waits, it would be found too late; and nothing may approve by silence."""
+    text = RULE.replace("forbid", f"{said} forbid")
+    detail = await refused("policy-refused", house.service.permissions.change("x", NewPolicy(text=text, reason="t")))
+    assert why in detail
+
+
+async def test_a_clock_is_for_acts_that_wait(house: House) -> None:
+    """A promise that nobody keeps is refused."""
+    clocked = '@id("p") %s @deadline("P1D") forbid (principal, action == Action::"%s", resource);'
+    publishing, plain = clocked % ('@approval("publisher")', "workflow.publish"), clocked % ("", "act.perform")
+    for text in (publishing, plain):
+        change = house.service.permissions.change("x", NewPolicy(text=text, reason="t"))
+        assert "for acts that wait" in await refused("policy-refused", change)
+
+
+@pytest.mark.parametrize("clock", [ApprovalClock(deadline="P5D approve"), ApprovalClock(escalate="P1D")])
+def test_settings_that_would_approve_by_silence_are_refused(clock: ApprovalClock) -> None:
+    """The same for what counts everywhere."""
+    assert clock.complaint() is not None

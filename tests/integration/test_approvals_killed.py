@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -115,3 +116,42 @@ def states_of(owner: httpx.Client, ids: list[str]) -> Counter[str]:
 def asked(outside: Outside) -> set[str]:
     """Which payments were asked for. A request that may be repeated can come twice around a crash."""
     return {path.rpartition("/")[2] for path, _ in outside.paid}
+
+
+def test_a_deadline_that_passes_around_a_kill_refuses_once_and_tells_once(tmp_path: Path) -> None:
+    """Killed before the clock is through, started after it is: each reminder once, each act refused, none done."""
+    data = tmp_path / "data"
+    rule = RULE.replace("forbid", '@remind("PT0.5S 2") @deadline("PT3S") forbid')
+    with paying() as outside:
+        uri = f"http://127.0.0.1:{outside.port}/payments/1"
+        text = document(f"- pay: {{call: http, with: {{method: put, endpoint: {{uri: '{uri}'}}, body: {{}}}}}}")
+        with serving(data, "--allow-loopback") as first, client(data) as owner:
+            owner.post("/workflows", content=text, headers={"content-type": "application/yaml"})
+            owner.post("/identities", json={"kind": "person", "id": "ann", "roles": ["approver"]})
+            made = owner.post("/identities/person/ann/tokens", json={"label": "test", "days": 1}).json()
+            assert owner.post("/policies/eyes", json={"text": rule, "reason": "a test"}).status_code == 200
+            ids = [owner.post("/runs", json={"workflow": "demo/flow"}).json()["id"] for _ in range(RUNS)]
+            wait_until(lambda: len(waiting(owner)) == RUNS, 30)
+            wait_until(lambda: "reminded" in changes_of(owner, 1), 30)
+            first.kill()
+            first.wait()
+        time.sleep(3)
+        with serving(data, "--allow-loopback") as second, client(data) as owner:
+            wait_until(lambda: waiting(owner) == {}, 30)
+            second.kill()
+            second.wait()
+        with serving(data, "--allow-loopback"), client(data) as owner, client(data, made["token"]) as ann:
+            assert states_of(owner, ids) == Counter(suspended=RUNS)
+            for number in range(1, RUNS + 1):
+                assert changes_of(owner, number) == ["offered", "reminded", "reminded", "expired"]
+                assert decide(ann, number, "approve") == 409
+            told = [n["kind"] for n in ann.get("/me/notices", params={"limit": 200}).json()["items"]]
+            assert told.count("offered") == RUNS
+            assert told.count("reminded") <= 2 * RUNS
+            records = owner.get("/audit", params={"action": "task.expired", "limit": 100}).json()["items"]
+            assert len(records) == RUNS
+        assert outside.paid == []
+
+
+def changes_of(owner: httpx.Client, number: int) -> list[str]:
+    return [change["change"] for change in owner.get(f"/tasks/{number}").json()["changes"]]

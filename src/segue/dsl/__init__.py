@@ -8,12 +8,12 @@ Open `publishing.py` first, then `compiler/workflow.py`.
 
 from segue.dsl.bundle import document_schema
 from segue.dsl.document import Document
-from segue.dsl.durations import parse_duration_ms
 from segue.dsl.environment import CheckCall, Environment, PythonFunction
 from segue.dsl.findings import DefinitionError, Finding
 from segue.dsl.functions import FunctionDocument, default_function, default_functions, read_function
 from segue.dsl.publishing import check_document, compile_plan, digest_of
 from segue.dsl.reading import read_document
+from segue.types.durations import parse_duration_ms
 
 __all__ = [
     "CheckCall",

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
 from segue.governance.approvals import act_digest, lifted
+from segue.governance.clocks import NO_CLOCK, ApprovalClock, clocks_of
 from segue.governance.consents import CONSENT_RULE, Consents
 from segue.governance.guard import Guard
 from segue.governance.limits import ActLimits, Exceeded
@@ -32,6 +33,7 @@ class _Wanting(NamedTuple):
     role: str
     why: str
     amount: float | None = None
+    clock: ApprovalClock = NO_CLOCK
 
 
 class ActDoor:
@@ -42,6 +44,7 @@ class ActDoor:
             declares, and the labels of what it can send out. Asked only where a rule about acts reads it.
         limits: How much may be done without a person.
         consents: What owners of connections consented to.
+        clock: What the clock does while an act waits, where neither rule nor limit says it.
         changes: How often what `facts` says may have changed, for the verdicts that are kept.
     """
 
@@ -53,10 +56,12 @@ class ActDoor:
         limits: ActLimits | None = None,
         consents: Consents | None = None,
         *,
+        clock: ApprovalClock = NO_CLOCK,
         changes: Callable[[], int] = lambda: 0,
     ) -> None:
         self._limits = limits or ActLimits()
         self._consents = consents or Consents(lambda connection: None, lambda connection, operation: "write")
+        self._clock = clock
         self._guard = guard
         self._switches = switches
         self._facts = facts
@@ -125,12 +130,14 @@ class ActDoor:
         policies = self._guard.policies
         rules = verdict.rules if verdict is not None and verdict.verdict == "needs-approval" else ()
         found = [
-            _Wanting(rule, policies.text_of(rule), policies.rules[rule].approval, f"rule {rule!r}") for rule in rules
+            _Wanting(rule, policies.text_of(rule), said.approval, f"rule {rule!r}", clock=said.clock)
+            for rule in rules
+            for said in (policies.rules[rule],)
         ]
-        return found + [
-            _Wanting(e.limit.rule, e.limit.text(), e.limit.approver, f"limit {e.limit.name!r}: {e.reason}", e.amount)
-            for e in exceeded
-        ]
+        for limit, reason, amount in exceeded:
+            why = f"limit {limit.name!r}: {reason}"
+            found.append(_Wanting(limit.rule, limit.text(), limit.approver, why, amount, limit.clock))
+        return found
 
     def _wanted(
         self, workflow: str, command: Perform, digest: str, missing: Sequence[_Wanting], *, begun: bool
@@ -150,7 +157,9 @@ class ActDoor:
         self._guard.note(self._process(name), ACTION, _resource(name, command), verdict)
         amounts = [wanting.amount for wanting in asked if wanting.amount is not None]
         labels = dict(self._facts(workflow, command.pointer))
-        return ApprovalWanted(0, command.id, role, rules, version, reason, digest, labels, max(amounts, default=None))
+        amount = max(amounts, default=None)
+        clocks = clocks_of((wanting.clock for wanting in asked), self._clock)
+        return ApprovalWanted(0, command.id, role, rules, version, reason, digest, labels, amount, clocks)
 
     def _over(self, exceeded: Exceeded) -> Verdict:
         reason = f"limit {exceeded.limit.name!r}: {exceeded.reason}; this one is for a person"

@@ -20,6 +20,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from segue.governance.clocks import NO_CLOCK, ApprovalClock
 from segue.governance.switches import named_by
 from segue.types import Perform
 
@@ -41,6 +42,7 @@ class ActLimit(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         amount_max: Largest amount of one act; None for any.
         sum_per_hour, sum_per_day: What the amounts of any hour, any 24 hours may add up to; None for anything.
         exceeded: `fail`, or `approval:ROLE`: the act waits until somebody with this role approves it.
+        remind, escalate, deadline: What the clock does meanwhile; see `ApprovalClock`.
     """
 
     name: str
@@ -55,6 +57,14 @@ class ActLimit(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     sum_per_hour: float | None = None
     sum_per_day: float | None = None
     exceeded: str = FAIL
+    remind: str = ""
+    escalate: str = ""
+    deadline: str = ""
+
+    @property
+    def clock(self) -> ApprovalClock:
+        """What the clock does while an act waits because of it."""
+        return ApprovalClock(remind=self.remind, escalate=self.escalate, deadline=self.deadline)
 
     @property
     def approver(self) -> str:
@@ -77,7 +87,9 @@ class ActLimit(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             return "a limit on amounts must say where the `amount` is"
         if self.exceeded != FAIL and not self.approver:
             return f"`exceeded` is {FAIL!r} or 'approval:ROLE', not {self.exceeded!r}"
-        return None
+        if self.clock != NO_CLOCK and not self.approver:
+            return "`remind`, `escalate` and `deadline` are for what waits: `exceeded = 'approval:ROLE'`"
+        return self.clock.complaint()
 
     def text(self) -> str:
         """What it says, for people who decide about what exceeds it."""

@@ -21,6 +21,7 @@ import cedarpy
 import msgspec
 
 from segue.governance.actions import ACTIONS, PRINCIPALS, attributes_of, context_of, schema_text
+from segue.governance.clocks import NO_CLOCK, ApprovalClock
 from segue.types import Identity
 
 VerdictName = Literal["allow", "deny", "needs-approval"]
@@ -83,6 +84,7 @@ class Rule(msgspec.Struct, frozen=True):
     tree: dict[str, Any]
     shipped: bool = False
     warn: str = ""
+    clock: ApprovalClock = NO_CLOCK
 
 
 class Policies:
@@ -218,7 +220,22 @@ def _rules(file: str, text: str) -> Iterator[Rule]:
         warn = annotations.get("warn") or ""
         if warn and (approval or tree["effect"] != "forbid"):
             raise PolicyRefused(f"{file}: rule {name!r} can only warn where it is a forbid without @approval")
-        yield Rule(name, file, tree["effect"], approval, tree, shipped=shipped().get(file) == text, warn=warn)
+        clock = _clock_of(file, name, annotations, tree)
+        own = shipped().get(file) == text
+        yield Rule(name, file, tree["effect"], approval, tree, shipped=own, warn=warn, clock=clock)
+
+
+def _clock_of(file: str, name: str, annotations: Mapping[str, str], tree: Mapping[str, Any]) -> ApprovalClock:
+    """What the clock does while an act waits for the approval that a rule asks for."""
+    said = {key: annotations[key] or "" for key in ("remind", "escalate", "deadline") if key in annotations}
+    if not said:
+        return NO_CLOCK
+    if not annotations.get("approval") or not applies(tree["action"], "act.perform"):
+        raise PolicyRefused(f"{file}: rule {name!r}: @{next(iter(said))} is for acts that wait for an @approval")
+    clock = ApprovalClock(**said)
+    if complaint := clock.complaint():
+        raise PolicyRefused(f"{file}: rule {name!r}: {complaint}")
+    return clock
 
 
 def _set_from(texts: Iterable[str]) -> cedarpy.PolicySet:

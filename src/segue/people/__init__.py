@@ -5,7 +5,7 @@ Pure rules over plain data: authority and deputies (`authority.py`), working hou
 core; rows are kept by the store; nothing here reads a clock, a file or the network. Open `authority.py` first.
 """
 
-from segue.people.authority import OWNER, Granted, Refused, audience_of, member_of, permission
+from segue.people.authority import OWNER, Granted, Refused, audience_of, authority_at, member_of, permission
 from segue.people.codes import CODE_LIFE_MS, hash_code, new_code
 from segue.people.figures import Figures, figures_of
 from segue.people.notices import (
@@ -34,6 +34,7 @@ __all__ = [
     "Told",
     "audience_of",
     "audience_of_owner",
+    "authority_at",
     "digest_text",
     "figures_of",
     "hash_code",

@@ -62,6 +62,18 @@ def permission(
     return _within(identity, authority, because, entered)
 
 
+def authority_at(request: Mapping[str, Any], level: int) -> Mapping[str, Any]:
+    """What deciding needs when the ladder has come to this rung.
+
+    An act that waits for approval needs a role; each rung that was reached lets another role approve as well.
+    """
+    authority: Mapping[str, Any] = request["authority"]
+    if request.get("kind") != "approval" or not level:
+        return authority
+    more = [role for rung in request["ladder"][:level] for role in rung["to"].get("roles", ())]
+    return {**authority, "roles": list(dict.fromkeys([*authority["roles"], *more]))}
+
+
 def member_of(
     identity: Identity, audience: Mapping[str, Any], profiles: Mapping[str, Profile], now_ms: int
 ) -> str | None:

@@ -153,7 +153,8 @@ class Ground:
         """What every act passes."""
         guard, flows = self.guard, self.flows
         consents = self.ownership.consents
-        return ActDoor(guard, guard.switches, flows.facts, self.limits, consents, changes=flows.changes)
+        usual = self.settings.approvals
+        return ActDoor(guard, guard.switches, flows.facts, self.limits, consents, clock=usual, changes=flows.changes)
 
 
 def make_handlers(

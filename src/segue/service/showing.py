@@ -10,6 +10,7 @@ from typing import Any, Final, get_args
 import msgspec
 
 from segue.core import Tasking, advance, tasking_of
+from segue.people import authority_at
 from segue.service import answers
 from segue.service.asked import (
     Change,
@@ -157,7 +158,7 @@ def _asked(task: Tasking, record: HumanTaskRecord, policy: str) -> dict[str, Any
         "suggestion": request.get("suggestion"),
         "about": request.get("about"),
         "choices": choices if record.is_open else [],
-        "authority": request["authority"],
+        "authority": dict(authority_at(request, task.level)),
         "deadline_at": None if deadline is None else iso(record.offered_at + deadline["after_ms"]),
         "deadline_outcome": None if deadline is None else deadline["outcome"],
         "seen": seen_of(task, policy) if record.is_open else "",

@@ -83,6 +83,7 @@ class ApprovalWanted(msgspec.Struct, frozen=True, tag_field="e", tag="approval-w
         digest: Of the act with its arguments. An approval counts for this and nothing else.
         labels: What it can send out: `classes`, `untrusted`, `sources`; and what its document declares.
         amount: What it is about, where a limit says so; people have limits of their own.
+        clocks: What the clock does while it waits: `reminders_ms`, `ladder`, `deadline`, as a human task has them.
     """
 
     at: int
@@ -94,6 +95,7 @@ class ApprovalWanted(msgspec.Struct, frozen=True, tag_field="e", tag="approval-w
     digest: str
     labels: dict[str, Json] = {}
     amount: float | None = None
+    clocks: dict[str, Json] = {}
 
 
 class TimerFired(msgspec.Struct, frozen=True, tag_field="e", tag="timer", omit_defaults=True):

@@ -210,3 +210,84 @@ def test_an_approval_for_what_is_not_open_is_nothing() -> None:
     number = run.offers[0].id
     run.feed(AttemptFailed(run.now, number, None))  # type: ignore[arg-type]
     assert run.offers
+
+
+CLOCKS = {
+    "reminders_ms": [HOUR, 2 * HOUR],
+    "ladder": [{"after_ms": 3 * HOUR, "to": {"roles": ["director"]}}],
+    "deadline": {"after_ms": 4 * HOUR, "outcome": "refuse"},
+}
+
+
+def clocked(outcome: str = "refuse", *tasks: Any) -> Asked:
+    run = Asked(plan(*(tasks or (act("pay", {"amount": 700}),))))
+    deadline = {**CLOCKS["deadline"], "outcome": outcome}  # type: ignore[dict-item]
+    return run.want("pay", clocks={**CLOCKS, "deadline": deadline})
+
+
+def changes(run: Run) -> list[str]:
+    return [c.change for c in run.commands if isinstance(c, UpdateOffer)]
+
+
+def test_the_clock_reminds_asks_others_and_at_last_refuses() -> None:
+    """An act that nobody decides about must not wait for ever, and never goes out by silence."""
+    run = clocked()
+    for _ in range(4):
+        run.fire()
+    assert changes(run) == ["reminded", "reminded", "escalated", "expired"]
+    assert not run.performs
+    assert word_of(run.failure) == "authorization"
+    assert "nobody decided in time" in str(run.failure.detail)
+    assert not run.state.timers
+
+
+def test_a_deadline_can_be_a_time_out() -> None:
+    """Documents that catch time-outs and let refusals through tell the two apart."""
+    run = clocked("timeout")
+    for _ in range(4):
+        run.fire()
+    assert word_of(run.failure) == "timeout"
+
+
+def test_a_rung_asks_another_role_besides_and_frees_the_act_from_who_sat_on_it() -> None:
+    """The claim of somebody who does nothing must not hold everybody up."""
+    run = clocked()
+    number = run.offers[0].id
+    run.feed(TaskAssigned(run.now, number, "claim", "bob", by="bob"))
+    for _ in range(3):
+        run.fire()
+    held = tasking_of(run.state, number)
+    assert held is not None
+    assert (held.level, held.owner, held.audience) == (1, "", {"roles": ["boss", "director"]})
+    assert run.says("approve").performs
+
+
+@pytest.mark.parametrize("outcome", ["approve", "refuse"])
+def test_a_decision_stops_the_clock(outcome: str) -> None:
+    """Nobody is reminded of what they have decided."""
+    run = clocked()
+    run.fire()
+    run.says(outcome, comment="because")
+    assert not run.state.timers
+    if outcome == "approve":
+        assert run.ok("pay", 1).output == 1
+
+
+def test_the_clock_survives_being_stored() -> None:
+    """A process that dies takes the next reminder with it otherwise."""
+    run = clocked()
+    run.fire()
+    again = Asked(run.plan)
+    again.state, again.now = restore(run.plan, take(run.plan, run.state)), run.now
+    for _ in range(3):
+        again.fire()
+    assert word_of(again.failure) == "authorization"
+
+
+def test_a_time_out_takes_the_clock_with_it() -> None:
+    """What ends the task takes the question back, and its clock."""
+    run = Asked(plan(act("pay", timeout=constant(HOUR // 2))))
+    run.want("pay", clocks=CLOCKS)
+    run.fire()
+    assert word_of(run.failure) == "timeout"
+    assert not run.state.timers

@@ -10,8 +10,11 @@ refused, its task fails with `authorization`.
 An approval belongs to the act's name, so a `try` that sends the same act again need not ask again. It is spent when
 the act succeeds. A run that is paused sends what was approved when it goes on.
 
+Reminders, further roles and a deadline follow the clock as for a human task. The deadline refuses: silence approves
+nothing.
+
     open act ──approval wanted──▶ offered ──approve──▶ open act, with the approval ──done──▶ spent
-                                  offered ──refuse───▶ the task fails
+                                  offered ──refuse, deadline──▶ the task fails
 """
 
 from __future__ import annotations
@@ -31,6 +34,9 @@ if TYPE_CHECKING:
 
 APPROVE: Final = "approve"
 REFUSE: Final = "refuse"
+TIMEOUT: Final = "timeout"
+CLOCK: Final = "approval"
+"""Purpose of the timer of an act that waits."""
 _OUTCOMES: Final[dict[str, Any]] = {
     APPROVE: {"title": "Approve", "votes": 1, "comment": False, "form": False},
     REFUSE: {"title": "Refuse", "votes": 1, "comment": True, "form": False},
@@ -63,10 +69,11 @@ def want(turn: Turn, event: ApprovalWanted) -> None:
         return
     audience = {"roles": [event.role]}
     request = _request(command, event, state.hands)
-    task = human.Tasking(request, audience, audience, None, [], "always")
+    task = human.Tasking(request, audience, audience, None, human.clocks_of(request, turn.now), "always")
     state.withheld[event.id] = Withheld(command, task, event.digest, event.rules)
     place = (command.name, command.pointer, command.effect, command.iteration, command.attempt)
     turn.give(Offer(event.id, request, audience, *place))
+    human.arm(turn, frame, task, CLOCK)
     if turn.trace is not None:
         turn.observe("waiting", frame)
 
@@ -77,6 +84,8 @@ def decide(turn: Turn, frame: Frame, event: DecisionMade) -> None:
         return
     state = turn.state
     held: Withheld = state.withheld[frame.id]
+    turn.stop_timer(frame.clock)
+    frame.clock = 0
     held.task.votes = [human.voice_of(turn, event)]
     held.task.phase = "decided"
     human.tell(turn, frame, held.task, "decided", event.by, event.outcome)
@@ -88,6 +97,18 @@ def decide(turn: Turn, frame: Frame, event: DecisionMade) -> None:
     held.approved = True
     if not state.paused:
         release(turn)
+
+
+def timer(turn: Turn, frame: Frame) -> None:
+    """The clock has come to something."""
+    held: Withheld = turn.state.withheld[frame.id]
+    if not human.keep_agenda(turn, frame, held.task, CLOCK):
+        return
+    outcome = held.task.request["deadline"]["outcome"]
+    held.task.phase = "expired"
+    human.tell(turn, frame, held.task, "expired", "", outcome)
+    del turn.state.open[frame.id]
+    turn.fault(frame, _expired(held, outcome))
 
 
 def release(turn: Turn) -> None:
@@ -104,7 +125,10 @@ def ask_again(turn: Turn) -> None:
     state = turn.state
     state.approvals.clear()
     waiting, state.withheld = state.withheld, {}
-    for held in waiting.values():
+    for number, held in waiting.items():
+        frame = state.frames[number]
+        turn.stop_timer(frame.clock)
+        frame.clock = 0
         turn.give(msgspec.structs.replace(held.command, approvals=()))
 
 
@@ -133,9 +157,9 @@ def _request(command: Perform, event: ApprovalWanted, hands: Sequence[str]) -> d
         "authority": {"roles": [event.role], **amount},
         **requester,
         "due_ms": None,
-        "reminders_ms": [],
-        "ladder": [],
-        "deadline": None,
+        "reminders_ms": event.clocks.get("reminders_ms", []),
+        "ladder": event.clocks.get("ladder", []),
+        "deadline": event.clocks.get("deadline"),
     }
 
 
@@ -149,8 +173,17 @@ def _shown(value: Any) -> Any:
 
 
 def _refused(held: Withheld, event: DecisionMade) -> Failure:
-    rules = " and ".join(repr(rule) for rule in held.rules)
     detail = (
-        f"{held.command.name!r} may not be done: {event.by} refused what {rules} leaves to people: {event.comment}"
+        f"{held.command.name!r} may not be done: {event.by} refused what {_named(held)} leaves to people:"
+        f" {event.comment}"
     )
     return failure("authorization", detail)
+
+
+def _expired(held: Withheld, outcome: str) -> Failure:
+    detail = f"{held.command.name!r} was not done: nobody decided in time what {_named(held)} leaves to people"
+    return failure("timeout" if outcome == TIMEOUT else "authorization", detail)
+
+
+def _named(held: Withheld) -> str:
+    return " and ".join(repr(rule) for rule in held.rules)

@@ -39,6 +39,8 @@ RESUBMIT: Final = "resubmit"
 UNREVIEWED: Final = "unreviewed"
 """The outcome of a task that no person needed to see: its confidence was high, and the sample left it out."""
 
+_CLOCK: Final = "task"
+"""Purpose of its timer."""
 _NAMES: Final = ("people", "roles", "groups", "agents")
 
 
@@ -79,27 +81,32 @@ class Human(Machine):
             turn.complete(frame, _result(turn, UNREVIEWED, request["data"], asked="no"))
             return
         audience = request["assign"]
-        frame.data = Tasking(request, audience, audience, request["data"], _clocks(request, turn.now), reason)
+        frame.data = Tasking(request, audience, audience, request["data"], clocks_of(request, turn.now), reason)
         place = (node.name, node.pointer, effect_of(turn.state, frame), frame.iteration, frame.attempt)
         turn.give(Offer(frame.id, request, audience, *place))
-        _arm(turn, frame)
+        arm(turn, frame, frame.data)
         if turn.trace is not None:
             turn.observe("waiting", frame)
 
     def timer(self, turn: Turn, frame: Frame, purpose: str) -> None:
-        task: Tasking = frame.data
-        while task.agenda and task.agenda[0][0] <= turn.now:
-            _, what, number = task.agenda.pop(0)
-            if what == "deadline":
-                _expire(turn, frame, task)
-                return
-            if task.phase == "sent-back":
-                continue  # The ball is with the requester, who is not reminded of what others owe.
-            if what == "escalate":
-                _escalate(turn, frame, task, number)
-            else:
-                tell(turn, frame, task, "reminded")
-        _arm(turn, frame)
+        if keep_agenda(turn, frame, frame.data, purpose):
+            _expire(turn, frame, frame.data)
+
+
+def keep_agenda(turn: Turn, frame: Frame, task: Tasking, purpose: str) -> bool:
+    """Do what the clock has come to, and let it run on; true where that is the deadline, and nothing comes after."""
+    while task.agenda and task.agenda[0][0] <= turn.now:
+        _, what, number = task.agenda.pop(0)
+        if what == "deadline":
+            return True
+        if task.phase == "sent-back":
+            continue  # The ball is with the requester, who is not reminded of what others owe.
+        if what == "escalate":
+            _escalate(turn, frame, task, number)
+        else:
+            tell(turn, frame, task, "reminded")
+    arm(turn, frame, task, purpose)
+    return False
 
 
 def tasking_of(state: RunState, number: int) -> Tasking | None:
@@ -224,12 +231,12 @@ def _send_back(turn: Turn, frame: Frame, task: Tasking, event: DecisionMade) -> 
 
 def _resubmit(turn: Turn, frame: Frame, task: Tasking, event: DecisionMade) -> None:
     deadline = [entry for entry in task.agenda if entry[1] == "deadline"]
-    clocks = [entry for entry in _clocks(task.request, turn.now) if entry[1] != "deadline"]
+    clocks = [entry for entry in clocks_of(task.request, turn.now) if entry[1] != "deadline"]
     task.phase, task.owner, task.audience, task.level = "offered", "", task.first, 0
     task.votes = []
     task.entry = task.entry if event.data is msgspec.UNSET else event.data
     task.agenda = sorted(clocks + deadline)
-    _arm(turn, frame)
+    arm(turn, frame, task)
     tell(turn, frame, task, "resubmitted", event.by)
 
 
@@ -310,7 +317,8 @@ def _why_asked(turn: Turn, frame: Frame, request: dict[str, Any]) -> str | None:
     return "sampled" if draw(turn.state.seed, effect_of(turn.state, frame), 0) < review["sample"] else None
 
 
-def _clocks(request: dict[str, Any], now: int) -> list[list[Any]]:
+def clocks_of(request: dict[str, Any], now: int) -> list[list[Any]]:
+    """The agenda of a task that is offered now."""
     clocks: list[list[Any]] = [[now + ms, "remind", n] for n, ms in enumerate(request["reminders_ms"])]
     clocks += [[now + rung["after_ms"], "escalate", n] for n, rung in enumerate(request["ladder"])]
     if request.get("deadline") is not None:
@@ -318,11 +326,11 @@ def _clocks(request: dict[str, Any], now: int) -> list[list[Any]]:
     return sorted(clocks)
 
 
-def _arm(turn: Turn, frame: Frame) -> None:
+def arm(turn: Turn, frame: Frame, task: Tasking, purpose: str = _CLOCK) -> None:
     """Let the one timer run for what comes next."""
     turn.stop_timer(frame.clock)
-    agenda = frame.data.agenda
-    frame.clock = turn.start_timer(frame, "task", agenda[0][0] - turn.now) if agenda else 0
+    agenda = task.agenda
+    frame.clock = turn.start_timer(frame, purpose, agenda[0][0] - turn.now) if agenda else 0
 
 
 def tell(

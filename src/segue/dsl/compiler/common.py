@@ -23,11 +23,11 @@ from segue.dsl.compiler.build import (
 )
 from segue.dsl.compiler.checks import SchemaRefused, schema_check
 from segue.dsl.compiler.programs import NOTHING, combine, constant, expression, mapped, template, transform
-from segue.dsl.durations import UNIT_MS, duration_ms
 from segue.dsl.expressions import is_wrapped
 from segue.dsl.expressions.tree import Constant, Identity, Index, Node
 from segue.dsl.reading import read_document
 from segue.types import fail
+from segue.types.durations import UNIT_MS, duration_ms
 
 _TEMPLATE_NAME: Final = re.compile(r"(?<!\$)\{([^{}]+)\}")
 _URI_FORBIDDEN: Final = re.compile(r"[\s<>\"\\^`{}|]")

@@ -13,9 +13,9 @@ from segue.dsl.compiler.arguments import check_arguments, checker
 from segue.dsl.compiler.build import DEFINITION, Build, Scope, as_list, as_object, below
 from segue.dsl.compiler.checks import SchemaRefused, schema_check
 from segue.dsl.compiler.programs import NOTHING, mapped, template
-from segue.dsl.durations import duration_ms
 from segue.dsl.functions import FunctionDocument
 from segue.types import TaskFailure, fail
+from segue.types.durations import duration_ms
 
 _AUDIENCE: Final = {"person": "people", "role": "roles", "group": "groups", "agent": "agents"}
 _USUAL: Final = ("approve", "reject")

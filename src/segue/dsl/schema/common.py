@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from segue.dsl.durations import UNIT_MS
 from segue.dsl.schema.build import (
     Schema,
     anything,
@@ -15,6 +14,7 @@ from segue.dsl.schema.build import (
     text,
     whole,
 )
+from segue.types.durations import UNIT_MS
 
 _TRANSFORM = either(text(minLength=1), {"type": "object"})
 

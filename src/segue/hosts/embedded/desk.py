@@ -41,6 +41,11 @@ class Desk:
         """Something happened to it."""
         if command.state in ("decided", "expired"):
             run.offers.discard(command.id)
+        if command.state == "expired":
+            data = {"run": run.id, "workflow": run.workflow}
+            resource = f"task:{run.id}/{command.id}"
+            at, verdict = run.state.last_at, command.outcome
+            self._engine.commit.pending.note("task.expired", resource, at=at, verdict=verdict, data=data)
         said = msgspec.structs.asdict(command)
         task = said.pop("id")
         self._engine.commit.pending.statements += human_tasks.update(run.seq, task, at=run.state.last_at, **said)

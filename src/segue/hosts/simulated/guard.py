@@ -6,6 +6,7 @@ It outlives the processes, as rules on disk do, and remembers what it answered, 
 from __future__ import annotations
 
 from random import Random
+from typing import Any
 
 from segue.hosts.simulated.reach import require
 from segue.types import ApprovalWanted, Failure, Perform, failure
@@ -22,10 +23,14 @@ class Guard:
 
     Args:
         dice: Decide about what follows. fickle: How likely rules change between an approval and its act.
+        clocks: Dice of their own. clocked: How likely an approval has reminders, a rung and a deadline.
     """
 
-    def __init__(self, dice: Random, *, fickle: float = 0.0) -> None:
+    def __init__(
+        self, dice: Random, *, fickle: float = 0.0, clocks: Random | None = None, clocked: float = 0.0
+    ) -> None:
         self._dice = dice
+        self._clocks, self._clocked = clocks or dice, clocked
         self._fickle = fickle
         self._more: dict[tuple[str, int], str] = {}
         self._answers: dict[tuple[str, int], bool] = {}
@@ -72,7 +77,19 @@ class Guard:
         if command.detached:
             return failure("authorization", f"nobody can approve {command.name!r}, which nobody waits for")
         rules = {rule: "somebody must look at it"}
-        return ApprovalWanted(0, command.id, "boss", rules, "1", "a rule wants it", _digest(run, command))
+        digest = _digest(run, command)
+        return ApprovalWanted(0, command.id, "boss", rules, "1", "a rule wants it", digest, clocks=self._clock())
+
+    def _clock(self) -> dict[str, Any]:
+        """What the clock does while it waits; nothing where no dice are thrown for it."""
+        if not self._clocked or self._clocks.random() >= self._clocked:
+            return {}
+        ends = self._clocks.choice((1_000, 60_000, 4_000_000))
+        return {
+            "reminders_ms": [ends // 4, ends // 3],
+            "ladder": [{"after_ms": ends // 2, "to": {"roles": ["chief"]}}],
+            "deadline": {"after_ms": ends, "outcome": self._clocks.choice(("refuse", "timeout"))},
+        }
 
     def _unmet(self, run: str, command: Perform) -> str | None:
         """The rule that wants an approval which this act does not have."""

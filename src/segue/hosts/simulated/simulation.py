@@ -131,7 +131,9 @@ class World:
         book = Book([*self._plans, *self._versions])
         self._digests = [plan.digest for plan in made]
         settings = _settings(people, self.faults)
-        self.guard = Guard(dice.of("rules"), fickle=self.faults.fickle)
+        self.guard = Guard(
+            dice.of("rules"), fickle=self.faults.fickle, clocks=dice.of("deadlines"), clocked=self.faults.clocked
+        )
         self._deciding = dice.of("decisions")
         self.guard.withheld = frozenset(h for h in HANDLERS if self._deciding.random() < self.faults.withholds)
         self.auditor = Auditor(Plans(book), self.time, self.guard, acts_max=settings.acts_max)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from segue.dsl.durations import DURATION_MS_MAX, duration_ms, parse_duration_ms
+from segue.types.durations import DURATION_MS_MAX, duration_ms, parse_duration_ms
 
 DAY_MS = 86_400_000
 
