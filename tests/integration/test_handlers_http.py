@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import resource
 import socket
+import zlib
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -222,6 +224,47 @@ async def test_an_answer_over_the_limit_is_refused(handler: HttpHandler) -> None
             failure = await failure_of(handler, _get(url + path))
             assert "larger than 100000 bytes" in (failure.detail or "")
         assert await perform(handler, _get(url + "/fine")) == "hello"
+
+
+@pytest.mark.parametrize("encoding", ["gzip, gzip", "gzip,deflate", "gzip, gzip, gzip", "br", "zstd", "x" * 1000])
+async def test_one_encoding_that_was_asked_for_is_taken(handler: HttpHandler, encoding: str) -> None:
+    """Two of them make gigabytes of kilobytes before anybody counts, and the retry does it again."""
+    packer = zlib.compressobj(wbits=31)
+    inner = b"".join(packer.compress(bytes(1_000_000)) for _ in range(500)) + packer.flush()
+    bomb = gzip.compress(inner)
+    assert len(bomb) < 20_000
+
+    async def answer(request: Request) -> Response:
+        assert request.headers["accept-encoding"] == "gzip, deflate"
+        return Response(bomb, headers={"content-encoding": encoding})
+
+    async with serving(route("/", answer)) as url:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        failure = await failure_of(handler, _get(url + "/"))
+
+    assert "gzip, deflate was asked for" in (failure.detail or "")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000
+
+
+@pytest.mark.parametrize("bare", [False, True])
+async def test_what_a_compressed_answer_may_make_is_bounded_in_each_piece(handler: HttpHandler, bare: bool) -> None:
+    """A piece of 64 KiB may hold 64 MiB, and the bound may be far below."""
+    packer = zlib.compressobj(wbits=-15 if bare else 15)
+    small, large = b"hello", packer.compress(b"\0" * 60_000_000) + packer.flush()
+    packer = zlib.compressobj(wbits=-15 if bare else 15)
+    bodies = {"/small": packer.compress(small) + packer.flush(), "/large": large}
+
+    async def answer(request: Request) -> Response:
+        headers = {"content-encoding": "deflate"}
+        return Response(bodies[request.url.path], headers=headers, media_type="text/plain")
+
+    async with serving(route("/small", answer), route("/large", answer)) as url:
+        assert await perform(handler, _get(url + "/small")) == "hello"
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        failure = await failure_of(handler, _get(url + "/large"))
+
+    assert "larger than 100000 bytes" in (failure.detail or "")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 30_000
 
 
 async def test_cookies_do_not_travel_between_requests(handler: HttpHandler) -> None:

@@ -21,6 +21,7 @@ import httpx
 import msgspec
 
 from segue.connectors.circuit import TargetDown
+from segue.connectors.inflating import ACCEPTED, Inflating
 from segue.connectors.policy import OutboundLimits, OutboundPolicy
 from segue.connectors.slots import Slots
 from segue.connectors.wire import AddressRefused, ConnectFailed, ConnectionBroken, GuardedTransport
@@ -82,7 +83,7 @@ class Outbound:
             trust_env=False,
             follow_redirects=False,
             cookies=jar,
-            headers={"user-agent": USER_AGENT, "accept": "*/*"},
+            headers={"user-agent": USER_AGENT, "accept": "*/*", "accept-encoding": ACCEPTED},
             timeout=None,  # noqa: S113 - every request has a time limit of its own, in `send`
         )
         # Waiting for a free connection is not part of a request's time, so it happens before the clock starts.
@@ -184,9 +185,11 @@ class Outbound:
 
     async def _read(self, response: httpx.Response) -> bytes:
         limit = self.limits.max_response_bytes
+        inside = Inflating(response.headers.get_list("content-encoding", split_commas=True))
         chunks: list[bytes] = []
         size = 0
-        async for chunk in response.aiter_bytes():
+        async for piece in response.aiter_raw():
+            chunk = inside.take(piece, limit + 1 - size)
             size += len(chunk)
             if size > limit:
                 raise fail(
