@@ -6,10 +6,8 @@ Plain ASGI, in front of everything else, so that nothing of a refused request is
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hmac
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
-from http.cookies import CookieError, SimpleCookie
 from typing import Any, Final
 
 from segue.api.common import route_of
@@ -193,11 +191,19 @@ def _without_port(host: str) -> str:
 
 
 def session_of(headers: Mapping[bytes, bytes]) -> str:
-    """What the cookie of a session holds; empty where there is none."""
-    cookies: SimpleCookie = SimpleCookie()
-    with contextlib.suppress(CookieError):
-        cookies.load(headers.get(b"cookie", b"").decode("latin-1"))
-    return cookies[COOKIE].value if COOKIE in cookies else ""
+    """What the cookie of a session holds; empty where there is none, or several."""
+    return cookie_of(headers, COOKIE)
+
+
+def cookie_of(headers: Mapping[bytes, bytes], wanted: str) -> str:
+    """What this cookie holds; empty where there is none, or several that differ.
+
+    Read by hand: `http.cookies` of some versions of Python takes seconds for a header of backslashes, and this is
+    done for strangers. What we set needs no escapes.
+    """
+    pairs = (part.partition("=") for part in headers.get(b"cookie", b"").decode("latin-1").split(";"))
+    values = {value.strip().strip('"') for name, _, value in pairs if name.strip() == wanted}
+    return values.pop() if len(values) == 1 else ""
 
 
 def _require_own_page(method: str, headers: Mapping[bytes, bytes], bearer: Bearer) -> None:

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from segue.api.bodies import read_json
 from segue.api.common import Asked, root_of
 from segue.api.describe import json_answer, json_response, operation, schema_of
+from segue.api.guard import cookie_of
 from segue.api.identities import is_secure, with_session
 from segue.service import CodeOfCli, Session
 
@@ -75,7 +76,8 @@ async def finish_oidc(
     given = {
         name: value for name, value in {"state": state, "code": code, "error": error, "iss": iss}.items() if value
     }
-    ended = await service.sso.finish(request.cookies.get(FLOW_COOKIE, ""), given)
+    cookie = cookie_of(dict(request.scope["headers"]), FLOW_COOKIE)
+    ended = await service.sso.finish(cookie, given)
     response = _redirect(ended) if isinstance(ended, str) else with_session(request, ended)
     response.delete_cookie(FLOW_COOKIE, path=root_of(request.scope) + _PATH)
     return response

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterable
 from typing import Any
 
 import pytest
 
-from segue.api.guard import COOKIE, GUESSED_PATHS, Guard
+from segue.api.guard import COOKIE, GUESSED_PATHS, Guard, session_of
 from segue.api.pace import Pace
 from segue.service import Bearer, ServiceError
 from segue.store.permission import CredentialRecord
@@ -119,6 +120,31 @@ async def test_a_session_changes_things_only_from_our_own_page(
     """A browser sends the cookie along for any page; a token beside it is what counts."""
     headers = {"host": "localhost", "cookie": f"{COOKIE}=anns", **changed}
     assert (await answer(headers.items(), method=method))[0] == status
+
+
+@pytest.mark.parametrize("cookie", [b"\\", b'"\\"', b'\\"', b"a=b;", b";", b"=", b"segue_session=;", b" ", b"\xff"])
+def test_cookies_of_any_letters_are_read_in_a_moment(cookie: bytes) -> None:
+    """They are read for strangers, who could take the server from everybody by a header of backslashes."""
+    of_64_kib = b'x="' + cookie * (65_000 // len(cookie)) + b'"; segue_session=mine'
+    began = time.process_time()
+    assert session_of({b"cookie": of_64_kib}) in ("mine", "")
+    assert time.process_time() - began < 0.2  # It took seconds.
+
+
+@pytest.mark.parametrize(
+    ("cookie", "session"),
+    [
+        ("segue_session=a", "a"),
+        ("x=1; segue_session=a; y=2", "a"),
+        ("segue_session=a; segue_session=a", "a"),
+        ("segue_session=a; segue_session=b", ""),
+        ("not_segue_session=a", ""),
+        ("", ""),
+    ],
+)
+def test_of_two_sessions_none_counts(cookie: str, session: str) -> None:
+    """A page of another name in our domain can plant a second one, and which comes first is for browsers to say."""
+    assert session_of({b"cookie": cookie.encode()}) == session
 
 
 async def test_a_missing_host_is_refused() -> None:
