@@ -176,6 +176,31 @@ async def test_what_changed_since_it_was_read_is_not_decided(service: Service) -
     assert (await decide(service, task, ANN)).state == "decided"
 
 
+async def test_what_changes_while_somebody_decides_is_not_decided(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ann approves 50 in the moment in which Bob makes it 900: that was an approval of 900 by two people."""
+    two = PAY.replace("name: pay,", "name: pay-two,").replace("about: {", "approvals: 2\n        about: {")
+    with acting_as(OWNER):
+        await service.workflows.publish(two.encode())
+        run, _ = await service.runs.start("demo/pay-two", input={"amount": 50, "by": "rita"})
+        task = (await service.tasks.page(run=run.id)).items[0].id
+    seen, asked = (await show(service, task)).seen, service.tasks._permission
+
+    async def asked_slowly(*args: Any, **more: Any) -> Any:
+        granted = await asked(*args, **more)
+        monkeypatch.setattr(service.tasks, "_permission", asked)
+        await decide(service, task, BOB, "edit", seen=seen, data={"amount": 900})
+        return granted
+
+    monkeypatch.setattr(service.tasks, "_permission", asked_slowly)
+    await refused("human-task-changed", decide(service, task, ANN, seen=seen))
+
+    page = await show(service, task)
+    assert (page.outcome, page.data, [voice.by for voice in page.decisions]) == (None, {"amount": 900}, ["bob"])
+    assert (await decide(service, task, ANN)).state == "decided"
+
+
 async def test_a_claim_is_respected_and_can_be_handed_on(service: Service) -> None:
     """Tasks have an owner; claiming, delegating and reassigning are in the record with who did it and why."""
     task = await ask_for(service)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
@@ -386,8 +386,12 @@ class Tasks(UseCases):
         if isinstance(granted, Refused):
             raise ServiceError("not-yours", f"Task {record.id}: {granted.why}.")
         policy = self.guard.policies.version
-        if decision.seen != seen_of(task, policy):
-            raise ServiceError("human-task-changed", f"Task {record.id} is not as it was when it was read.")
+
+        def meant(now: Tasking) -> None:
+            if decision.seen != seen_of(now, policy):
+                raise ServiceError("human-task-changed", f"Task {record.id} is not as it was when it was read.")
+
+        meant(task)
         event = DecisionMade(
             0,
             record.task,
@@ -400,14 +404,20 @@ class Tasks(UseCases):
             via=via,
             allowed=granted.because,
         )
-        return await self._attend(record, event)
+        # And once more when it would count: others decide meanwhile, and what they enter is not what was approved.
+        return await self._attend(record, event, meant)
 
     async def _assign(self, record: HumanTaskRecord, event: TaskAssigned) -> HumanTaskView:
         return await self._attend(record, event)
 
-    async def _attend(self, record: HumanTaskRecord, event: DecisionMade | TaskAssigned) -> HumanTaskView:
+    async def _attend(
+        self,
+        record: HumanTaskRecord,
+        event: DecisionMade | TaskAssigned,
+        meant: Callable[[Tasking], None] | None = None,
+    ) -> HumanTaskView:
         try:
-            refused = await self._driving().attend(record.run_id, event)
+            refused = await self._driving().attend(record.run_id, event, meant=meant)
         except (TypeError, ValueError) as error:
             raise ServiceError("choice-refused", f"{error}.") from None
         now = await self._record(record.id)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
-from segue.core import refuses
+from segue.core import Tasking, refuses, tasking_of
 from segue.hosts.embedded.engine import Engine
 from segue.hosts.embedded.live import LiveRun
 from segue.store import Batch, codec, human_tasks
@@ -58,14 +59,23 @@ class Desk:
 
     # -- what people do ----------------------------------------------------------------------------
 
-    def attend(self, run: LiveRun, event: DecisionMade | TaskAssigned) -> str | None:
-        """Apply what somebody did, unless it would change nothing; then say why."""
+    def attend(
+        self, run: LiveRun, event: DecisionMade | TaskAssigned, meant: Callable[[Tasking], None] | None
+    ) -> str | None:
+        """Apply what somebody did, unless it would change nothing; then say why.
+
+        Args:
+            meant: See `EmbeddedHost.attend`.
+        """
         timed = msgspec.structs.replace(event, at=self._engine.clock.now_ms())
         said = codec.decode_event(codec.encode(timed))
         assert isinstance(said, DecisionMade | TaskAssigned)
         # From here to the event nothing is awaited: whoever comes second finds the task decided.
         refused = refuses(run.state, said)
         if refused is None:
+            held = tasking_of(run.state, said.id)
+            if meant is not None and held is not None:
+                meant(held)
             self._engine.apply(run, said)
             _note(self._engine.commit.pending, run, said)
         return refused

@@ -342,11 +342,19 @@ class EmbeddedHost:
         self._check_open()
         return await self._operator.control(run_id, event, outcome)
 
-    async def attend(self, run_id: str, event: DecisionMade | TaskAssigned) -> str | None:
+    async def attend(
+        self,
+        run_id: str,
+        event: DecisionMade | TaskAssigned,
+        *,
+        meant: Callable[[Tasking], None] | None = None,
+    ) -> str | None:
         """Let somebody decide a human task, or let it change hands; returns when that is on disk.
 
         Args:
             event: Its `at` is replaced by the host's time.
+            meant: Called with the task as it is in the moment in which the event would count, and raises where that
+                is not what somebody saw: between looking and deciding others may have changed it.
 
         Returns:
             None when it counts; otherwise why it changed nothing. Of several at once the first counts.
@@ -357,7 +365,7 @@ class EmbeddedHost:
             HostError: It could not be stored, or not yet; or the run is set aside.
         """
         self._check_open()
-        return await self._operator.attend(run_id, event)
+        return await self._operator.attend(run_id, event, meant)
 
     async def asked(self, run_id: str, task: int) -> Tasking | None:
         """What a human task holds now; None where it is not before people any more.

@@ -6,7 +6,7 @@ a run that a bug stopped.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -91,7 +91,9 @@ class Operator:
         await self._store.commit.wait_durable()
         return found
 
-    async def attend(self, run_id: str, event: DecisionMade | TaskAssigned) -> str | None:
+    async def attend(
+        self, run_id: str, event: DecisionMade | TaskAssigned, meant: Callable[[Tasking], None] | None
+    ) -> str | None:
         """See `EmbeddedHost.attend`."""
         run = self._engine.by_id.get(run_id)
         if run is None:
@@ -101,7 +103,7 @@ class Operator:
             run = None if record.is_closed else await self._engine.parking.ensure(record.seq)
         if run is None:
             return "the run has ended"
-        refused = self._engine.desk.attend(run, event)
+        refused = self._engine.desk.attend(run, event, meant)
         self._engine.parking.consider(run)
         # Also where it is refused: what refuses it may not be on disk yet.
         await self._store.commit.wait_durable()
