@@ -128,6 +128,37 @@ async def test_a_lock_is_not_undone_by_a_sign_in_under_way(tmp_path: Path, monke
         assert (await owner.get(f"{V1}/identities/person/ann")).json()["state"] == "locked"
 
 
+async def test_the_old_password_lets_nobody_in_who_waited_for_their_turn(owner: httpx.AsyncClient) -> None:
+    """Checking takes a while, and whoever tries all the time is always under way when another one is chosen."""
+    session = (await login(owner, "ann", OWN)).json()["token"]
+    mine = {"authorization": f"Bearer {session}"}
+    changing = owner.post(f"{V1}/me/password", json={"old": OWN, "new": "another one of mine"}, headers=mine)
+
+    changed, *entered = await asyncio.gather(changing, *(login(owner, "ann", OWN) for _ in range(8)))
+
+    assert changed.status_code == 200, changed.text
+    for answer in entered:
+        if answer.status_code == 200:
+            token = {"authorization": f"Bearer {answer.json()['token']}"}
+            assert (await owner.get(f"{V1}/whoami", headers=token)).status_code == 401
+
+
+async def test_a_stolen_session_guesses_the_password_five_times(owner: httpx.AsyncClient) -> None:
+    """All tries that came before the fifth had failed were looked at, and the right one among them counted."""
+    session = (await login(owner, "ann", OWN)).json()["token"]
+    mine = {"authorization": f"Bearer {session}"}
+    guesses = [*(f"a wrong guess {n}" for n in range(12)), OWN]
+    answers = await asyncio.gather(
+        *(
+            owner.post(f"{V1}/me/password", json={"old": guess, "new": "taken over by now"}, headers=mine)
+            for guess in guesses
+        )
+    )
+
+    assert [a.status_code for a in answers].count(200) == 0, [a.text for a in answers]
+    assert (await login(owner, "ann", "taken over by now")).status_code != 200
+
+
 @pytest.mark.parametrize("encrypted", [False, True])
 async def test_a_restore_is_told_by_the_chain_that_it_is_about(tmp_path: Path, encrypted: bool) -> None:
     """What happened since the backup is gone; that it is gone must not be."""

@@ -85,9 +85,12 @@ class Sessions(UseCases):
             self._failures.failed(None if record is None else wanted.name, why="the name is barred")
             wait = -(-(barred - now) // 1000)
             raise ServiceError("login-barred", f"Too many wrong passwords for {wanted.name!r}.", wait_s=wait)
-        fits = await self._passwords.fits(wanted.password, "" if record is None else record.password)
-        # Read again: others may have tried meanwhile, and each wrong password counts.
+        checked = "" if record is None else record.password
+        fits = await self._passwords.fits(wanted.password, checked)
+        # Read again: others may have tried meanwhile, and each wrong password counts; and whoever chose another
+        # one to be rid of somebody is not rid of them if the old one still lets in who waited for their turn.
         record = self._roster.find("person", wanted.name)
+        fits = fits and record is not None and record.password == checked
         step: int | None = 0
         if record is not None and record.totp:
             step = totp_step(record.totp, wanted.code, at=now, after=record.code)
