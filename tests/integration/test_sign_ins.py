@@ -9,12 +9,15 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.integration.api_support import FIRST, choose_own, client_of
+from tests.integration.api_support import FIRST, choose_own, client_of, problem
 from tests.integration.service_support import TOKEN
 
 import segue.service.attempts as attempts
 from segue.service import Service, Settings, backup_of_folder, open_service, restore_folder
 from segue.service.attempts import INTERVAL_MS, NAMED_MAX, FailedSignIns
+from segue.service.roster import SESSIONS_MAX
+from segue.service.tokens import TOKENS_MAX
+from segue.store.permission import CredentialRecord, list_credentials
 
 V1 = "/api/v1"
 OWN = "correct horse battery"
@@ -157,6 +160,49 @@ async def test_a_stolen_session_guesses_the_password_five_times(owner: httpx.Asy
 
     assert [a.status_code for a in answers].count(200) == 0, [a.text for a in answers]
     assert (await login(owner, "ann", "taken over by now")).status_code != 200
+
+
+async def test_what_has_expired_is_forgotten(service: Service, owner: httpx.AsyncClient) -> None:
+    """A program that signs in for every request would fill memory and disk, and make each start slower."""
+    roster = service.accounts._roster
+    for n in range(3):
+        await roster.put_credential(_credential(f"old-{n}", expires_at=1))
+        await roster.put_credential(_credential(f"token-{n}", kind="token", expires_at=1))
+    assert (await login(owner, "ann", OWN)).status_code == 200
+
+    kept = {c.id for c in roster.credentials()}
+    on_disk = {c.id for c in await service.store.read(list_credentials)}
+    assert kept == on_disk
+    assert not {name for name in kept if name.startswith(("old", "token"))}
+
+
+async def test_nobody_is_signed_in_without_end(service: Service, owner: httpx.AsyncClient) -> None:
+    """Each session is in memory for twelve hours; of too many the oldest ends."""
+    roster, far = service.accounts._roster, 2**53
+    for n in range(SESSIONS_MAX + 5):
+        await roster.put_credential(_credential(f"s-{n:03}", created_at=n, expires_at=far))
+    assert len(roster.credentials_of("person", "ann")) == SESSIONS_MAX
+    await login(owner, "ann", OWN)
+
+    kept = sorted(c.id for c in roster.credentials_of("person", "ann"))
+    assert len(kept) == SESSIONS_MAX == len(await service.store.read(list_credentials))
+    assert "s-005" not in kept
+    assert "s-006" in kept
+
+
+async def test_nobody_has_tokens_without_end(service: Service, owner: httpx.AsyncClient) -> None:
+    """One's own tokens need no leave, so there must be another bound."""
+    for n in range(TOKENS_MAX):
+        await service.accounts._roster.put_credential(_credential(f"t-{n}", kind="token", expires_at=2**53))
+    session = (await login(owner, "ann", OWN)).json()["token"]
+    mine = {"authorization": f"Bearer {session}"}
+    made = await owner.post(f"{V1}/identities/person/ann/tokens", json={"label": "one more"}, headers=mine)
+    problem(made, 422, "identity-refused")
+
+
+def _credential(name: str, **more: Any) -> CredentialRecord:
+    about = {"kind": "session", "digest": f"digest of {name}", "identity_kind": "person", "identity_id": "ann"}
+    return CredentialRecord(**{"id": name, **about, **more})
 
 
 @pytest.mark.parametrize("encrypted", [False, True])

@@ -51,7 +51,7 @@ class NewToken(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """A token to make. `scopes`: groups or actions that it is worth; everything its identity may where left out."""
 
     label: Word
-    scopes: list[Word] | None = None
+    scopes: Annotated[list[Word], msgspec.Meta(max_length=200)] | None = None
     days: Annotated[int, msgspec.Meta(ge=1, le=366)] = 90
 
 

@@ -34,6 +34,10 @@ from segue.types import Identity
 
 NAME: Final = re.compile(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?")
 RESERVED: Final = frozenset({"owner", "nobody", "segue"})
+SESSIONS_MAX: Final = 100
+"""Sessions of one person at a time; whoever signs in once more ends the oldest."""
+_TOLD_MS: Final = {"session": 0, "token": 30 * 86_400_000}
+"""So long after its end a credential stays in lists."""
 _WRONG_MAX: Final = 5
 _BARRED_MS: Final = 15 * 60_000
 
@@ -136,9 +140,22 @@ class Roster:
     async def put_credential(self, credential: CredentialRecord, *, of: IdentityRecord | None = None) -> None:
         """Keep a credential, in one transaction with the record of whose it is, where that changes too."""
         statements = [] if of is None else [put_identity(of)]
+        outlived = self._outlived(credential)
+        self._drop(outlived)
+        statements += [delete_credential(gone.id) for gone in outlived]
         # Before it is on disk, for the same reason: whoever ends all credentials meanwhile must find this one.
         self.hold_credential(credential)
         await self.store.write([*statements, put_credential(credential)])
+
+    def _outlived(self, new: CredentialRecord) -> list[CredentialRecord]:
+        """What goes when this one comes: a program that signs in for every request must not fill memory and disk."""
+        now = now_ms()
+        over = [c for c in self._credentials.values() if c.expires_at + _TOLD_MS[c.kind] <= now]
+        if new.kind != "session":
+            return over
+        mine = [c for c in self.credentials_of(new.identity_kind, new.identity_id) if c.kind == "session"]
+        mine = sorted((c for c in mine if c not in over), key=lambda c: (c.created_at, c.id))
+        return over + mine[: max(0, len(mine) + 1 - SESSIONS_MAX)]
 
     async def forget(self, credential: CredentialRecord) -> None:
         """End a credential."""

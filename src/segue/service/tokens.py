@@ -13,6 +13,8 @@ from segue.service.identities import MadeToken, NewToken, TokenView, token_view
 from segue.service.roster import Roster, ask_to_change, identity_resource, now_ms, somebody
 from segue.store.permission import CredentialRecord
 
+TOKENS_MAX: Final = 200
+"""Tokens of one identity at a time. Each is in memory, and is made by a request."""
 _DAY_MS: Final = 86_400_000
 
 
@@ -54,6 +56,13 @@ class Tokens(UseCases):
         if unknown:
             raise ServiceError("identity-refused", f"There is no group of actions and no action {unknown[0]!r}.")
         now = now_ms()
+        living = [c for c in self._roster.credentials_of(kind, name) if c.kind == "token" and c.expires_at > now]
+        if len(living) >= TOKENS_MAX:
+            raise ServiceError(
+                "identity-refused",
+                f"{kind} {name!r} has {TOKENS_MAX} tokens, and no more than that.",
+                remedy="End those that nobody uses: `segue tokens list` shows when each was used last.",
+            )
         token, digest = new_token("sg")
         credential = CredentialRecord(
             id=secrets.token_hex(8),
