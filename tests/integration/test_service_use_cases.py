@@ -310,6 +310,9 @@ async def test_one_process_has_a_folder(tmp_path: Path) -> None:
         {**PAID, "Upper": 1},
         {**PAID, "subject": 7},
         {**PAID, "data_base64": "eA=="},
+        {**PAID, "type": "io.segue.exception.overdue.v1"},
+        {**PAID, "source": "/segue/exceptions"},
+        {**PAID, "source": "/segue/exceptions/"},
     ],
 )
 async def test_what_is_no_cloud_event_is_refused(service: Service, event: object) -> None:

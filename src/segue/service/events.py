@@ -13,6 +13,9 @@ from segue.service.shapes import Sent, SentEvents
 
 BATCH_MAX: Final = 1000
 _REQUIRED: Final = ("specversion", "id", "source", "type")
+_OWN_TYPES: Final = "io.segue."
+_OWN_SOURCE: Final = "/segue/exceptions/"
+"""What Segue tells itself. Each source and id counts once, so who sent its event first would also silence it."""
 _TEXTS: Final = ("datacontenttype", "dataschema", "subject", "time")
 
 
@@ -73,6 +76,12 @@ def _check(event: Any, place: int) -> None:
     for name in _REQUIRED:
         if not isinstance(event.get(name), str) or not event[name]:
             raise ServiceError("event-refused", f"Event {place}: {name!r} must be text and not empty.")
+    if event["type"].startswith(_OWN_TYPES) or (event["source"] + "/").startswith(_OWN_SOURCE):
+        raise ServiceError(
+            "event-refused",
+            f"Event {place}: types of {_OWN_TYPES!r} and the source {_OWN_SOURCE!r} are Segue's own.",
+            remedy="Give it a type and a source of the system that it is from.",
+        )
     if event["specversion"] != "1.0":
         raise ServiceError("event-refused", f"Event {place}: specversion must be '1.0'.")
     for name in _TEXTS:
