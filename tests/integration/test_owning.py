@@ -112,6 +112,20 @@ async def test_a_new_use_waits_for_the_owner_and_is_published_by_the_consent(ser
     assert await waiting(service) == [("demo/flow", "write")]
 
 
+async def test_a_consent_that_is_taken_back_on_its_way_does_not_count(service: Service) -> None:
+    """Memory held the consent, and the disk that it was taken back: acts went out until the next start."""
+    await service.workflows.publish(flow("list"))
+    await owned(service)
+    (consent,) = (await service.owning.page()).items
+    for _ in range(20):
+        with acting_as(ANN):
+            await asyncio.gather(
+                service.owning.decide(consent.number, YES), service.owning.decide(consent.number, NO)
+            )
+        (now,) = (await service.owning.page()).items
+        assert await ends(service) == ("let through" if now.state == "granted" else "refused")
+
+
 async def test_what_is_taken_back_is_refused_from_the_next_act_on(tmp_path: Path) -> None:
     """Also after a restart, and until it is granted again."""
     async with open_service(tmp_path, Settings()) as service:

@@ -49,6 +49,7 @@ class Ownership:
         self.consents = consents
         self._is_known = is_known
         self.store: Store | None = None
+        self._denials: dict[Use, int] = {}
 
     def load(self, records: Iterable[ConsentRecord]) -> None:
         """Take over what is stored."""
@@ -102,16 +103,20 @@ class Ownership:
     async def grant(self, uses: Iterable[Use], by: str, reason: str) -> None:
         """An owner consents."""
         now, granted = time.time_ns() // 1_000_000, list(uses)
+        before = {use: self._denials.get(use, 0) for use in granted}
         for use in granted:
             self._note("consent.grant", use, reason)
         await self._store().write([decide_consent(use, "granted", now, by, reason) for use in granted])
-        for connection, namespace, name, access in granted:
+        # What was taken back meanwhile stands behind it on disk, so it must not count here.
+        still = [use for use in granted if self._denials.get(use, 0) == before[use]]
+        for connection, namespace, name, access in still:
             self.consents.grant(f"{namespace}/{name}", connection, _access(access))
 
     async def deny(self, use: Use, by: str, reason: str, *, revoked: bool) -> None:
         """An owner does not consent, or not any more."""
         connection, namespace, name, access = use
         # In memory first: what is on its way to the disk must not be used any more.
+        self._denials[use] = self._denials.get(use, 0) + 1
         self.consents.withdraw(f"{namespace}/{name}", connection, _access(access))
         self._note("consent.revoke" if revoked else "consent.refuse", use, reason)
         now = time.time_ns() // 1_000_000
