@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import resource
+import socketserver
+import threading
+import time
+import zlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +19,7 @@ from tests.integration.service_support import document
 
 from segue.governance import AwsKms, KeysRefused, KmsSettings, VaultTransit, new_wrapped_key, service_of
 from segue.governance.kms_aws import Signer, sign
+from segue.governance.kms_line import Line
 from segue.service import ServiceError, Settings, encrypt_folder, init_keys, open_service
 
 ABOUT_ANN = document("- one: {set: {a: '${ . }'}}").replace(
@@ -210,3 +217,43 @@ def test_requests_are_signed_as_the_vendor_signs_them(token: str | None, signatu
     at = datetime(2026, 11, 21, 12, tzinfo=UTC)
     signed = sign("POST", "/", headers, b'{"KeyId":"alias/segue"}', signer, at)
     assert signed["authorization"].endswith(f"Signature={signature}")
+
+
+ENDLESS = b"HTTP/1.1 200 OK\r\n\r\n" + b" " * 65_536
+_PACKER = zlib.compressobj(wbits=31)
+PACKED = b"".join(_PACKER.compress(b"x" * 1_000_000) for _ in range(100)) + _PACKER.flush()
+HOSTILE = {
+    "an endless answer": (ENDLESS, b" " * 65_536, "more than 65536 bytes"),
+    "one of few bytes that become many": (
+        b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: %d\r\n\r\n%b" % (len(PACKED), PACKED),
+        b"",
+        "",
+    ),
+    "one that drips": (b"HTTP/1.1 200 OK\r\n\r\n", b" ", "did not end within"),
+}
+
+
+@pytest.mark.parametrize(("begins", "goes_on", "said"), HOSTILE.values(), ids=HOSTILE.keys())
+def test_answers_are_bounded_in_size_and_time(begins: bytes, goes_on: bytes, said: str) -> None:
+    """It is asked before anything runs: a start must not hang, or take all memory, for what answers in its place."""
+
+    class Answering(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(65_536)
+            with contextlib.suppress(OSError):
+                self.request.sendall(begins)
+                while goes_on:
+                    self.request.sendall(goes_on)
+                    time.sleep(0.02)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Answering) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        line = Line("the service", ca_file=None, timeout_ms=300)
+        before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
+        with pytest.raises(KeysRefused, match=said):
+            line.post(f"http://127.0.0.1:{server.server_address[1]}/", b"{}", {})
+        server.shutdown()
+
+    assert time.monotonic() - began < 10
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000

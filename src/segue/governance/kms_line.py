@@ -71,7 +71,10 @@ class Line:
             trusted = ssl.create_default_context(cafile=ca_file)
         except OSError as error:
             raise KeysRefused(f"the certificates {ca_file} cannot be read ({error.strerror or error})") from None
-        self._client = httpx.Client(verify=trusted, timeout=timeout_ms / 1000, trust_env=False)
+        self._seconds = timeout_ms / 1000
+        # Uncompressed: what is decoded could be a thousand times what was counted.
+        asked = {"accept-encoding": "identity"}
+        self._client = httpx.Client(verify=trusted, timeout=self._seconds, trust_env=False, headers=asked)
 
     def post(self, url: str, content: bytes, headers: Mapping[str, str]) -> tuple[int, dict[str, Any]]:
         """Status and JSON of an answer. What can pass by itself is tried again.
@@ -84,21 +87,29 @@ class Line:
             if attempt:
                 time.sleep(_PAUSE_SECONDS * attempt)
             try:
-                answer = self._client.post(url, content=content, headers=dict(headers))
+                with self._client.stream("POST", url, content=content, headers=dict(headers)) as answer:
+                    status, said = answer.status_code, self._read(answer)
             except httpx.HTTPError as error:
                 problem = str(error) or type(error).__name__
                 continue
-            if answer.status_code in _AGAIN and attempt < _TRIES - 1:
+            if status in _AGAIN and attempt < _TRIES - 1:
                 continue
-            if len(answer.content) > _ANSWER_BYTES_MAX:
-                raise KeysRefused(f"{self._name} answers with more than {_ANSWER_BYTES_MAX} bytes")
-            return answer.status_code, self._object(answer)
+            return status, self._object(status, said)
         raise KeysRefused(f"{self._name} does not answer ({problem}); try again when it does")
 
-    def _object(self, answer: httpx.Response) -> dict[str, Any]:
+    def _read(self, answer: httpx.Response) -> bytes:
+        """The answer, as far as it may go: the time limit of the client is one for each piece."""
+        late, said = time.monotonic() + self._seconds, b""
+        for piece in answer.iter_raw():
+            said += piece
+            if len(said) > _ANSWER_BYTES_MAX:
+                raise KeysRefused(f"{self._name} answers with more than {_ANSWER_BYTES_MAX} bytes")
+            if time.monotonic() > late:
+                raise httpx.ReadTimeout(f"the answer did not end within {self._seconds:g} s")
+        return said
+
+    def _object(self, status: int, said: bytes) -> dict[str, Any]:
         try:
-            return msgspec.json.decode(answer.content, type=dict[str, Any])
-        except msgspec.DecodeError:
-            raise KeysRefused(
-                f"{self._name} answers {answer.status_code} with what is not JSON: is the address right?"
-            ) from None
+            return msgspec.json.decode(said, type=dict[str, Any])
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            raise KeysRefused(f"{self._name} answers {status} with what is not JSON: is the address right?") from None
