@@ -78,6 +78,18 @@ def require_fit_together(values: Iterable[Any], bytes_max: int, what: str) -> No
             raise _too_large(what, f"more than {bytes_max:,} bytes", bytes_max)
 
 
+def added_up(so_far: int, value: Any, bytes_max: int, what: str) -> int:
+    """The size of a container that grows by a value with each event, after this one.
+
+    Raises:
+        TaskFailure: It is too large by now, or the value too deep to be in a container.
+    """
+    size = so_far + (1 if type(value) in _SMALL else _size(value, what, DEPTH_MAX - 1))
+    if size > bytes_max:
+        raise _too_large(what, f"more than {bytes_max:,} bytes", bytes_max)
+    return size
+
+
 def _size(value: Any, what: str, depth_max: int) -> int:
     """Its bytes as JSON; no depth is too deep where `depth_max` is 0."""
     try:

@@ -14,7 +14,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from segue.core.bounds import DEPTH_MAX, JUMPS_PER_EVENT_MAX, jumps_for_ever, require_fit_together, require_fits
+from segue.core.bounds import (
+    DEPTH_MAX,
+    JUMPS_PER_EVENT_MAX,
+    added_up,
+    jumps_for_ever,
+    require_fit_together,
+    require_fits,
+)
 from segue.core.environment import evaluate, is_true
 from segue.core.machines import MACHINES, approval, undo
 from segue.core.plan import Flow, Node, Plan
@@ -208,6 +215,14 @@ class Turn:
         """
         if self.state.bounds_all:
             require_fit_together(values, self.state.value_max, what)
+
+    def added_up(self, so_far: int, value: Any, what: str) -> int:
+        """The size of what a task collects, with one more value; 0 in runs that do not measure it.
+
+        Raises:
+            TaskFailure: It is too large by now.
+        """
+        return added_up(so_far, value, self.state.value_max, what) if self.state.bounds_all else 0
 
     def close_below(self, frame: Frame) -> None:
         """Cancel every task below this one, and every command and timer they have open."""

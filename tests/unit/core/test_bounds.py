@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.conformance.hosts.building import act, emit, fork, program, workflow
+from tests.conformance.hosts.building import act, emit, fork, listens_to, program, workflow
 
-from segue.core import Plan, advance, bounds
-from segue.core.plan import Node, SetNode
-from segue.types import AttemptSucceeded, EndRun, Event, RunStarted
+from segue.core import Plan, RunState, advance, bounds
+from segue.core.plan import EventFilter, Iterator, ListenNode, Matcher, Node, SetNode, Strategy
+from segue.types import AttemptSucceeded, EndRun, Event, MessageConsumed, RunStarted
 
 FLAGS = (bounds.flag(1000),)
 
@@ -111,3 +111,35 @@ def test_jumps_are_counted_anew_after_each_wait() -> None:
     for _ in range(bounds.JUMPS_PER_EVENT_MAX + 10):
         state, commands = advance(plan, state, AttemptSucceeded(2, commands[0].id))  # type: ignore[union-attr]
     assert state.ended is None
+
+
+NEVER = Strategy("any", (EventFilter((Matcher("type", literal="a"),)),), until=program(False))
+
+
+def collected(node: ListenNode, number: int, size: int) -> RunState:
+    """The state after so many events of this size."""
+    state, _ = advance(workflow("w", node), None, RunStarted(1, "r", "d", flags=FLAGS))
+    for n in range(number):
+        event = {"id": str(n), "source": "/t", "type": "a", "data": "x" * (size - 2)}
+        state, _ = advance(workflow("w", node), state, MessageConsumed(2 + n, event))
+    return state
+
+
+def test_a_listener_stops_when_it_has_collected_too_much() -> None:
+    """One whose end never comes would grow with every event, and nothing but the end was measured."""
+    assert collected(ListenNode(name="l", pointer="/do/l", to=NEVER), 5, 200).ended is None
+    state = collected(ListenNode(name="l", pointer="/do/l", to=NEVER), 6, 200)
+    assert state.ended == "faulted"
+    assert state.failure is not None
+    assert state.failure.instance == "/do/l"
+    assert "what the task has collected has more than 1,000 bytes" in (state.failure.detail or "")
+    assert not state.frames
+
+
+def test_what_a_listener_has_handled_counts_as_what_came_of_it() -> None:
+    """One that hands each event on may go on for ever, as long as little is left of each."""
+    each = Iterator(tasks=(), output_as=program(1))
+    stream = Strategy("any", NEVER.filters, until=listens_to("b", mode="one"))
+    assert collected(ListenNode(name="l", pointer="/do/l", to=stream, foreach=each), 500, 200).ended is None
+    whole = Iterator(tasks=())
+    assert collected(ListenNode(name="l", pointer="/do/l", to=stream, foreach=whole), 6, 200).ended == "faulted"

@@ -7,7 +7,7 @@ handled one at a time; those that arrive meanwhile queue.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from segue.core.turn import Turn
 
 Bindings = dict[str, Any]
+_COLLECTED: Final = "what the task has collected"
 
 
 class Listening(msgspec.Struct):
@@ -31,6 +32,7 @@ class Listening(msgspec.Struct):
         events: What was read from each consumed event; with `foreach`, the iterations' outputs.
         seen: What was read from each consumed event, kept where `foreach` meets an `until` that looks at it.
         queue: Read but not handled yet. busy: an iteration is running. satisfied: nothing more is consumed.
+        size: Of `events`, `seen` and `queue` together, as JSON, in runs that measure it.
     """
 
     taken: set[int] = set()
@@ -41,6 +43,7 @@ class Listening(msgspec.Struct):
     handled: int = 0
     busy: bool = False
     satisfied: bool = False
+    size: int = 0
 
 
 class Listen(Machine):
@@ -62,7 +65,10 @@ class Listen(Machine):
         assert node.foreach is not None
         listening = frame.data
         listening.busy = False
-        listening.events.append(_iteration_output(turn, frame, node.foreach, output))
+        made = _iteration_output(turn, frame, node.foreach, output)
+        turn.current = frame
+        listening.size = turn.added_up(listening.size, made, _COLLECTED)
+        listening.events.append(made)
         listening.handled += 1
         self.go_on(turn, frame, node)
 
@@ -74,6 +80,8 @@ class Listen(Machine):
         if node.foreach is not None and listening.queue and not listening.busy:
             listening.busy = True
             item = listening.queue.pop(0)
+            if not isinstance(node.to.until, Program):
+                listening.size = max(0, listening.size - turn.added_up(0, item, _COLLECTED))
             place = listening.handled
             names = {node.foreach.item: item, node.foreach.at: place}
             frame.vars = {**(parent.vars or {}), **names}
@@ -87,7 +95,6 @@ class Listen(Machine):
         elif listening.satisfied and not listening.busy:
             self.unwind(turn, frame)
             turn.current = frame
-            turn.require_fit_together(listening.events, "the array of what was read")
             turn.complete(frame, listening.events)
 
     def unwind(self, turn: Turn, frame: Frame, child: Node | None = None) -> None:
@@ -130,6 +137,8 @@ def offer(turn: Turn, frame: Frame, event: dict[str, Any]) -> bool:
     _bind(turn, frame, found[1])
     listening.taken.add(found[0])
     value = read_event(event, node.read)
+    # Each time, and not at the end: one that waits for an end that never comes must not collect for ever.
+    listening.size = turn.added_up(listening.size, value, _COLLECTED)
     (listening.events if node.foreach is None else listening.queue).append(value)
     if node.foreach is not None and isinstance(strategy.until, Program):
         listening.seen.append(value)
