@@ -165,9 +165,10 @@ class _Door:
 
     def admit(self, folder: Path, service: Service, settings: Settings) -> None:
         token, _ = _token(folder)
-        self._border.admit(folder.name, service, token=token)
         url = self._server.url + address_of(folder.name)
         write_private(folder / SERVER_FILE, msgspec.json.encode(replace(self._server, url=url, token=token)))
+        # Last: what cannot be written down is not let in either.
+        self._border.admit(folder.name, service, token=token)
 
     async def dismiss(self, folder: Path) -> None:
         (folder / SERVER_FILE).unlink(missing_ok=True)

@@ -7,8 +7,10 @@ import re
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import closing
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import httpx
 import pytest
@@ -27,7 +29,9 @@ from tests.integration.workspaces_support import FRONT_TOKEN, Several, several
 
 from segue.api.guard import COOKIE
 from segue.people import hash_code
+from segue.service.sso import challenge_of
 from segue.store import notices
+from segue.types import TaskFailure
 
 V1 = "/api/v1"
 # Names and ids on the north side hold the one, everything else of it the other.
@@ -298,6 +302,111 @@ async def test_a_password_and_a_one_time_code_open_one_workspace_only(served: Se
     async with served.client("north", {}) as here:
         page = ok(await here.get(f"{V1}/task-code", params={"code": CODE}))
         assert page["title"] == f"About {HELD}"
+
+
+class Provider:
+    """A provider that both workspaces use, which lets everybody in as the same person: the best case for a thief."""
+
+    issuer = "https://login.example"
+
+    async def authorization_url(self, asked: dict[str, str]) -> str:
+        return f"{self.issuer}/?{urlencode(asked)}"
+
+    async def exchange(self, code: str, **_: Any) -> dict[str, str]:
+        return {"id_token": code}
+
+    async def claims(self, id_token: str, **_: Any) -> dict[str, Any]:
+        return {"sub": "1", "preferred_username": NAMED, "groups": []}
+
+
+async def test_a_sign_in_of_one_workspace_is_not_finished_in_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the same provider and client: neither what the browser holds, nor what a command line was given."""
+    monkeypatch.setattr("segue.connectors.OpenIdProvider", lambda *_: Provider(), raising=False)
+    oidc = {"issuer": Provider.issuer, "client_id": "segue"}
+    verifier = "v" * 43
+    async with several(tmp_path / "all", "north", "south", flags={"oidc": oidc}) as served:
+
+        async def began(**asked: str) -> tuple[str, dict[str, str]]:
+            async with served.client("north", {}) as browser:
+                answer = await browser.get(f"{V1}/login/oidc", params=asked)
+                assert answer.status_code == 303, answer.text
+                assert "Path=/w/north/api/v1/login/oidc" in answer.headers["set-cookie"]
+                sent = parse_qs(urlsplit(answer.headers["location"]).query)
+                assert sent["redirect_uri"] == ["http://127.0.0.1:8420/w/north/api/v1/login/oidc/callback"]
+                cookie = answer.headers["set-cookie"].partition(";")[0]
+                return cookie, {"state": sent["state"][0], "code": "c"}
+
+        cookie, given = await began()
+        async with served.client("south", {"cookie": cookie}) as there:
+            problem(await there.get(f"{V1}/login/oidc/callback", params=given), 401, "sso-refused")
+        async with served.client("north", {"cookie": cookie}) as here:
+            session = ok(await here.get(f"{V1}/login/oidc/callback", params=given))
+        async with served.client("south", {"authorization": f"Bearer {session['token']}"}) as there:
+            problem(await there.get(f"{V1}/whoami"), 401, "token-refused")
+
+        cookie, given = await began(port="50000", challenge=challenge_of(verifier), mark="m")
+        async with served.client("north", {"cookie": cookie}) as here:
+            ended = await here.get(f"{V1}/login/oidc/callback", params=given)
+            code = parse_qs(urlsplit(ended.headers["location"]).query)["code"][0]
+        body = {"code": code, "verifier": verifier}
+        async with served.client("south", {}) as there:
+            problem(await there.post(f"{V1}/login/oidc/session", json=body), 401, "sso-refused")
+        async with served.client("north", {}) as here:
+            assert ok(await here.post(f"{V1}/login/oidc/session", json=body))["identity"]["id"] == NAMED
+
+
+async def test_a_secret_in_the_environment_is_for_one_workspace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One process has one environment; a document of one team must not name its way to what is another's."""
+    for variable in ("SEGUE_SECRET_NORTH__CRM", "SEGUE_SECRET_CRM", "SEGUE_SECRET_NORTH_EU__CRM"):
+        monkeypatch.setenv(variable, f"{HELD} of {variable}")
+    async with several(tmp_path / "all", "north", "north-eu", "south") as served:
+        found = {}
+        for name in ("north", "north-eu", "south"):
+            service = served.workspaces.service(name)
+            assert service is not None
+            for secret in ("crm", "north__crm", "eu__crm", "NORTH__CRM", "_crm", "north-eu--crm"):
+                try:
+                    found[name, secret] = await service.sso._secrets.read(secret)
+                except TaskFailure:
+                    continue
+
+    assert found == {
+        ("north", "crm"): f"{HELD} of SEGUE_SECRET_NORTH__CRM",
+        ("north-eu", "crm"): f"{HELD} of SEGUE_SECRET_NORTH_EU__CRM",
+    }
+
+
+async def test_the_same_key_starts_different_runs_in_two_workspaces(tmp_path: Path) -> None:
+    """Keys of effects follow from it: a system that both speak to would take the act of one for that of the other."""
+    key = {"idempotency-key": "order-7"}
+    async with several(tmp_path / "all", "north", "south", "default") as served:
+        ids = {}
+        for name in ("north", "south", "default"):
+            async with served.client(name) as owner:
+                ok(await owner.post(f"{V1}/workflows", content=document(), headers=YAML))
+                first = await owner.post(f"{V1}/runs", json={"workflow": "demo/flow"}, headers=key)
+                again = await owner.post(f"{V1}/runs", json={"workflow": "demo/flow"}, headers=key)
+                assert (first.status_code, again.status_code) == (201, 200)
+                assert first.json()["id"] == again.json()["id"]
+                ids[name] = first.json()["id"]
+    assert len(set(ids.values())) == 3
+
+    # What a release before started is found again, and starts nothing twice.
+    async with several(tmp_path / "all") as served, served.client("north") as owner:
+        service = served.workspaces.service("north")
+        assert service is not None
+        assert service.host is not None
+        (workflow,) = ok(await owner.get(f"{V1}/workflows"))["items"]
+        await service.host.begin(
+            workflow["digest"], {"n": 1}, run_id="k-" + blake2b(b"old", digest_size=15).hexdigest()
+        )
+        body = {"workflow": "demo/flow", "input": {"n": 1}}
+        found = await owner.post(f"{V1}/runs", json=body, headers={"idempotency-key": "old"})
+        assert (found.status_code, found.json()["id"]) == (200, "k-" + blake2b(b"old", digest_size=15).hexdigest())
 
 
 async def test_a_browser_sends_the_session_of_one_workspace_to_that_one_only(served: Several) -> None:

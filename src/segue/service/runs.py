@@ -44,7 +44,17 @@ from segue.store import RunFilter as StoredFilter
 from segue.store.incidents import first_held
 from segue.store.places import queue_place
 from segue.store.snapshots import read_kept, read_page
-from segue.types import CLOSED, Event, Failure, Identity, RunCancelled, RunPaused, RunResumed, RunStarted
+from segue.types import (
+    CLOSED,
+    DEFAULT_WORKSPACE,
+    Event,
+    Failure,
+    Identity,
+    RunCancelled,
+    RunPaused,
+    RunResumed,
+    RunStarted,
+)
 
 if TYPE_CHECKING:
     from segue.hosts import EmbeddedHost
@@ -144,9 +154,10 @@ class Runs(UseCases):
         if key is None:
             return await self._begin(workflow, version, input, None, told), True
         async with self._keyed:
-            # The key gives the run its id, so a restart remembers it without a table of keys.
-            run_id = "k-" + hashlib.blake2b(key.encode(), digest_size=15).hexdigest()
+            run_id, earlier = _keyed_ids(key, self.guard.workspace)
             known = await self._store.run(run_id)
+            if known is None and earlier is not None:
+                known = await self._store.run(earlier)
             if known is not None:
                 await self._require_same(known, workflow, version, input)
                 return summary_of(known), False
@@ -663,6 +674,20 @@ def ms_of(moment: datetime | None) -> int | None:
     if moment is None:
         return None
     return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+def _keyed_ids(key: str, workspace: str) -> tuple[str, str | None]:
+    """The id of the run that a key starts, and the one that an earlier release gave it, where that is another.
+
+    The key gives the run its id, so a restart remembers it without a table of keys. The workspace is part of it: from
+    the id follow the keys under which other systems do each act once, and those may be systems that two workspaces
+    share, where a key such as `order-7` of one must not be taken for that of the other (decision 0131).
+    """
+
+    def made(text: str) -> str:
+        return "k-" + hashlib.blake2b(text.encode(), digest_size=15).hexdigest()
+
+    return (made(key), None) if workspace == DEFAULT_WORKSPACE else (made(f"{workspace}\0{key}"), made(key))
 
 
 def _unknown(run_id: str) -> ServiceError:
