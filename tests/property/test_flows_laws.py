@@ -211,7 +211,7 @@ def _judge(text: str, given: dict[str, Any]) -> int:
     canaries = Canaries()
     watched = _Watched(plan, {**given, "input": canaries.hide(given.get("input", {}), "input")}, canaries)
     watched.to_the_end()
-    walk = Walk(plan, lambda node: True).run()
+    walk = Walk(plan, lambda node, given: given.derived()).run()
     foreseen = {plan.nodes[index].pointer: traced for index, traced in walk.given.items()}
     turned_up = 0
     arrived = [*watched.sent]

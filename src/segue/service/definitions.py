@@ -10,7 +10,7 @@ import asyncio
 import base64
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -255,6 +255,15 @@ class Definitions:
             return self._latest.get((namespace, name))
         found = self._names.get((namespace, name), [])
         return next((definition for definition in found if definition.version == version), None)
+
+    def all(self) -> Iterable[Definition]:
+        """Every version of everything that is published."""
+        return [definition for definition, _ in self._published.values()]
+
+    @property
+    def changes(self) -> int:
+        """How many definitions are published: whoever keeps what follows from them looks here."""
+        return len(self._published)
 
     def names(self) -> list[tuple[str, str]]:
         """Namespace and name of every published workflow, in order."""

@@ -15,7 +15,7 @@ from segue.service.consequences import undecided_acts
 from segue.service.definitions import Checked, Definitions, refused
 from segue.service.errors import Finding, ServiceError
 from segue.service.flows import Flows
-from segue.service.forbidden import forbidden_flows
+from segue.service.forbidden import forbidden_flows, unknown_flows
 from segue.service.observe import iso
 from segue.service.publishing import Publishing
 from segue.service.shapes import (
@@ -156,6 +156,7 @@ class Workflows(UseCases):
         if checked.plan is not None:
             found += undecided_acts(self.guard, checked.document, checked.plan)
             found += forbidden_flows(self.guard, checked.document, checked.plan, self._flows)
+            found += unknown_flows(checked.document, checked.plan, self._flows)
         if self._publishing is not None:
             found += self._publishing.complaints(checked.document, checked.plan)
         return found

@@ -170,7 +170,7 @@ def test_labels_on_events_and_forms_hold_for_what_comes_in_by_them() -> None:
     text = """do:
 - wait:
     listen: {to: {one: {with: {type: x.y}}}}
-    output: {schema: {document: {type: array, items: {properties: {card: {x-data-class: payment}}}}}}
+    output: {schema: {document: {items: {x-untrusted: false, properties: {card: {x-data-class: payment}}}}}}
 - pay: {call: f, with: {card: '${ .[0].card }', n: '${ .[0].n }'}}
 - ask:
     call: human-task

@@ -3,7 +3,7 @@
 Two keywords, anywhere in a JSON Schema, ignored by validators:
 
     x-data-class: personal        a class, or a list of classes
-    x-untrusted: true             a stranger wrote it
+    x-untrusted: true             a stranger wrote it; false on events: whoever sends them is trusted
 
 A label holds for the value and everything below it.
 """
@@ -52,6 +52,14 @@ def declared_labels(schema: Any) -> dict[Path, Labels]:
     for path, labels in _walk(schema, schema, (), ()):
         found[path] = found.get(path, NO_LABELS) | labels
     return found
+
+
+def is_vouched_for(schema: Any) -> bool:
+    """A schema of an array says `x-untrusted: false` of it or its items: its author trusts whoever sends them."""
+    if not isinstance(schema, dict):
+        return False
+    items = schema.get("items")
+    return schema.get(UNTRUSTED) is False or (isinstance(items, dict) and items.get(UNTRUSTED) is False)
 
 
 def labels_at(declared: Mapping[Path, Labels], path: Path) -> Labels:

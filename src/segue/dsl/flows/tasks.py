@@ -29,10 +29,11 @@ from segue.core.plan import (
 )
 from segue.dsl.flows.covers import Seen
 from segue.dsl.flows.expressions import trace_shape
-from segue.dsl.flows.traced import ITEM, NOTHING, Origin, Traced, join, made_of
+from segue.dsl.flows.sources import failure_of
+from segue.dsl.flows.traced import INPUT_SOURCE, ITEM, NOTHING, Origin, Traced, join, made_of
 
-Carries = Callable[[ActNode], bool]
-"""Whether what an act gives back may hold what it was given."""
+Returned = Callable[[ActNode, Traced], Traced]
+"""`(act, arguments) -> what of them it may give back`."""
 
 _ROUNDS_MAX = 12
 """How often a list or a loop is walked before it is given up to understand its parts one by one.
@@ -43,7 +44,7 @@ Two or three are the rule; each further one is a value that a loop nests into it
 _REMEMBERED_MAX = 8
 """Walks of one task that are remembered: loops within loops come back to the last few of them."""
 
-INPUT = Traced(frozenset({Origin("input")}))
+INPUT = Traced(frozenset({Origin(INPUT_SOURCE)}))
 """The input of the run."""
 
 
@@ -83,9 +84,9 @@ class Walk:
     pointer of any task, what it is given and gives.
     """
 
-    def __init__(self, plan: Plan, carries: Carries) -> None:
+    def __init__(self, plan: Plan, returned: Returned) -> None:
         self.plan = plan
-        self.carries = carries
+        self.returned = returned
         self.given: dict[int, Traced] = {}
         self.seen: dict[str, Seen] = {}
         self.context = NOTHING
@@ -169,9 +170,7 @@ class Walk:
         given = self._note(node, self._value(node.arguments, data, around, input=data))
         if not node.wait:
             return data
-        result = Traced(frozenset({Origin(node.pointer)}))
-        if self.carries(node):
-            result = join(result, given.derived())
+        result = join(Traced(frozenset({Origin(node.pointer)})), self.returned(node, given))
         self._see(node, result=result)
         if node.undo is not None:
             self._note(node.undo, self._value(node.undo.arguments, result, around, input=data))
@@ -250,7 +249,8 @@ class Walk:
             node = pending.pop()
             pending.extend(child for listed in node.children() for child in listed)
             if isinstance(node, ActNode | HumanNode | ListenNode):
-                told = join(told, Traced(frozenset({Origin(node.pointer)})), self.given.get(node.index, NOTHING))
+                origins = frozenset({Origin(node.pointer), Origin(failure_of(node))})
+                told = join(told, Traced(origins), self.given.get(node.index, NOTHING))
         words = told.derived()
         return made_of({"type": words, "title": words, "detail": words})
 

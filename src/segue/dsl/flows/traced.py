@@ -11,6 +11,9 @@ from typing import Final
 
 Path = tuple[str, ...]
 
+INPUT_SOURCE: Final = "input"
+"""The source of what starts a run."""
+
 ITEM: Final = "[]"
 """The step of a path that stands for any element of an array, or any value of an object."""
 
@@ -105,6 +108,31 @@ def made_of(parts: Mapping[str, Traced]) -> Traced:
     """An object or, under `ITEM`, an array with these parts."""
     held = {key: _shallow(part, DEPTH_MAX - 1) for key, part in parts.items() if part != NOTHING}
     return Traced(parts=held) if held else NOTHING
+
+
+def seen_from_outside(value: Traced, given: Traced) -> Traced:
+    """What somebody who started a run knows of a value of it: which parts of its input it is made of.
+
+    Args:
+        value: In terms of the run that was started.
+        given: The input of that run, in terms of the one that started it.
+    """
+    found = _from_input(value, given)
+    return Traced(found.copies, found.mixes, _shallow(Traced(parts=found.parts), DEPTH_MAX).parts)
+
+
+def _from_input(value: Traced, given: Traced) -> Traced:
+    copies = [_part_of(given, origin.path) for origin in value.copies if origin.source == INPUT_SOURCE]
+    mixes = [_part_of(given, origin.path).derived() for origin in value.mixes if origin.source == INPUT_SOURCE]
+    parts = {key: found for key, part in value.parts.items() if (found := _from_input(part, given)) != NOTHING}
+    return join(*copies, *mixes, Traced(parts=parts) if parts else NOTHING)
+
+
+def _part_of(value: Traced, path: Path) -> Traced:
+    for key in path:
+        value = value.any() if key == ITEM else value.at(key)
+    # A path that is as long as they get stands for anything further down as well.
+    return value.derived() if len(path) >= DEPTH_MAX else value
 
 
 def _shallow(value: Traced, depth: int) -> Traced:

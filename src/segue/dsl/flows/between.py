@@ -1,0 +1,214 @@
+"""Labels between definitions: what a run gives those that it starts, those that it tells events, and its parent.
+
+Who starts or tells whom is known from the plans, as far as the documents say it in plain; what is computed counts as
+any of them. Each definition is followed once. What they give each other only grows until nothing new comes, so the
+order does not matter, and workflows may start each other in circles.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
+from typing import TypeVar
+
+from segue.core.plan import ActNode, EmitNode, ListenNode, Node, Plan
+from segue.dsl.flows.labels import NO_LABELS, Labels
+from segue.dsl.flows.leaving import Flow, flow_of
+from segue.dsl.flows.places import NOWHERE, Places, places_of, together
+from segue.dsl.flows.sources import (
+    WORKFLOW,
+    Answer,
+    Arriving,
+    OperationSchema,
+    Sources,
+    Target,
+    started_by,
+    type_of,
+)
+from segue.dsl.flows.tasks import Walk
+from segue.dsl.flows.traced import Origin, Traced, join
+
+Name = tuple[str | None, str | None]
+Key = TypeVar("Key")
+
+
+class Between:
+    """Definitions followed together.
+
+    Args:
+        plans: All definitions that start others or emit events, and all that may be started by them.
+    """
+
+    def __init__(self, plans: Iterable[Plan], operation_schema: OperationSchema) -> None:
+        self._schema = operation_schema
+        self.plans = {plan.digest: plan for plan in plans}
+        self._named: dict[tuple[str, str], list[Plan]] = defaultdict(list)
+        self._callers: dict[str, set[str]] = defaultdict(set)
+        self._walks: dict[str, Walk] = {}
+        self._sources: dict[str, Sources] = {}
+        self._inputs: dict[Name, Places] = {}
+        self._events: dict[str | None, Places] = {}
+        self._outputs: dict[str, Places] = {}
+        self._anything: dict[str, Labels] = {}
+        for plan in self.plans.values():
+            self._named[plan.namespace, plan.name].append(plan)
+            self._sources[plan.digest] = Sources(plan, operation_schema)
+        self._settle()
+
+    def flow(self, plan: Plan) -> Flow:
+        """Where the data of a plan goes, with what reaches it from the others."""
+        sources = self._sources.get(plan.digest) or Sources(plan, self._schema)
+        sources.hear(self.arriving(plan))
+        return flow_of(self._walk(plan, sources), sources)
+
+    def arriving(self, plan: Plan) -> Arriving:
+        """What reaches the runs of a plan."""
+        names: tuple[Name, ...] = (
+            (plan.namespace, plan.name),
+            (plan.namespace, None),
+            (None, plan.name),
+            (None, None),
+        )
+        given = together(self._inputs.get(name, NOWHERE) for name in names)
+        return Arriving(given, self._told, partial(self._answer, plan))
+
+    def starts(self, plan: Plan) -> Iterator[tuple[ActNode, Target, list[Plan]]]:
+        """Each task that starts others, and what it may start."""
+        for node in plan.nodes:
+            if isinstance(node, ActNode) and node.handler == WORKFLOW:
+                target = started_by(node)
+                yield node, target, self._meant(target)
+
+    def held(self, plans: Iterable[Plan]) -> Labels:
+        """The labels of all that runs of these plans hold."""
+        found = NO_LABELS
+        for plan in plans:
+            found |= self._anything.get(plan.digest, NO_LABELS)
+        return found
+
+    # -- channels ----------------------------------------------------------------------------------
+
+    def _told(self, types: tuple[str, ...]) -> Places:
+        wanted: Iterable[str | None] = (*types, None) if types else self._events
+        return together(self._events.get(name, NOWHERE) for name in wanted)
+
+    def _answer(self, plan: Plan, node: ActNode) -> Answer:
+        meant = self._meant(started_by(node))
+        if not meant:
+            return Answer()
+        outputs = [self._output(other) for other in meant]
+        known = tuple(output for output in outputs if output is not None)
+        places = together(self._outputs.get(other.digest, NOWHERE) for other in meant)
+        return Answer(places, self.held(meant), known if len(known) == len(outputs) else None)
+
+    def _meant(self, target: Target) -> list[Plan]:
+        if target.namespace is not None and target.name is not None:
+            found = self._named.get((target.namespace, target.name), [])
+        else:
+            found = list(self.plans.values())
+        return [plan for plan in found if target.means(plan)]
+
+    def _output(self, plan: Plan) -> Traced | None:
+        """What the output of its runs is made of; None where that is not known yet, in a circle."""
+        walked = self._walks.get(plan.digest)
+        return None if walked is None else walked.output
+
+    def _walk(self, plan: Plan, sources: Sources) -> Walk:
+        found = self._walks.get(plan.digest)
+        return found if found is not None else Walk(plan, sources.returned).run()
+
+    # -- until nothing new comes -------------------------------------------------------------------
+
+    def _settle(self) -> None:
+        waiting = deque(self.plans)
+        queued = set(self.plans)
+        started: dict[str, list[str]] = {}
+        for plan in self.plans.values():
+            meant = {other.digest: None for _, _, found in self.starts(plan) for other in found}
+            started[plan.digest] = list(meant)
+            for other in meant:
+                self._callers[other].add(plan.digest)
+        for digest in _innermost_first(started):
+            sources = self._sources[digest]
+            sources.arriving = self.arriving(self.plans[digest])
+            self._walks[digest] = Walk(self.plans[digest], sources.returned).run()
+        while waiting:
+            digest = waiting.popleft()
+            queued.discard(digest)
+            for reader in self._tell(self.plans[digest]):
+                if reader not in queued:
+                    queued.add(reader)
+                    waiting.append(reader)
+
+    def _tell(self, plan: Plan) -> set[str]:
+        """Take in what a definition gives others; which of them hear something new."""
+        sources = self._sources[plan.digest]
+        walk = self._walks[plan.digest]
+        sources.hear(self.arriving(plan))
+        readers: set[str] = set()
+        for index, given in walk.given.items():
+            node = plan.nodes[index]
+            if isinstance(node, ActNode) and node.handler == WORKFLOW:
+                target = started_by(node)
+                places = places_of(given.at("input"), sources.declared, sources.names)
+                if _grow(self._inputs, (target.namespace, target.name), places):
+                    readers.update(p.digest for p in self.plans.values() if target.may_be(p.namespace, p.name))
+            elif isinstance(node, EmitNode):
+                name = type_of(node)
+                if _grow(self._events, name, places_of(given, sources.declared, sources.names)):
+                    readers.update(p.digest for p in self.plans.values() if listens_to(p, name))
+        output = join(walk.output, Traced(frozenset({Origin("output")})))
+        grown = _grow(self._outputs, plan.digest, places_of(output, sources.declared_here, sources.names_here))
+        anything = sources.anything_here() | self._anything.get(plan.digest, NO_LABELS)
+        if grown or anything != self._anything.get(plan.digest):
+            self._anything[plan.digest] = anything
+            readers.update(self._callers[plan.digest])
+        return readers
+
+
+def _grow(channel: dict[Key, Places], key: Key, places: Places) -> bool:
+    before = channel.get(key, NOWHERE)
+    channel[key] = together((before, places))
+    return channel[key] != before
+
+
+def _innermost_first(started: Mapping[str, list[str]]) -> list[str]:
+    """Those that are started before those that start them, as far as they do not go in circles."""
+    order: dict[str, None] = {}
+    seen: set[str] = set()
+    for root in started:
+        pending = [(root, False)]
+        while pending:
+            digest, is_done = pending.pop()
+            if is_done:
+                order[digest] = None
+            elif digest not in seen:
+                seen.add(digest)
+                pending.append((digest, True))
+                pending.extend((other, False) for other in started[digest])
+    return list(order)
+
+
+def targets_of(plan: Plan) -> Iterator[Target]:
+    """What its tasks start."""
+    for node in plan.nodes:
+        if isinstance(node, ActNode) and node.handler == WORKFLOW:
+            yield started_by(node)
+
+
+def gives(plan: Plan) -> bool:
+    """It starts others, or emits events."""
+    return any(_gives(node) for node in plan.nodes)
+
+
+def _gives(node: Node) -> bool:
+    return isinstance(node, EmitNode) or (isinstance(node, ActNode) and node.handler == WORKFLOW)
+
+
+def listens_to(plan: Plan, name: str | None) -> bool:
+    """It may take events of this type; of any where that is None."""
+    strategies = [node.to for node in plan.nodes if isinstance(node, ListenNode)]
+    if plan.schedule is not None and plan.schedule.on is not None:
+        strategies.append(plan.schedule.on)
+    return any(name is None or not strategy.types or name in strategy.types for strategy in strategies)
