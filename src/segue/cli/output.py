@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -22,6 +24,7 @@ STATUS_COLOUR = {
     "pending": "dim",
     "skipped": "dim",
 }
+_PAINT = re.compile("(\x1b\\[(?:0|" + "|".join(_COLOURS.values()) + ")m)")
 CLEAR = "\r\x1b[K"
 """Takes away what stands on the terminal's line."""
 
@@ -43,27 +46,53 @@ def clean(text: Any) -> str:
 
 
 def say(text: str = "") -> None:
-    """A line of the result."""
-    print(text)
+    """A line of the result. Whatever of it came from data, only `paint` commands the terminal."""
+    print(_obedient(text, sys.stdout))
+
+
+def say_document(text: str) -> None:
+    """A document of somebody's: to the letter where it goes into a file or another program."""
+    print(_obedient(text, sys.stdout) if sys.stdout.isatty() else text)
 
 
 def note(text: str) -> None:
-    """A line that is not the result."""
-    print(text, file=sys.stderr, flush=True)
+    """A line that is not the result; the same holds for it."""
+    print(_obedient(text, sys.stderr), file=sys.stderr, flush=True)
 
 
 def print_json(value: Any) -> None:
     """One JSON document, indented on a terminal and on one line elsewhere."""
-    content = msgspec.json.encode(value)
+    content = msgspec.json.encode(value).decode()
     if sys.stdout.isatty():
-        content = msgspec.json.format(content, indent=2)
-    sys.stdout.write(content.decode() + "\n")
+        content = _escaped(msgspec.json.format(content, indent=2))
+    sys.stdout.write(content + "\n")
     sys.stdout.flush()
 
 
 def print_value(value: Any) -> None:
     """A JSON value for people."""
-    say(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+    say(_escaped(msgspec.json.format(msgspec.json.encode(value).decode(), indent=2)))
+
+
+def _obedient(text: str, stream: Any) -> str:
+    """The text without what would command the terminal, besides our own colours where they are shown."""
+    if text.isprintable():
+        return text
+    begins = CLEAR if text.startswith(CLEAR) else ""
+    parts = _PAINT.split(text.removeprefix(CLEAR))
+    ours = has_colour(stream)
+    return begins + "".join(part if place % 2 and ours else _plain(part) for place, part in enumerate(parts))
+
+
+def _plain(text: str) -> str:
+    return "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def _escaped(content: str) -> str:
+    """JSON whose texts hold nothing that commands a terminal or turns its lines around: still the same JSON."""
+    if content.isprintable():
+        return content
+    return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in content)
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, empty: str) -> None:

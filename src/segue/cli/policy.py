@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from segue.cli.ask import Request, ask
 from segue.cli.common import After, AsJson, Data, Limit
 from segue.cli.inputs import read_file, read_json
-from segue.cli.output import clean, fields, note, paint, print_json, say, table
+from segue.cli.output import clean, fields, note, paint, print_json, say, say_document, table
 from segue.service import EXIT_COMPLETED, EXIT_FAULTED, NewPolicy, PolicyQuestion, PolicyTest, ServiceError
 
 Name = Annotated[str, Parameter(help="Name of the policy file.")]
@@ -39,7 +39,7 @@ def show(name: Name, /, *, data: Data = None, json: AsJson = False) -> None:
     if json:
         print_json(found)
     else:
-        say(found["text"].rstrip())
+        say_document(found["text"].rstrip())
 
 
 def set_(

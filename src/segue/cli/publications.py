@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from segue.cli.ask import Request, ask
 from segue.cli.common import After, AsJson, Data, Limit
-from segue.cli.output import fields, print_json, say, table
+from segue.cli.output import fields, print_json, say, say_document, table
 from segue.service import PublicationDecision
 
 Number = Annotated[int, Parameter(help="Number of the publication.")]
@@ -49,7 +49,7 @@ def show(number: Number, /, *, data: Data = None, json: AsJson = False) -> None:
     names = ("state", "wantedBy", "wantedAt", "approver", "decidedBy", "decidedAt", "reason")
     fields([(name, found[name]) for name in names])
     say()
-    say(found["source"].rstrip())
+    say_document(found["source"].rstrip())
 
 
 def approve(number: Number, /, *, reason: Why, data: Data = None, json: AsJson = False) -> None:

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from segue.cli.ask import Request, ask
 from segue.cli.common import After, AsJson, Data, Limit
-from segue.cli.output import fields, note, print_json, say, table
+from segue.cli.output import fields, note, print_json, say_document, table
 from segue.service import parse_workflow
 
 
@@ -59,7 +59,7 @@ def show(
         print_json(found)
         return
     if source:
-        say(found["source"].rstrip("\n"))
+        say_document(found["source"].rstrip("\n"))
         return
     versions = ask(data, Request("GET", path), lambda service: service.workflows.versions(namespace, name))
     fields(
