@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from segue.governance import Redactor, mentions_secret
-from segue.governance.detection import KINDS, TextTooLong, find_in_text, replaced
+from segue.governance.detection import KINDS, Names, TextTooLong, find_in_text, replaced
 from segue.handlers.acting import act_with_secrets
 from segue.types import NOT_DONE, EffectContext, Perform, Recovery, fail
 
@@ -56,6 +56,8 @@ class PersonalDataHandler:
             return await loop.run_in_executor(self._threads, lambda: looked_through(**arguments))
         except TextTooLong as error:
             raise fail("validation", f"Personal data is not looked for: {error}. Split the text.") from None
+        except ValueError as error:
+            raise fail("validation", f"Personal data is not looked for: {error}.") from None
 
 
 def looked_through(
@@ -70,10 +72,11 @@ def looked_through(
 
     Raises:
         TextTooLong: One of them is too long to be looked through.
+        ValueError: A name has too many words to be looked for.
     """
     found: list[dict[str, Any]] = []
     counts: Counter[str] = Counter()
-    wanted, known = frozenset(kinds), list(names)
+    wanted, known = frozenset(kinds), Names(names)
 
     def look(part: Any, at: str) -> Any:
         if isinstance(part, dict):

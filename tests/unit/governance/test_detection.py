@@ -10,7 +10,8 @@ from bench.detection import score, sentences
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from segue.governance.detection import KINDS, TextTooLong, find_in_text, replaced
+from segue.governance.detection import KINDS, NAME_WORDS_MAX, TextTooLong, find_in_text, replaced
+from segue.handlers.personal_data import looked_through
 
 
 def found(text: str, **more: object) -> list[tuple[str, str]]:
@@ -77,6 +78,26 @@ def test_names_are_found_by_the_lists_that_are_given_and_never_guessed() -> None
 
     assert found(text) == []
     assert found(text, names=["Ada Lovelace", "Jean-Luc", "Ada"]) == [("name", "ada lovelace"), ("name", "Jean-Luc")]
+
+
+def test_many_texts_and_many_names_cost_what_they_are_long() -> None:
+    """A table of customers, looked through for all of them: each text read the whole list again."""
+    names = [f"{first}{n} {last}" for n in range(100) for first in ("Ada", "Ben") for last in ("Lovelace", "Kay")]
+    rows = [f"{name} has called" for name in names] * 10
+    began = time.process_time()
+    told = looked_through(rows, names=names * 50, kinds=["name"])
+    assert told["kinds"] == {"name": len(rows)}
+    assert time.process_time() - began < 2  # It took minutes.
+
+
+def test_names_that_begin_alike_cost_no_more() -> None:
+    """Each word of a text was held against every length of name there was."""
+    names = [" ".join(["a"] * n) for n in range(1, NAME_WORDS_MAX + 1)]
+    began = time.process_time()
+    assert len(found("a " * 20_000, names=names, kinds=["name"])) > 1000
+    assert time.process_time() - began < 2
+    with pytest.raises(ValueError, match="at most 12"):
+        found("a", names=["a " * 13])
 
 
 def test_less_sure_findings_are_told_only_to_whoever_wants_them() -> None:

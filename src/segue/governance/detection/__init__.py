@@ -5,6 +5,14 @@ Names of people are found only by lists that are given; addresses of houses are 
 Open `detectors.toml` first.
 """
 
-from segue.governance.detection.finding import KINDS, Detection, TextTooLong, find_in_text, replaced
+from segue.governance.detection.finding import (
+    KINDS,
+    NAME_WORDS_MAX,
+    Detection,
+    Names,
+    TextTooLong,
+    find_in_text,
+    replaced,
+)
 
-__all__ = ["KINDS", "Detection", "TextTooLong", "find_in_text", "replaced"]
+__all__ = ["KINDS", "NAME_WORDS_MAX", "Detection", "Names", "TextTooLong", "find_in_text", "replaced"]

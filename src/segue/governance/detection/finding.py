@@ -17,6 +17,8 @@ TEXT_MAX: Final = 4_000_000
 """Longest text that is looked through, in characters."""
 NAME: Final = "name"
 _NAME_CONFIDENCE: Final = 0.8
+NAME_WORDS_MAX: Final = 12
+"""Longest name that is looked for, in words."""
 _BEFORE: Final = 40
 _AFTER: Final = 16
 _TOKEN: Final = re.compile(r"[^\W\d_]+(?:['’\-][^\W\d_]+)*")
@@ -77,24 +79,56 @@ KINDS: Final = ("email", "phone", "iban", "payment-card", "ip-address", "nationa
 """Kinds that can be found; `name` only by the names that are given."""
 
 
+class Names:
+    """Names of people to find, as sequences of words. Made once for many texts.
+
+    Raises:
+        ValueError: One of them has more than `NAME_WORDS_MAX` words.
+    """
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._known = {tuple(word.casefold() for word in _TOKEN.findall(name)) for name in names}
+        # By the first word, so that each word of a text costs one look-up however many names there are.
+        self._lengths: dict[str, list[int]] = {}
+        for name in self._known - {()}:
+            if len(name) > NAME_WORDS_MAX:
+                raise ValueError(f"a name has {len(name)} words, and at most {NAME_WORDS_MAX} are looked for")
+            lengths = self._lengths.setdefault(name[0], [])
+            if len(name) not in lengths:
+                lengths.append(len(name))
+        for lengths in self._lengths.values():
+            lengths.sort(reverse=True)
+
+    def within(self, text: str) -> Iterator[Detection]:
+        """Where they stand; at each place the longest."""
+        words = [(m.start(), m.end(), m[0].casefold()) for m in _TOKEN.finditer(text)] if self._lengths else []
+        for place, (start, _, first) in enumerate(words):
+            for length in self._lengths.get(first, ()):
+                part = words[place : place + length]
+                if len(part) == length and tuple(word for _, _, word in part) in self._known:
+                    yield Detection(kind=NAME, start=start, end=part[-1][1], confidence=_NAME_CONFIDENCE)
+                    break
+
+
 def find_in_text(
-    text: str, *, kinds: Collection[str] = KINDS, least: float = 0.5, names: Iterable[str] = ()
+    text: str, *, kinds: Collection[str] = KINDS, least: float = 0.5, names: Names | Iterable[str] = ()
 ) -> list[Detection]:
     """What in a text looks like personal data, in the order of its places. No two overlap: the surer one counts.
 
     Args:
         kinds: What to look for.
         least: Nothing less sure is told.
-        names: Names of people to find, as whole words in any case.
+        names: Names of people to find, as whole words in any case; `Names`, where there are many texts.
 
     Raises:
         TextTooLong: The text has more than `TEXT_MAX` characters.
+        ValueError: A name has too many words.
     """
     if len(text) > TEXT_MAX:
         raise TextTooLong(f"the text has {len(text)} characters, and at most {TEXT_MAX} are looked through")
     found = [one for detector in _detectors() if detector.kind in kinds for one in _found(detector, text, least)]
     if NAME in kinds and least <= _NAME_CONFIDENCE:
-        found += _named(text, names)
+        found += (names if isinstance(names, Names) else Names(names)).within(text)
     return _apart(found)
 
 
@@ -130,20 +164,6 @@ def _found(detector: _Detector, text: str, least: float) -> Iterator[Detection]:
 def _is_near(words: re.Pattern[str], text: str, start: int, end: int) -> bool:
     before, after = text[max(0, start - _BEFORE) : start], text[end : end + _AFTER]
     return words.search(before) is not None or words.search(after) is not None
-
-
-def _named(text: str, names: Iterable[str]) -> Iterator[Detection]:
-    """Names as sequences of words; each word of the text is looked up once for each length of name."""
-    known = {tuple(word.casefold() for word in _TOKEN.findall(name)) for name in names}
-    lengths = sorted({len(name) for name in known if name}, reverse=True)
-    words = [(match.start(), match.end(), match[0].casefold()) for match in _TOKEN.finditer(text)] if lengths else []
-    for place in range(len(words)):
-        for length in lengths:
-            part = words[place : place + length]
-            if len(part) == length and tuple(word for _, _, word in part) in known:
-                start, end = part[0][0], part[-1][1]
-                yield Detection(kind=NAME, start=start, end=end, confidence=_NAME_CONFIDENCE)
-                break
 
 
 def _apart(found: list[Detection]) -> list[Detection]:
