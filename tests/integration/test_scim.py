@@ -538,3 +538,29 @@ async def test_people_and_groups_of_a_directory_survive_a_restart(tmp_path: Path
         after = [(await here.ask("GET", path)).json() for path in (f"/Users/{name}", f"/Groups/{team}")]
         assert after == before
         assert (await here.person(name))["roles"] == ["operator"]
+
+
+async def test_a_large_change_of_a_group_holds_nobody_else_up(here: Place) -> None:
+    """A thousand operations on thousands of members took seconds in which nothing else was answered."""
+    ann = await here.add("ann")
+    teams = here.service.scim_groups._teams
+    team = await here.team("Everybody", ann)
+    known = teams.find(team)
+    assert known is not None
+    teams.hold(msgspec.structs.replace(known, members=[ann, *(f"gone-{n}" for n in range(3000))]))
+    removed = [{"op": "remove", "path": f'members[value eq "gone-{n}"]'} for n in range(600)]
+    ticks = 0
+
+    async def tick() -> None:
+        nonlocal ticks
+        while True:
+            await asyncio.sleep(0.01)
+            ticks += 1
+
+    ticking = asyncio.create_task(tick())
+    answer = await here.patch(f"/Groups/{team}", *removed)
+    ticking.cancel()
+
+    assert answer.status_code == 200, answer.text
+    assert len(answer.json()["members"]) == 2401
+    assert ticks > 10
