@@ -165,6 +165,29 @@ async def test_a_stream_ends_with_the_right_to_follow_it(
     assert (await asyncio.wait_for(following, 10)).status_code == 200
 
 
+async def test_nobody_follows_without_end(owner: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What happens to each run is read anew for each stream, so a viewer with some hundreds took the server."""
+    monkeypatch.setattr(streams, "PING_SECONDS", 0.02)
+    viewer, other = await program(owner, "vic", "viewer"), await program(owner, "pat", "viewer")
+    mine = [asyncio.create_task(owner.get(f"{V1}/stream", headers=viewer)) for _ in range(streams.STREAMS_MAX)]
+    await asyncio.sleep(0.5)
+    refused = await owner.get(f"{V1}/stream", headers=viewer)
+    problem(refused, 429, "too-many-requests")
+    assert refused.headers["retry-after"]
+    theirs = asyncio.create_task(owner.get(f"{V1}/stream", headers=other))
+    await asyncio.sleep(0.1)
+    assert not theirs.done()
+
+    for one in mine[5:]:
+        one.cancel()
+    await asyncio.gather(*mine[5:], return_exceptions=True)
+    again = asyncio.create_task(owner.get(f"{V1}/stream", headers=viewer))
+    await asyncio.sleep(0.1)
+    assert not again.done()
+    for task in (*mine, theirs, again):
+        task.cancel()
+
+
 @pytest.mark.parametrize(
     "headers",
     [

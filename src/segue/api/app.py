@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from typing import Any, Final
 
 from fastapi import APIRouter, FastAPI
@@ -38,7 +39,7 @@ from segue.api import (
     waiting,
     workflows,
 )
-from segue.api.common import SERVICE, STOPPING, root_of
+from segue.api.common import FOLLOWED, SERVICE, STOPPING, root_of
 from segue.api.guard import NOBODY, OPEN_PATHS, Asgi, Guard, Message, Receive, Scope, Send
 from segue.api.pace import Pace
 from segue.service import SCIM_PREFIX, Service, Settings
@@ -130,8 +131,10 @@ def names_of(settings: Settings) -> tuple[str, ...]:
 def _bound(routes: Asgi, service: Service, stopping: asyncio.Event) -> Asgi:
     """The routes for requests to this service."""
 
+    followed: Counter[str] = Counter()
+
     async def ask(scope: Scope, receive: Receive, send: Send) -> None:
-        scope[SERVICE], scope[STOPPING] = service, stopping
+        scope[SERVICE], scope[STOPPING], scope[FOLLOWED] = service, stopping, followed
         await routes(scope, receive, _placed(send, root_of(scope)))
 
     return ask

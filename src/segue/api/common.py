@@ -17,6 +17,7 @@ from segue.service import PAGE_MAX, Service
 
 SERVICE: Final = "segue.service"
 STOPPING: Final = "segue.stopping"
+FOLLOWED: Final = "segue.followed"
 """Where they stand in the scope of a request."""
 
 

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Annotated, Any, Final
 
 import msgspec
 from fastapi import APIRouter, Header, Request, Response
 from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
-from segue.api.common import STOPPING, Asked, RunId
+from segue.api.common import FOLLOWED, STOPPING, Asked, RunId
 from segue.api.describe import operation
+from segue.service import ServiceError
+from segue.types import acting
 
 router = APIRouter(tags=["streams"])
 CloudEvents = AsyncGenerator[dict[str, Any], None]
 
 PING_SECONDS: Final = 15.0
+STREAMS_MAX: Final = 20
+"""Streams that one identity follows at a time, because what happens is read for each of them; the holder of the
+folder as many as they like."""
 _STREAM: Final = {
     "description": "Server-sent events; `event` is the type, `data` the CloudEvent.",
     "content": {"text/event-stream": {"schema": {"type": "string"}}},
@@ -53,12 +60,41 @@ async def _skip_to(events: CloudEvents, last: str | None) -> CloudEvents:
                 yield event
 
 
+class _Stream(StreamingResponse):
+    """Gives its place back however it ends, also where nobody was there any more to read its first line."""
+
+    over: Callable[[], None]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self.over()
+
+
 def _answer(request: Request, events: CloudEvents) -> Response:
+    reader = acting()
+    name = "" if reader is None else reader.name
+    followed: Counter[str] = request.scope[FOLLOWED]
+    if followed[name] >= STREAMS_MAX and (reader is None or "owner" not in reader.roles):
+        detail = f"{name} follows {STREAMS_MAX} streams, and no more than that at a time."
+        raise ServiceError("too-many-requests", detail, wait_s=10)
+
+    def over() -> None:
+        followed[name] -= 1
+        if not followed[name]:
+            del followed[name]
+
+    followed[name] += 1
+    answer = _stream(request, events)
+    answer.over = over
+    return answer
+
+
+def _stream(request: Request, events: CloudEvents) -> _Stream:
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     stopping: asyncio.Event = request.scope[STOPPING]
-    return StreamingResponse(
-        _lines(events, stopping, request.scope["still"]), media_type="text/event-stream", headers=headers
-    )
+    return _Stream(_lines(events, stopping, request.scope["still"]), media_type="text/event-stream", headers=headers)
 
 
 async def _lines(events: CloudEvents, stopping: asyncio.Event, still: Callable[[], bool]) -> AsyncIterator[bytes]:
