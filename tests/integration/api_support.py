@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import httpx
 from tests.integration.service_support import TOKEN
 
 from segue.api import create_app
+from segue.api.app import create_routes
 from segue.service import Service, Settings, open_service
 
 BASE = "http://127.0.0.1:8420"
@@ -18,10 +20,14 @@ YAML = {"content-type": "application/yaml"}
 KNOWN = {"authorization": f"Bearer {TOKEN}"}
 
 
+shared_routes = cache(create_routes)
+"""They hold nothing of a service, and making them takes longer than opening one."""
+
+
 @asynccontextmanager
 async def client_of(service: Service, settings: Settings | None = None) -> AsyncIterator[httpx.AsyncClient]:
     """A client with the token."""
-    app, _ = create_app(service, token=TOKEN, settings=settings or Settings())
+    app, _ = create_app(service, token=TOKEN, settings=settings or Settings(), routes=shared_routes())
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)  # type: ignore[arg-type]
     async with httpx.AsyncClient(transport=transport, base_url=BASE, headers=KNOWN) as client:
         yield client

@@ -18,6 +18,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
     unsupported_method,
 )
+from tests.integration.api_support import shared_routes
 from tests.integration.service_support import TOKEN, WAITS, document
 from tests.integration.test_permissions import ONESELF, OPEN
 
@@ -49,7 +50,7 @@ class Background(threading.Thread):
         async with open_service(self.folder, SETTINGS, local=None) as service:
             with acting_as(LOCAL_OWNER):
                 await self.prepare(service)
-            app, _ = create_app(service, token=TOKEN, settings=SETTINGS)
+            app, _ = create_app(service, token=TOKEN, settings=SETTINGS, routes=shared_routes())
             config = uvicorn.Config(app, port=0, log_level="error", lifespan="off", timeout_graceful_shutdown=1)
             self.server = uvicorn.Server(config)
             task = asyncio.create_task(self.server.serve())

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import uvicorn
 from starlette.responses import HTMLResponse
-from tests.integration.api_support import FIRST, choose_own, client_of
+from tests.integration.api_support import FIRST, choose_own, client_of, shared_routes
 from tests.integration.service_support import TOKEN
 
 from segue.api import create_app
@@ -156,7 +156,7 @@ async def test_a_session_is_for_our_own_page_and_no_other(tmp_path: Path) -> Non
         async with client_of(service) as owner:
             await owner.post(f"{V1}/identities", json={"id": "ann", "roles": ["admin"], "password": FIRST})
             await choose_own(owner, "ann", PASSWORD)
-        app, _ = create_app(service, token=TOKEN, settings=settings)
+        app, _ = create_app(service, token=TOKEN, settings=settings, routes=shared_routes())
         ours = beside(app, {"/page": page, "/again": again}.get, seen)
 
         async def evil(scope: Any, receive: Any, send: Any) -> None:

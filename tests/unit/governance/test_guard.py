@@ -19,6 +19,7 @@ from segue.governance import (
     roles_for,
     shipped,
 )
+from segue.governance.policy import misfits
 from segue.types import LOCAL_OWNER, Identity, acting_as
 
 VIEWER = Identity(kind="person", id="vic", roles=frozenset({"viewer"}))
@@ -192,6 +193,22 @@ def test_the_sink_hears_refusals_and_changes_but_not_every_look() -> None:
         ("person:ola", "run.start", "workflow:demo/flow", "allow"),
         ("person:vic", "run.start", "workflow:demo/flow", "deny"),
     ]
+
+
+@pytest.mark.parametrize("name", sorted(shipped()))
+def test_what_ships_fits_the_schema(name: str) -> None:
+    """A start does not check it again, because that takes longer than opening a folder."""
+    assert misfits(shipped()[name]) == []
+
+
+def test_a_shipped_file_that_somebody_changed_is_checked() -> None:
+    """Only the very text that ships was checked when it was made."""
+    changed = shipped()["roles"].replace("principal", "principle", 1)
+    with pytest.raises(PolicyRefused, match="roles"):
+        Policies({**shipped(), "roles": changed})
+    unknown = '@id("x") permit (principal, action == Action::"no.such", resource);'
+    with pytest.raises(PolicyRefused, match="roles"):
+        Policies({**shipped(), "roles": shipped()["roles"] + unknown})
 
 
 def test_separate_duties_are_separate_in_the_shipped_roles() -> None:
