@@ -68,6 +68,7 @@ def advance(
         state = RunState(event.run_id, event.seed, event.input, event.at, event.at)
         state.holds = "hold" in event.flags
         state.unattended = "unattended" in event.flags
+        state.finishes = "finishes" in event.flags
         state.results = "results" in event.flags
         state.value_max = value_bytes_max_of(event.flags)
         state.bounds_all = hold_for_all_values(event.flags)

@@ -31,12 +31,11 @@ from typing import Any, Final
 import msgspec
 
 from segue.core.machines.approval import Withheld
-from segue.core.machines.attempt import Attempts
 from segue.core.machines.fork import Join
 from segue.core.machines.human import Tasking
 from segue.core.machines.listen import Listening
 from segue.core.plan import Node, Plan
-from segue.core.state import Closing, Deferred, Frame, RunState, Thread, Undo
+from segue.core.state import Attempts, Closing, Deferred, Frame, RunState, Thread, Undo
 from segue.types import Approval, AwaitMessages, Failure, Offer, Perform, SecretText, StartTimer
 
 FORMAT: Final = 1

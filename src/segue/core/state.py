@@ -63,6 +63,19 @@ class Deferred(msgspec.Struct):
     thread: Thread
 
 
+class Attempts(msgspec.Struct):
+    """What a `try` remembers.
+
+    Attributes:
+        first_at: When the first attempt began. last: what the last one failed with.
+        finishing: What an undoing left that was cut off is undone before the list starts.
+    """
+
+    first_at: int
+    last: Failure | None = None
+    finishing: bool = False
+
+
 class Undo(msgspec.Struct):
     """An act that happened and can be taken back.
 
@@ -71,6 +84,7 @@ class Undo(msgspec.Struct):
         effect: The act's name within its run.
         within: Names of the `try` tasks in whose lists it stands, innermost first.
         arguments: What takes it back, evaluated when the act's result came; `failure`: why that failed.
+        begun: A `try` has begun to undo its list, this act with it.
     """
 
     node: Node
@@ -79,6 +93,7 @@ class Undo(msgspec.Struct):
     iteration: tuple[int, ...]
     arguments: Any = None
     failure: Failure | None = None
+    begun: bool = False
 
 
 class Closing(msgspec.Struct):
@@ -107,6 +122,8 @@ class RunState(msgspec.Struct):
         names: What names of acts begin with, by index in the plan, where a migration has made it another thing.
         apart_at: When it left the run that its history was copied from; events from before are not its own.
         unattended: Nobody can come, so an undo that fails is left standing instead of held.
+        finishes: An undoing that was cut off is finished before its list starts again; older histories replay
+            without.
         results: What functions answer that are themselves tasks is checked; older histories replay without.
         queued: It has not begun: its workflow has as many runs under way as it may.
         value_max: The largest value that it keeps, as JSON, in bytes; 0 where it has no bounds (`bounds.py`).
@@ -139,6 +156,7 @@ class RunState(msgspec.Struct):
     undone: dict[str, int] = {}
     closing: Closing | None = None
     unattended: bool = False
+    finishes: bool = False
     results: bool = False
     apart_at: int = 0
     definition: str = ""

@@ -306,6 +306,16 @@ def close_unknown(effect: str, action: str, by: str, reason: str, at: int) -> Sq
     return sql, (action, by, reason, at, effect)
 
 
+def reopen_unknown(effect: str) -> Sql:
+    """Ask about an act again that a held task told of, unless somebody is asked about it."""
+    sql = (
+        "UPDATE incident SET state = 'open', action = NULL, by = NULL, reason = NULL, closed_at = NULL"
+        " WHERE id = (SELECT max(id) FROM incident WHERE effect = ?1 AND kind = 'unknown') AND action = 'held'"
+        " AND NOT EXISTS (SELECT 1 FROM incident WHERE effect = ?1 AND kind = 'unknown' AND state = 'open')"
+    )
+    return sql, (effect,)
+
+
 def set_fingerprint(number: int, fingerprint: str) -> Sql:
     """Fill in what an earlier release did not know."""
     return "UPDATE incident SET fingerprint = ? WHERE id = ?", (fingerprint, number)

@@ -60,6 +60,12 @@ class Alone(Undoing):
     flags = ("unattended",)
 
 
+class Finishing(Undoing):
+    """The same where an undoing that was cut off is finished."""
+
+    flags = ("finishes",)
+
+
 def pair(**more: Any) -> Any:
     return plan(act("a", undo=undo()), act("b", undo=undo()), act("c", **more))
 
@@ -309,6 +315,42 @@ def test_a_time_out_around_leaves_no_undo_behind() -> None:
     assert run.effects == {"undo a": before}
     run.ok("undo a")
     assert run.state.ended == "faulted"
+
+
+def half_undone(run: Undoing) -> Undoing:
+    """An inner `try` is taking back its list when a branch beside it fails, and the list around both starts again."""
+    return run.ok("a").fails("b").fails("c").fire()
+
+
+def side_by_side() -> Any:
+    inner = attempt("i", act("a", undo=undo()), act("b"), handle=(act("h"),))
+    return plan(attempt("o", fork("f", inner, act("c")), retry=retry(count=1), handle=(put("h", 0),)))
+
+
+def test_an_undoing_that_was_cut_off_is_finished_before_its_list_starts_again() -> None:
+    """Else an act that is half undone outside would give its first answer, as if it stood."""
+    run = half_undone(Finishing(side_by_side()))
+    undone = [p.effect for p in run.performs if p.name == "undo a"]
+    assert run.acting == ["undo a"]
+    assert len(set(undone)) == 1
+    run.ok("undo a")
+    assert run.acting == ["a", "c"]
+    assert run.effects["a"].endswith("^1")
+
+
+def test_histories_from_before_do_not_finish_an_undoing() -> None:
+    """What an earlier release recorded must lead to the same commands."""
+    assert half_undone(Undoing(side_by_side())).acting == ["a", "c"]
+
+
+def test_starting_a_task_again_finishes_what_it_was_undoing() -> None:
+    """A person who starts the whole over does not want what is half gone to count."""
+    caught = attempt("t", act("a", undo=undo()), act("b"), handle=(act("h"),))
+    run = Finishing(plan(caught)).ok("a").fails("b")
+    run.feed(TaskRestarted(run.now, run.live("t")))
+    assert run.acting == ["undo a"]
+    run.ok("undo a")
+    assert (run.acting, run.effects["a"][-2:]) == (["a"], "^1")
 
 
 def test_a_raise_undoes_as_any_failure_does() -> None:

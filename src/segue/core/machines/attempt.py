@@ -3,7 +3,8 @@
 Filter, then `when`, then `exceptWhen`: not caught means passed on. Caught: retry while the policy allows it, with
 the same input; then `catch.do`; without `do`, a retry policy that ran out passes the last failure on, and without
 a retry policy the failure is swallowed and the output is the input. A failure in `catch.do` is not caught here.
-Before `catch.do`, or where the failure is swallowed, what completed in the list is undone (see `undo.py`).
+Before `catch.do`, or where the failure is swallowed, what completed in the list is undone (see `undo.py`); what was
+being undone when something around it ended that is undone before the list starts again.
 """
 
 from __future__ import annotations
@@ -11,13 +12,11 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from segue.core.environment import evaluate, is_true
 from segue.core.machines import undo
 from segue.core.machines.base import Machine
 from segue.core.plan import Node, Program, Retry, TryNode
-from segue.core.state import Frame
+from segue.core.state import Attempts, Frame
 from segue.types import Failure, TaskFailure, canonical_type, failure
 
 if TYPE_CHECKING:
@@ -25,13 +24,6 @@ if TYPE_CHECKING:
 
 BACKOFF_MS_MAX = 3_600_000
 """The longest base pause between two attempts (ruling R27)."""
-
-
-class Attempts(msgspec.Struct):
-    """When the first attempt began, and what the last one failed with."""
-
-    first_at: int
-    last: Failure | None = None
 
 
 class Try(Machine):
@@ -85,6 +77,8 @@ class Try(Machine):
         self._failed(turn, frame, failure("timeout", detail, instance=frame.node.pointer))
 
     def _attempt(self, turn: Turn, frame: Frame) -> None:
+        if undo.finish(turn, frame):
+            return  # `undone` comes back here.
         node = frame.node
         assert isinstance(node, TryNode)
         frame.steps = None
@@ -119,7 +113,12 @@ class Try(Machine):
             self.undone(turn, frame)
 
     def undone(self, turn: Turn, frame: Frame) -> None:
-        """The failure is caught for good, and nothing of the list stands outside that could be taken back."""
+        """Nothing of the list stands outside that is to be taken back: the failure is caught for good, or the list
+        may start again."""
+        if frame.data.finishing:
+            frame.data.finishing = False
+            self._attempt(turn, frame)
+            return
         node = frame.node
         assert isinstance(node, TryNode)
         if node.catch_tasks:

@@ -10,18 +10,23 @@ A retried list undoes nothing: its acts keep their names, so those that happened
 fails is held and the next one waits for it, because the order is what makes it safe; only a person goes past it.
 Where nobody can come, it is left standing and the next one begins.
 
-Source: decision 0050.
+An undoing can be cut off: by a time-out, a sibling that fails, somebody who starts the task again. What it had yet to
+take back may be half undone outside, so a list that starts again under the same names first finishes it; else acts
+that are gone would give their first answers.
+
+Source: decisions 0050 and 0142.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from segue.core.environment import evaluate
 from segue.core.machines.act import AGAIN, base_of, effect_of, name_of, node_of, split, with_approvals
 from segue.core.machines.base import Machine
 from segue.core.plan import ActNode, Node, UndoNode
-from segue.core.state import Closing, Frame, RunState, Undo
+from segue.core.state import Attempts, Closing, Frame, RunState, Undo
 from segue.types import Perform, TaskFailure, fail
 
 if TYPE_CHECKING:
@@ -71,6 +76,20 @@ def note(turn: Turn, frame: Frame, result: Any) -> None:
 
 def begin(turn: Turn, scope: Frame) -> bool:
     """Begin to undo what stands within a task; False when nothing does. Its machine is told by `undone`."""
+    for standing in _standing(turn, scope):
+        standing.begun = True
+    return _next(turn, scope)
+
+
+def finish(turn: Turn, scope: Frame) -> bool:
+    """Go on with what was being undone within a `try` when something cut it off; False when nothing was."""
+    if not turn.state.finishes or not any(standing.begun for standing in _standing(turn, scope)):
+        return False
+    scope.data.finishing = True
+    return _next(turn, scope)
+
+
+def _next(turn: Turn, scope: Frame) -> bool:
     found = _newest(turn, scope)
     if found is None:
         return False
@@ -96,7 +115,7 @@ def went(turn: Turn, scope: Frame, *, well: bool) -> None:
     if well:
         name = found.effect.partition(AGAIN)[0]
         turn.state.undone[name] = turn.state.undone.get(name, 0) + 1
-    if not begin(turn, scope):
+    if not _next(turn, scope):
         turn.undone(scope)
 
 
@@ -130,14 +149,19 @@ def _indices_below(top: Node) -> set[int]:
 
 
 def _newest(turn: Turn, scope: Frame) -> Undo | None:
+    finishing = isinstance(scope.data, Attempts) and scope.data.finishing
+    return next((found for found in _standing(turn, scope) if found.begun or not finishing), None)
+
+
+def _standing(turn: Turn, scope: Frame) -> Iterator[Undo]:
+    """What was done within a task and stands, newest first."""
     undos = turn.state.undos
     if not undos:
-        return None
-    newest = reversed(undos.values())
-    if scope.parent is None:
-        return next(newest)
+        return
     name = effect_of(turn.state, scope)
-    return next((found for found in newest if name in found.within), None)
+    for found in reversed(undos.values()):
+        if scope.parent is None or name in found.within:
+            yield found
 
 
 def _within(turn: Turn, frame: Frame) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any, Final
@@ -95,6 +95,7 @@ _CONTROLS: Final[dict[type[Event], str]] = {
 }
 """Events that are somebody's decision, and what the audit chain calls them."""
 
+_NOTHING_HELD: Final[Mapping[int, Collection[str]]] = {}
 _ANSWERS: Final = frozenset({AttemptSucceeded, AttemptFailed})
 
 Held = tuple[LiveRun, Sequence[Command]] | tuple[Callable[[], None], None]
@@ -201,10 +202,9 @@ class Engine:
     def _flags(self, plan: Plan, guarded: bool) -> tuple[str, ...]:
         policy = self.policy(plan)
         holds = self.settings.hold_failures and not guarded if policy.hold is None else policy.hold
-        unattended = plan.undoes and not policy.attended
         flags: tuple[str, ...] = ("hold",) if holds else ()
-        if unattended:
-            flags += ("unattended",)
+        if plan.undoes:
+            flags += ("finishes",) if policy.attended else ("unattended", "finishes")
         return (*flags, "results") if plan.promises else flags
 
     def subject_of(self, plan: Plan, input: Json) -> str | None:
@@ -359,7 +359,7 @@ class Engine:
             return
         if type(event) in _ANSWERS and event.id not in state.open:  # type: ignore[union-attr]
             return  # What came before it on the agenda went on without it.
-        held = tuple(state.held) if state is not None and state.held else ()
+        held = self.incidents.held(run) if state is not None and state.held else _NOTHING_HELD
         was_closing = state is not None and state.closing is not None
         try:
             state, commands = advance(run.plan, state, event)

@@ -7,7 +7,7 @@ holds the task: then only the ledger can still be put right.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from hashlib import blake2b
@@ -69,18 +69,28 @@ class Incidents:
 
     # -- what events do ----------------------------------------------------------------------------
 
-    def follow(self, run: LiveRun, event: Event, before: Collection[int], *, was_closing: bool) -> None:
+    def held(self, run: LiveRun) -> Mapping[int, Collection[str]]:
+        """The tasks that a run holds, each with the acts of it of which nobody knows whether they happened."""
+        doubts = [name for name, effort in run.efforts.items() if effort.state == "unknown"]
+        frames = run.state.frames
+        return {
+            task: [name for name in doubts if reason.outcome_unknown and _belongs(run, frames[task], name)]
+            for task, reason in run.state.held.items()
+        }
+
+    def follow(self, run: LiveRun, event: Event, before: Mapping[int, Collection[str]], *, was_closing: bool) -> None:
         """An event was applied to a run that had these held tasks; called before its batch leaves.
 
         Args:
+            before: As `held` said before the event.
             was_closing: It had failed, or was cancelled, before, and this event is about what is being undone.
         """
         if run.hidden:
             return
         held = run.state.held
-        for task in before:
+        for task, doubts in before.items():
             if task not in held:
-                self._close(run, task, event)
+                self._close(run, task, event, doubts)
         for task, reason in held.items():
             if task not in before:
                 self._open_held(run, task, reason)
@@ -131,11 +141,28 @@ class Incidents:
     # -- acts whose outcome is unknown ---------------------------------------------------------------
 
     def unknown(self, run: LiveRun, command: Perform, reason: Failure) -> None:
-        """Nobody knows whether an act of the ledger happened. Where its task is held, that says so already."""
-        about = next((t for t, held in run.state.held.items() if held.instance == command.pointer), None)
-        if about is None and not run.hidden:
+        """Nobody knows whether an act of the ledger happened. Where its task is held for that, it says so already."""
+        held = run.state.held.values()
+        told = any(failed.outcome_unknown and failed.instance == command.pointer for failed in held)
+        if not told and not run.hidden:
             reason = reason.at(command.pointer)
             self._open(run, command.id, "unknown", command.pointer, reason, effect=f"{run.id}:{command.effect}")
+
+    def late(self, run: LiveRun, command: Perform) -> None:
+        """An act that can be taken back succeeded when its run had just stopped waiting for it."""
+        detail = (
+            "this act succeeded when its task had just been ended, so it stands, and the run does not take it back:"
+            " take it back in the system, or leave it"
+        )
+        reason = failure("runtime", detail, instance=command.pointer)
+        self._open(run, command.id, "unknown", command.pointer, reason, effect=f"{run.id}:{command.effect}")
+        self._engine.wake()
+
+    def taken(self, key: str) -> None:
+        """An act that had succeeded before gives its answer again, and its run knows of it from now on."""
+        now = self._engine.clock.now_ms()
+        why = "the run has its answer, and takes it back where that is to be"
+        self._engine.commit.pending.statements.append(incidents.close_unknown(key, "answered", "", why, now))
 
     def orphaned(self, run: LiveRun, command_id: int, key: str, pointer: str) -> None:
         """An act was begun, the process died, and its run has gone on without waiting for it."""
@@ -182,7 +209,7 @@ class Incidents:
                         incidents.close_unknown(key, "held", "", "its task is held and says the same", now)
                     )
 
-    def _close(self, run: LiveRun, task: int, event: Event) -> None:
+    def _close(self, run: LiveRun, task: int, event: Event, doubts: Collection[str]) -> None:
         action = _ACTIONS.get(type(event), ENDED)
         if self._said is not None and self._said[0] is run:
             action = self._said[1]
@@ -190,6 +217,22 @@ class Incidents:
             action = ENDED  # What was decided is about another task, which took this one with it.
         by, reason = getattr(event, "by", ""), getattr(event, "reason", "")
         self._engine.commit.pending.take_out(run.seq, task, action, by, reason, run.state.last_at)
+        if action in (ENDED, "cancel"):
+            # Nobody has said what became of them, and the task that asked is gone.
+            for name in doubts:
+                self._ask_about(run, task, name)
+
+    def _ask_about(self, run: LiveRun, task: int, name: str) -> None:
+        node = node_of(run.plan, run.state, name)
+        pointer, key = "" if node is None else node.pointer, f"{run.id}:{name}"
+        detail = (
+            "nobody knows whether this act happened, and its task has ended without anybody's decision: look in the"
+            " system, then say what you found"
+        )
+        reason = failure("runtime", detail, outcome_unknown=True, instance=pointer)
+        self._open(run, task, "unknown", pointer, reason, effect=key)
+        # Where it was asked about in this same batch before its task was held, that question counts again.
+        self._engine.commit.pending.statements.append(incidents.reopen_unknown(key))
 
     def _open(
         self,

@@ -279,6 +279,9 @@ class Performer:
         else:
             self._settle(act, "done", output)
             run.acts.pop(command.id, None)
+            if act.has_undo and (run.gone or command.id not in run.state.open):
+                # A time-out or a cancel was quicker, though not on disk yet: the run will not take it back.
+                self._engine.incidents.late(run, command)
             self._engine.answer(run, command.id, output, act.verdict)
 
     def _withhold(self, act: Act, wanted: ApprovalWanted) -> None:
@@ -387,6 +390,8 @@ class Performer:
             TaskFailure: Nobody but a person can know.
         """
         if earlier.state == "done":
+            if act.has_undo:
+                self._engine.incidents.taken(context.key)
             if earlier.unread is not None:
                 return await self._engine.parking.read_receipt(act.run, earlier.unread)
             return earlier.receipt
