@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import sys
 from random import Random
 from typing import Any
 
@@ -11,10 +12,11 @@ import msgspec
 import pytest
 
 from segue.core import Examination, migration
-from segue.core.machines import approval, attempt, fork, human
+from segue.core.machines import act, approval, attempt, fork, human, undo
+from segue.core.plan import ActNode
 from segue.core.turn import Turn
 from segue.hosts.contracts import OpenDoor
-from segue.hosts.embedded import desk, parking, timekeeper
+from segue.hosts.embedded import desk, parking, performer, timekeeper
 from segue.hosts.embedded.children import Children
 from segue.hosts.embedded.desk import Desk
 from segue.hosts.embedded.engine import Engine
@@ -29,7 +31,7 @@ from segue.hosts.embedded.turns import Turns
 from segue.hosts.simulated import Finding, run_seed
 from segue.hosts.simulated.storage import Storage
 from segue.store import Batch, GroupCommit, records
-from segue.types import NOT_DONE, Perform, StartTimer
+from segue.types import NOT_DONE, AttemptFailed, Perform, StartTimer
 
 SEEDS = 600
 
@@ -66,6 +68,7 @@ ORIGINAL = {
         (Scheduler, "_listen"),
         (Turn, "_begin"),
         (Turn, "_hold"),
+        (Turn, "_is_to_be_held"),
         (Turn, "end_one"),
         (Turn, "pass_on"),
         (Parking, "_fold"),
@@ -276,6 +279,8 @@ BROKEN_HOSTS: list[tuple[str, Any, str, Any, str]] = [
     ("forgets a schedule's events", Scheduler, "_listen", _listens_from_now, "was not started for it"),
     ("takes a schedule's event again", Scheduler, "_listen", _listens_to_the_same_again, "started twice"),
     ("hides failures", Incidents, "_open_held", lambda self, run, task, reason, again=False: None, "the inbox has"),
+    ("forgets what was cut off", Incidents, "unknown", lambda self, run, command, reason: None, "nobody was asked"),
+    ("keeps no account of undos", performer, "_has_undo", lambda run, command: False, "nobody was asked"),
     ("settles nothing", Performer, "_settle", lambda self, act, state, receipt=None: None, "ledger"),
 ]
 
@@ -383,6 +388,81 @@ def _sends_all_that_waits(turn: Turn) -> None:
 
 RELEASE = approval.release
 DICE = Random()
+
+
+def _begins_with_the_first(turn: Turn, scope: Any) -> Any:
+    found = UNDO["_newest"](turn, scope)
+    if found is None or scope.parent is not None:
+        return found
+    return next(iter(turn.state.undos.values()))
+
+
+def _notes_what_failed(turn: Turn, event: Any) -> None:
+    frame = turn.state.frames.get(event.id)
+    if frame is not None and isinstance(frame.node, ActNode) and isinstance(turn.state.open.get(event.id), Perform):
+        undo.note(turn, frame, None)
+    FAILED(turn, event)
+
+
+def _undoes_all_again(turn: Turn, scope: Any, *, well: bool) -> None:
+    found = undo._newest(turn, scope)
+    UNDO["went"](turn, scope, well=well)
+    if found is not None and well and turn.state.ended is None:
+        turn.state.undos[found.effect] = found
+
+
+def _goes_past_what_failed(self: Turn, frame: Any, reason: Any) -> bool:
+    return frame.node.kind != "undo" and original(Turn, "_is_to_be_held")(self, frame, reason)
+
+
+def _takes_the_newest_answer(turn: Turn, frame: Any, result: Any) -> None:
+    UNDO["note"](turn, frame, result)
+    for entry in turn.state.undos.values():
+        entry.arguments = result
+
+
+UNDO = {name: getattr(undo, name) for name in ("_newest", "went", "note")}
+APPLY = sys.modules["segue.core.advance"]._APPLY  # The room exports a function of the same name.
+FAILED = APPLY[AttemptFailed]
+
+
+@pytest.mark.parametrize(
+    ("name", "broken", "complaint"),
+    [
+        ("_newest", _begins_with_the_first, "is the newest that stands"),
+        ("begin", lambda turn, scope: False, "left standing"),
+        ("begin_last", lambda turn, root, closing: False, "left standing"),
+        ("note", lambda turn, frame, result: None, "left standing|not taken back"),
+        ("note", _takes_the_newest_answer, "is taken back with"),
+        ("went", _undoes_all_again, "is called|is the newest|nothing stands|left standing"),
+        ("_within", lambda turn, frame: (), "left standing"),
+    ],
+)
+def test_a_core_that_undoes_badly_is_found(
+    monkeypatch: pytest.MonkeyPatch, name: str, broken: Any, complaint: str
+) -> None:
+    """Undone in the wrong order, not at all, with the arguments of another act, twice, or in the wrong `try`."""
+    monkeypatch.setattr(undo, name, broken)
+    assert re.search(complaint, complaint_about())
+
+
+def test_an_undo_of_what_did_not_happen_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Taking back what was never done is an act of its own."""
+    monkeypatch.setitem(APPLY, AttemptFailed, _notes_what_failed)
+    assert re.search("could take back|is the newest", complaint_about())
+
+
+def test_an_undo_that_failed_and_is_passed_over_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only a person goes past it."""
+    monkeypatch.setattr(Turn, "_is_to_be_held", _goes_past_what_failed)
+    assert re.search("though nobody gave it up|is the newest", complaint_about())
+
+
+def test_doing_again_what_was_undone_under_its_old_key_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A system that knows the key would say that it is done."""
+    monkeypatch.setattr(act, "name_of", act.effect_of)
+    monkeypatch.setattr(undo, "name_of", act.effect_of)
+    assert "which was undone" in complaint_about()
 
 
 @pytest.mark.parametrize(

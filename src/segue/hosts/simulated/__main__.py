@@ -35,6 +35,7 @@ _COUNTED = (
     "interventions",
     "decisions",
     "migrations",
+    "undone",
 )
 
 

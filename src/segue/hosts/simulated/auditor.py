@@ -17,6 +17,7 @@ from segue.core import Moment, Plan, RunState, advance
 from segue.core.state import Frame
 from segue.hosts.simulated.desks import Desks
 from segue.hosts.simulated.reach import INTERVENTIONS, Picture, check_held, require
+from segue.hosts.simulated.undoing import Undoing
 from segue.hosts.simulated.versions import FRESH
 from segue.types import (
     ApprovalWanted,
@@ -54,6 +55,7 @@ class RunAudit:
         self.paused = False
         self.ended: str | None = None
         self.now = 0
+        self.undoing = Undoing()
         self._expects_offer: int | None = None
 
     def observe(self, event: Event, commands: Sequence[Command], state: RunState) -> None:
@@ -174,8 +176,14 @@ def audited(
     # Pictures cost more than the event itself, so they are taken where somebody could have done something.
     wanted = state is not None and (bool(state.held) or state.holds or isinstance(event, INTERVENTIONS))
     before = Picture(plan, state) if wanted and state is not None else None
+    if plan.undoes:
+        audit.undoing.expect(state, event, audit.performs)
+        trace = [] if trace is None else trace
+    seen = 0 if trace is None else len(trace)
     after, commands = advance(plan, state, event, trace=trace)
     audit.observe(event, commands, after)
+    if plan.undoes and trace is not None:
+        audit.undoing.follow(plan.at(after.definition), event, commands, trace[seen:], after)
     inspect(after)
     check_held(plan, after)
     if before is not None:
@@ -245,6 +253,7 @@ class Shadow:
     """A run as the disk has it: folded from durable events alone.
 
     Attributes:
+        gave: The commands that each event of its history led to.
         above: The run that waits for it, and the command there; None when nobody does.
         given: When each command was given, in true milliseconds.
         controls: How many controls of people are on disk. confirmed: How many they were told of.
@@ -262,6 +271,7 @@ class Shadow:
         self.desks = Desks()
         self.state: RunState | None = None
         self.history: list[Event] = []
+        self.gave: list[Sequence[Command]] = []
         self.consumed: set[tuple[str, str]] = set()
         self.answered: set[int] = set()
         self.given: dict[int, int] = {}
@@ -279,6 +289,7 @@ class Shadow:
         """Apply a durable event."""
         self.history.append(event)
         self.state, commands = audited(self.plan, self.state, event, self.audit)
+        self.gave.append(tuple(commands))
         self.desks.observe(event, commands, self.audit.now)
         if isinstance(event, RunMigrated):
             self.plan = self.plan.at(self.state.definition)

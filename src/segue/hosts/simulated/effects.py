@@ -84,11 +84,15 @@ class Effects:
     def check_row(self, place: Place, key: str, state: str) -> None:
         """What the host's ledger says at rest must be true, as far as anybody could know."""
         require(state != "intent", f"the ledger still has act {place[1]} of {place[0]!r} under way")
-        told = key in self.denied or key in self.affirmed or key in self.mistakes
+        told = self.is_told(key)
         if state == "done":
             require(self.held.get(key) or told, f"the ledger says that {key!r} is done, but it never happened")
         elif state == "failed":
             require(not self.happened.get(place) or told, f"the ledger says that {key!r} failed, but it happened")
+
+    def is_told(self, key: str) -> bool:
+        """A person has said whether it happened, rightly or not."""
+        return key in self.denied or key in self.affirmed or key in self.mistakes
 
     def _may_happen(self, key: str) -> bool:
         """It has not happened over all attempts, or only where a person then said that it had not."""

@@ -117,10 +117,10 @@ def human_plan(rng: Random, *, name: str, below: Sequence[str] = ()) -> Plan:
     return Generator(rng, likes_people, below).plan(name)
 
 
-def with_undos(rng: Random, plan: Plan) -> Plan:
-    """The same plan, where some acts have an undo."""
+def with_undos(rng: Random, plan: Plan, *, likely: float = 0.6) -> Plan:
+    """The same plan, where this share of the acts has an undo."""
     for node in plan.nodes:
-        if isinstance(node, ActNode) and node.wait and node.handler != "workflow" and rng.random() < 0.6:
+        if isinstance(node, ActNode) and node.wait and node.handler != "workflow" and rng.random() < likely:
             node.undo = b.undo(b.broken() if rng.random() < 0.05 else None, handler=node.handler)
             node.undo.name, node.undo.pointer = f"undo {node.name}", f"{node.pointer}/undo"
     return Plan(plan.namespace, plan.name, plan.version, plan.digest, plan.root, plan.definition)

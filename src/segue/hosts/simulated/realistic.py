@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from random import Random
 from typing import Final
 
 from segue.core.plan import Flow, Plan
 from segue.hosts.simulated import building as b
+from segue.hosts.simulated.generating import with_undos
 
 
 def renewal_risk() -> Plan:
@@ -107,6 +109,24 @@ def payout() -> Plan:
         b.attempt("cheque", b.act("print", handler="manual"), b.act("post", handler="manual"), retry=again),
     )
     return b.plan(b.fork("pay", *branches, output_as=b.constant(1)), b.act("close", handler="lookup"), name="payout")
+
+
+def outing(rng: Random) -> Plan:
+    """Book a trip, part of it side by side; what is booked is taken back where the rest fails, and booked anew."""
+    ride = b.attempt(
+        "ride",
+        b.act("train", handler="lookup"),
+        b.act("seat", handler="keyed"),
+        b.act("meal", handler="manual", timeout=rng.choice((None, 400))),
+        handle=(b.act("walk", handler="read"),),
+    )
+    sleep = b.do("sleep", b.act("room", handler="lookup"), b.act("bed", handler="keyed"))
+    both = b.fork("both", ride, sleep, output_as=b.constant(1), timeout=rng.choice((None, 1_000)))
+    again = b.retry(delay=rng.choice((0, 50)), count=3)
+    handle = None if rng.random() < 0.3 else (b.act("tell", handler="read"),)
+    booked = b.attempt("book", both, b.act("guide", handler="manual"), retry=again, handle=handle)
+    last = b.act("insure", handler="lookup")
+    return with_undos(rng, b.plan(b.act("ask", handler="read"), booked, last, name="outing"), likely=0.8)
 
 
 def patrol() -> Plan:

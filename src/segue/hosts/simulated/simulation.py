@@ -25,7 +25,7 @@ from segue.hosts.simulated.host import SimulatedHost
 from segue.hosts.simulated.outside import Outside
 from segue.hosts.simulated.process import Book, Process
 from segue.hosts.simulated.reach import Violation
-from segue.hosts.simulated.realistic import CAREFUL, REALISTIC, patrol
+from segue.hosts.simulated.realistic import CAREFUL, REALISTIC, outing, patrol
 from segue.hosts.simulated.storage import Storage
 from segue.hosts.simulated.time import Time
 from segue.hosts.simulated.timetable import Timetable
@@ -65,7 +65,7 @@ class Report:
         held: Failures that waited for a person. interventions: What people did to tasks.
         unread: Readings that failed. refusals: Acts that the guard did not let through. asked: Acts that it left to
             people. decisions: What people did to human tasks, and counted.
-        migrations: How often a run moved to another version.
+        migrations: How often a run moved to another version. undone: Acts that were taken back.
     """
 
     seed: int
@@ -82,6 +82,7 @@ class Report:
     asked: int
     decisions: int
     migrations: int
+    undone: int
 
 
 class Finding(Exception):
@@ -194,6 +195,7 @@ class World:
             self.guard.asked,
             sum(len(shadow.desks.heard) for shadow in seen.runs.values()),
             seen.migrations,
+            sum(len(shadow.audit.undoing.undone) for shadow in seen.runs.values()),
         )
 
     def say(self, line: str) -> None:
@@ -667,6 +669,10 @@ def _besides(faults: Faults, dice: Dice, below: list[str]) -> list[tuple[str, Pl
         chance = dice.of("plans with people")
         plan = human_plan(chance, name="desks", below=below)
         made += [(f"desk{number}", plan) for number in range(chance.randint(1, 3))]
+    chance = dice.of("outing")
+    if chance.random() < faults.outings:
+        trip = outing(chance)
+        made += [(f"outing{number}", trip) for number in range(chance.randint(1, 2))]
     return made
 
 

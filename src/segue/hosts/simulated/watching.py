@@ -202,6 +202,8 @@ class Auditor:
             self._guard.check_verdict(_workflow(shadow), command, event.verdict)
         place = (shadow.id, event.id)
         self.effects.answered(place, self.key(*place), succeeded=succeeded, in_doubt=in_doubt)
+        if succeeded:
+            shadow.audit.undoing.require_standing(shadow.id, command.effect, self.effects)
 
     def _check_end_of_child(self, shadow: Shadow, command: Perform, event: AttemptSucceeded | AttemptFailed) -> None:
         """The end of a child and what its parent is told are one fact."""
@@ -361,6 +363,7 @@ class Auditor:
             self._check_rest(shadow)
         self._check_effects()
         self._check_rows(file)
+        self._check_undone(file)
         desks = {shadow.id: shadow.desks for shadow in self.runs.values()}
         self.marks.check(desks)
         check_desk_rows(file, desks)
@@ -388,14 +391,17 @@ class Auditor:
                 self._check_offered(shadow, state, command)
 
     def check_replay(self) -> None:
-        """Folding each history once more gives the same states, to the byte."""
+        """Folding each history once more gives the same states and commands."""
         for shadow in self.runs.values():
             self._check_replay(shadow)
 
     def _check_replay(self, shadow: Shadow) -> None:
         state: RunState | None = None
-        for event in shadow.history:
-            state, _ = advance(shadow.plan, state, event)
+        for event, gave in zip(shadow.history, shadow.gave, strict=True):
+            state, commands = advance(shadow.plan, state, event)
+            require(
+                tuple(commands) == gave, f"replaying {shadow.id!r} gives {commands!r} for {event!r}, not {gave!r}"
+            )
         assert state is not None
         assert shadow.state is not None
         require(same_state(state, shadow.state), f"replaying {shadow.id!r} gives another state")
@@ -414,6 +420,21 @@ class Auditor:
         for key, places in self.effects.held.items():
             acts = {(run_id, *self._place_of(run_id, number)) for run_id, number in places}
             require(len(acts) == 1, f"the effect key {key!r} stands for different acts: {acts!r}")
+
+    def _check_undone(self, file: sqlite3.Connection) -> None:
+        """Of what happened outside and can be taken back, nothing is forgotten."""
+        # One that a time-out or the end of its run took out of the inbox was put to nobody.
+        asks = (
+            "SELECT run, effect, pointer, failure FROM incident WHERE kind IN ('held', 'unknown')"
+            " AND (state = 'open' OR action NOT IN ('ended', 'cancel'))"
+        )
+        asked: set[tuple[int, str | None]] = set()
+        for run, effect, pointer, failure in file.execute(asks):
+            reason = codec.load_failure(failure)
+            asked |= {(run, effect), (run, pointer), (run, None if reason is None else reason.instance)}
+        for seq, shadow in self.by_seq.items():
+            told_of = {what for run, what in asked if run == seq}
+            shadow.audit.undoing.require_accounted(shadow.id, shadow.audit.ended, self.effects, told_of)
 
     def _place_of(self, run_id: str, number: int) -> tuple[str, tuple[int, ...]]:
         command = self.runs[run_id].audit.performs[number]
