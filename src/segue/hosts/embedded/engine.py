@@ -95,7 +95,6 @@ _CONTROLS: Final[dict[type[Event], str]] = {
 }
 """Events that are somebody's decision, and what the audit chain calls them."""
 
-_NOTHING_HELD: Final[Mapping[int, Collection[str]]] = {}
 _ANSWERS: Final = frozenset({AttemptSucceeded, AttemptFailed})
 
 Held = tuple[LiveRun, Sequence[Command]] | tuple[Callable[[], None], None]
@@ -359,7 +358,7 @@ class Engine:
             return
         if type(event) in _ANSWERS and event.id not in state.open:  # type: ignore[union-attr]
             return  # What came before it on the agenda went on without it.
-        held = self.incidents.held(run) if state is not None and state.held else _NOTHING_HELD
+        held: Mapping[int, Collection[str]] = self.incidents.held(run) if state is not None and state.held else {}
         was_closing = state is not None and state.closing is not None
         try:
             state, commands = advance(run.plan, state, event)
