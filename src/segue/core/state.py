@@ -103,7 +103,7 @@ class Closing(msgspec.Struct):
     failure: Failure | None = None
 
 
-class RunState(msgspec.Struct):
+class RunState(msgspec.Struct, gc=False):
     """The state of one run: a fold of its history, owned by whoever calls `advance`.
 
     Attributes:

@@ -194,9 +194,9 @@ class Turn:
         Raises:
             TaskFailure: It is.
         """
-        if self.state.value_max:
-            depth_max = DEPTH_MAX if self.state.bounds_all else 0
-            require_fits(value, self.state.value_max, what, depth_max=depth_max)
+        state = self.state
+        if state.value_max:
+            require_fits(value, state.value_max, what, depth_max=DEPTH_MAX if state.bounds_all else 0)
 
     def require_made_fits(self, value: Any, what: str) -> None:
         """The same for what runs of an earlier release did not measure.

@@ -16,7 +16,7 @@ Json = Any
 """A JSON value: None, bool, int, float, str, list or dict with string keys."""
 
 
-class RunStarted(msgspec.Struct, frozen=True, tag_field="e", tag="run-started", omit_defaults=True):
+class RunStarted(msgspec.Struct, frozen=True, gc=False, tag_field="e", tag="run-started", omit_defaults=True):
     """A run came into being.
 
     Attributes:

@@ -92,18 +92,20 @@ class Act(Machine):
         turn.require_made_fits(arguments, "what the arguments came to")
         if node.arguments_check is not None and (complaint := node.arguments_check(arguments)) is not None:
             raise fail("validation", f"the arguments do not fit: {complaint}")
+        state = turn.state
         command = Perform(
             frame.id,
             node.handler,
             arguments,
             node.name,
             node.pointer,
-            name_of(turn.state, frame),
+            name_of(state, frame),
             frame.iteration,
             frame.attempt,
             not node.wait,
-            **(carried(turn, frame) if turn.plan.consequences else {}),
         )
-        turn.give(with_approvals(turn.state, command) if turn.state.approvals else command)
+        if turn.plan.consequences:
+            command = msgspec.structs.replace(command, **carried(turn, frame))
+        turn.give(with_approvals(state, command) if state.approvals else command)
         if not node.wait:
             turn.complete(frame, frame.input)

@@ -139,15 +139,23 @@ class Expression:
             return otherwise
         run, names = self._run, self._names
 
-        def evaluate(data: Any, variables: Mapping[str, Any], now_ms: int) -> Any:
+        def evaluate_alone(data: Any, variables: Mapping[str, Any], now_ms: int) -> Any:
             before = strange.count
             try:
-                value = run(data, (None, *[variables[name] for name in names]) if names else _NO_VARIABLES)
+                value = run(data, _NO_VARIABLES)
             except Exception:
                 return otherwise(data, variables, now_ms)
             return value if strange.count == before else scrub(value)
 
-        return evaluate
+        def evaluate(data: Any, variables: Mapping[str, Any], now_ms: int) -> Any:
+            before = strange.count
+            try:
+                value = run(data, (None, *[variables[name] for name in names]))
+            except Exception:
+                return otherwise(data, variables, now_ms)
+            return value if strange.count == before else scrub(value)
+
+        return evaluate if names else evaluate_alone
 
     def _evaluate_again(self, data: Any, variables: Mapping[str, Any], now_ms: int, budget: Budget) -> Any:
         """With an account, and with room on the stack: what the first attempt lacked."""

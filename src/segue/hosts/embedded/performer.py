@@ -430,6 +430,8 @@ class Performer:
 
 
 def _has_undo(run: LiveRun, command: Perform) -> bool:
+    if not run.plan.undoes:
+        return False
     frame = run.state.frames.get(command.id)
     return frame is not None and isinstance(frame.node, ActNode) and frame.node.undo is not None
 
