@@ -28,6 +28,7 @@ from segue.types import Cipher
 _RETRY_SECONDS: Final = (0.05, 0.2, 0.5, 1.0, 2.0, 5.0)
 _QUICK_SECONDS: Final = 0.002
 _PATIENCE_SECONDS: Final = 1.0
+_TAKEN_SECONDS: Final = 0.001
 _REFUSALS: Final = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError, sqlite3.DataError)
 
 
@@ -52,6 +53,10 @@ MakeWriter = Callable[[Write, Written], Writer]
 class WritingThread:
     """Writes in a thread, so that the event loop does not wait for the disk.
 
+    A thread that is given a batch needs the interpreter lock before it can begin, and a busy loop keeps that until it
+    has nothing to do or a switch interval is over: by then there is nothing left to do beside the write. So the loop
+    lets go of the lock until the thread has taken the batch, which takes a wake-up (decision 0139).
+
     But while the disk is quick, a batch of a few rows is written where it stands: then little else is going on, and
     waking the thread and the loop again takes as long as the write. One write that was not quick, and the loop does
     not try again for a while (decision 0128).
@@ -63,6 +68,8 @@ class WritingThread:
         self._patient_until = 0.0
         self._loop = asyncio.get_running_loop()
         self._orders: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
+        # Held while a batch that was given has not been taken.
+        self._given = threading.Lock()
         self._thread = threading.Thread(target=self._work, name="segue-commit", daemon=True)
         self._thread.start()
 
@@ -70,7 +77,7 @@ class WritingThread:
         """Write this batch."""
         began = time.monotonic()
         if not batch.is_small or began < self._patient_until:
-            self._orders.put(batch)
+            self._give(batch)
             return
         error = self._try(batch)
         ended = time.monotonic()
@@ -78,6 +85,13 @@ class WritingThread:
             self._patient_until = ended + _PATIENCE_SECONDS
         # As from the thread: what follows a commit is the host's own, and nobody's whose request was the last.
         self._loop.call_soon(self._written, batch, error, context=Context())
+
+    def _give(self, batch: Batch) -> None:
+        """Give a batch to the thread, and let go of the interpreter lock until it is taken."""
+        self._given.acquire(blocking=False)
+        self._orders.put(batch)
+        if self._given.acquire(timeout=_TAKEN_SECONDS):
+            self._given.release()
 
     async def close(self) -> None:
         """End the thread."""
@@ -87,6 +101,7 @@ class WritingThread:
     def _work(self) -> None:
         """The thread: write, report, wait for the next batch."""
         while (batch := self._orders.get()) is not None:
+            self._given.release()
             error = self._try(batch)
             try:
                 self._loop.call_soon_threadsafe(self._written, batch, error)

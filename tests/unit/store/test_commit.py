@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from segue.store import Batch, HostError, RunFilter, Store, codec, records, runs
+from segue.store import Batch, HostError, RunFilter, Store, codec, commit, records, runs
 from segue.types import AttemptSucceeded, Event, RunStarted, failure
 
 
@@ -116,6 +117,23 @@ async def test_a_batch_is_all_or_nothing(tmp_path: Path) -> None:
     assert (await store.run("r1")) is not None
     assert len(await store.read(lambda c: runs.read_history(c, 1))) == 1
     await store.close()
+
+
+async def test_a_batch_is_being_written_when_the_loop_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread that is only woken gets the interpreter lock when the loop has nothing left to do beside the write."""
+    monkeypatch.setattr(commit, "_TAKEN_SECONDS", 30)
+    began = threading.Event()
+    writer = commit.WritingThread(lambda batch: began.set(), lambda batch, error: None)
+    batch = Batch()
+    batch.history = [(1, b"{}")] * 100
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(60)
+    try:
+        writer.put(batch)
+        assert began.is_set()
+    finally:
+        sys.setswitchinterval(interval)
+    await writer.close()
 
 
 async def test_nothing_is_reported_durable_before_it_is(tmp_path: Path) -> None:
