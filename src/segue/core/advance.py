@@ -151,7 +151,8 @@ def _succeeded(turn: Turn, event: AttemptSucceeded) -> None:
     turn.current = frame
     node = frame.node
     assert isinstance(node, ActNode)
-    spend(turn.state, frame)
+    if turn.state.approvals:
+        spend(turn.state, frame)
     if node.undo is not None:
         undo.note(turn, frame, event.output)
     try:

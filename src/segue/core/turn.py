@@ -431,11 +431,13 @@ class Turn:
 
     def _close_one(self, frame: Frame) -> None:
         frame.closed = True
-        if self.state.frames.pop(frame.id, None) is None:
+        state, number = self.state, frame.id
+        if state.frames.pop(number, None) is None:
             return
-        if self.state.held:
-            self.state.held.pop(frame.id, None)
-        self._stop_work(frame)
+        if state.held:
+            state.held.pop(number, None)
+        if frame.timer or frame.clock or state.withheld or number in state.open:
+            self._stop_work(frame)
 
     def _stop_work(self, frame: Frame) -> None:
         """Take back what the task itself has open."""

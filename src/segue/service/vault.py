@@ -149,19 +149,18 @@ class VaultSecrets:
         self.store.commit.pending.statements.append((sql, (name, now, by)))
 
 
-class _OfAct:
+class _OfAct(msgspec.Struct, frozen=True, gc=False):
     """What an act may use. Made for each act, so it finds out who asks when it is asked."""
 
-    __slots__ = ("_command", "_vault", "_workflow")
-
-    def __init__(self, vault: VaultSecrets, workflow: str, command: Perform) -> None:
-        self._vault, self._workflow, self._command = vault, workflow, command
+    vault: VaultSecrets
+    workflow: str
+    command: Perform
 
     async def read(self, name: str) -> Any:
         """See `SecretSource`."""
-        kind, target = named_by(self._command)
+        kind, target = named_by(self.command)
         through = (f"connection:{target}",) if kind == "connection" else ()
-        return await self._vault.read_for(name, (f"workflow:{self._workflow.rpartition(':')[0]}", *through))
+        return await self.vault.read_for(name, (f"workflow:{self.workflow.rpartition(':')[0]}", *through))
 
 
 class _OfUsers:

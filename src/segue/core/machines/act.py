@@ -28,7 +28,7 @@ def effect_of(state: RunState, frame: Frame) -> str:
     """
     if isinstance(frame.node, UndoNode):
         return str(frame.data)  # named after the act that it takes back
-    name = base_of(state, frame.node)
+    name = base_of(state, frame.node) if state.names else str(frame.node.index)
     if frame.iteration:
         name += "".join(f"[{place}]" for place in frame.iteration)
     around = frame.parent

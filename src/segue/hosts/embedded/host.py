@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -314,14 +314,14 @@ class EmbeddedHost:
             del self._starting[run_id]
             turn.set_result(None)
 
-    async def wait_closed(self, run_id: str) -> RunOutcome:
-        """Wait until the run has ended.
+    def wait_closed(self, run_id: str) -> Coroutine[Any, Any, RunOutcome]:
+        """To be awaited: done when the run has ended.
 
         Raises:
             UnknownRun: There is none with this id.
             HostError: A bug stopped it, or the host closes.
         """
-        return await self._engine.feed.wait_closed(run_id, self._engine.by_id.get(run_id))
+        return self._engine.feed.wait_closed(run_id, self._engine.by_id.get(run_id))
 
     async def control(self, run_id: str, event: Control, *, outcome: Outcome | None = None) -> bool:
         """Control a run, or intervene in one of its tasks; returns when that is on disk.

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 
 NEVER: Final = sys.maxsize
+_NONE: Final[frozenset[int]] = frozenset()
 
 EFFORTS_MAX: Final = 1000
 """Settled acts of a run that are kept in memory; older ones are looked up in the ledger."""
@@ -127,7 +128,7 @@ class LiveRun:
         self.searching = 0
         self.consumed: dict[tuple[str, str], int] = {}
         self.after: int = cause.get("after", 0) if hidden else 0
-        self.skip: frozenset[int] = frozenset(cause.get("skip", ())) if hidden else frozenset()
+        self.skip: frozenset[int] = frozenset(cause.get("skip", ())) if hidden else _NONE
         self.taken: list[int] = []
         self.parked = False
         self.parking: Batch | None = None
