@@ -62,12 +62,8 @@ def refuse_masks(**values: Any) -> None:
     Raises:
         ServiceError: `mask-refused`, with the place of the first one found and its classes.
     """
-    try:
-        written = _encode(values)
-        if not any(sign in written for sign in _SIGNS):
-            return
-    except (TypeError, ValueError, RecursionError):
-        pass  # No JSON, which is for others to say.
+    if not _may_hold_one(values):
+        return
     pending: list[tuple[_Place, Any]] = [((None, name), value) for name, value in values.items()]
     while pending:
         place, value = pending.pop()
@@ -87,6 +83,17 @@ def refuse_masks(**values: Any) -> None:
                 raise _refusal(place, found[1].split(", "))
             if MASK in value or OMITTED in value:
                 pending.append((place, _read(value)))
+
+
+def _may_hold_one(values: Any) -> bool:
+    try:
+        written = _encode(values)
+    except (TypeError, ValueError, RecursionError):
+        return True  # No JSON, which is for others to say.
+    for sign in _SIGNS:  # noqa: SIM110 - asked for every start, and a generator costs more than the rest
+        if sign in written:
+            return True
+    return False
 
 
 def _read(text: str) -> Any:
