@@ -92,6 +92,8 @@ def test_every_answer_that_can_hold_values_is_seen_through_a_lens(name: str) -> 
 
 # Use cases that take data of any shape which does not become data of a run.
 TAKING_OTHER = {
+    "accounts.make": "a change of a person, as it was asked for and approved",
+    "profiles.make": "the profile of a person",
     "connections.add": "settings of a connection",
     "connections.add_from": "settings of a connection",
     "permissions.explain": "a question about rules, which keeps nothing",

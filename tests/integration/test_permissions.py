@@ -54,6 +54,8 @@ BODIES: dict[str, Any] = {
 ASKED_INSIDE = {
     "accounts.add": "identity.change",
     "accounts.change": "identity.change",
+    "account_changes.decide": "identity.approve",
+    "profiles.put": "profile.put",
     "tokens.make": "identity.change",
     "tokens.revoke": "identity.change",
     "publications.decide": "publication.approve",

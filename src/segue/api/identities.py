@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Final, Literal
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 
 from segue.api.bodies import read_json
 from segue.api.common import After, Asked, Limit, root_of
 from segue.api.describe import json_answer, json_response, operation, schema_of
 from segue.api.guard import COOKIE, session_of
 from segue.service import (
+    AccountChangeView,
+    AccountDecision,
     IdentityChange,
     IdentityView,
     Login,
@@ -29,6 +31,8 @@ from segue.service import (
 router = APIRouter(tags=["identities"])
 Kind = Annotated[Literal["person", "service"], Path(description="A person, or a service account.")]
 Who = Annotated[str, Path(alias="identity", description="Its name.", min_length=1, max_length=63)]
+Number = Annotated[int, Path(alias="change", description="Number of the change.", ge=1, le=2**53)]
+ChangeState = Annotated[Literal["waiting", "approved", "refused", "all"], Query(description="Only these.")]
 Token = Annotated[str, Path(alias="token", description="Id of the token.", min_length=1, max_length=64)]
 _BODY: Final = ("media-type-refused", "body-too-large")
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -238,3 +242,37 @@ async def make_token(kind: Kind, identity: Who, request: Request, service: Asked
 async def revoke_token(token: Token, service: Asked) -> Response:
     """At once."""
     return json_response(await service.tokens.revoke(token))
+
+
+@router.get(
+    "/identity-changes",
+    **operation(
+        "listIdentityChanges",
+        "Changes of people that wait for a second administrator",
+        answers={200: json_answer(Page[AccountChangeView], "Newest first.")},
+    ),
+)
+async def list_changes(
+    service: Asked, state: ChangeState = "waiting", limit: Limit = 50, after: After = None
+) -> Response:
+    """With who wants it, whom it is about, and what it would do; never a password."""
+    chosen = None if state == "all" else state
+    return json_response(await service.account_changes.page(state=chosen, limit=limit, after=after))
+
+
+@router.post(
+    "/identity-changes/{change}/decide",
+    **operation(
+        "decideIdentityChange",
+        "Approve or refuse somebody else's change of a person",
+        answers={200: json_answer(AccountChangeView, "As it was decided.")},
+        problems=(
+            *("account-change-unknown", "account-change-decided", "identity-unknown", "identity-taken"),
+            *("identity-refused", *_BODY),
+        ),
+        body={"application/json": {"schema": schema_of(AccountDecision)}},
+    ),
+)
+async def decide_change(change: Number, request: Request, service: Asked) -> Response:
+    """Approving makes it as it was asked for."""
+    return json_response(await service.account_changes.decide(change, await read_json(request, AccountDecision)))

@@ -158,6 +158,9 @@ _GROUPS: Final = {
             "lock": ("segue.cli.users:lock", "Lock somebody out at once."),
             "unlock": ("segue.cli.users:unlock", "Let somebody in again."),
             "remove": ("segue.cli.users:remove", "Remove somebody."),
+            "changes": ("segue.cli.users:changes", "List what waits for a second administrator."),
+            "approve": ("segue.cli.users:approve", "Let such a change be made."),
+            "refuse": ("segue.cli.users:refuse", "Do not let it be made."),
         },
     ),
     "publications": (

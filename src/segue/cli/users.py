@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 import sys
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
 import msgspec
@@ -14,7 +14,7 @@ from cyclopts import Parameter
 from segue.cli.ask import Request, ask
 from segue.cli.common import After, AsJson, Data, Limit
 from segue.cli.output import fields, note, print_json, say, table
-from segue.service import IdentityChange, NewIdentity, NewToken, ServiceError
+from segue.service import AccountDecision, IdentityChange, NewIdentity, NewToken, ServiceError
 
 Name = Annotated[str, Parameter(help="Name of the person or account.")]
 Account = Annotated[bool, Parameter(negative="", help="A service account, not a person.")]
@@ -117,6 +117,61 @@ def unlock(name: Name, /, *, service: Account = False, data: Data = None, json: 
 def remove(name: Name, /, *, reason: Why, service: Account = False, data: Data = None, json: AsJson = False) -> None:
     """Remove somebody. The name is never given again: records hold it."""
     _change(name, service, {"state": "removed", "reason": reason}, data, json, "removed")
+
+
+def changes(
+    *,
+    state: Annotated[Literal["waiting", "approved", "refused", "all"], Parameter(help="Only these.")] = "waiting",
+    limit: Limit = 50,
+    after: After = None,
+    data: Data = None,
+    json: AsJson = False,
+) -> None:
+    """List changes of people that wait for a second administrator, newest first."""
+    chosen = None if state == "all" else state
+    page = ask(
+        data,
+        Request("GET", "/identity-changes", {"state": state, "limit": limit, "after": after}),
+        lambda s: s.account_changes.page(state=chosen, limit=limit, after=after),
+    )
+    if json:
+        print_json(page)
+        return
+    rows = [
+        (
+            *(c["number"], c["what"], c["whom"], ", ".join(c["takesOver"]), "; ".join(c["changes"])),
+            *(c["wantedBy"], c["wantedAt"], c["state"], c["decidedBy"], c["reason"]),
+        )
+        for c in page["items"]
+    ]
+    names = ("number", "what", "whom", "takes over", "changes", "wanted by", "at", "state", "decided by", "reason")
+    table(names, rows, empty="Nothing waits for a second administrator.")
+    if page["next"]:
+        note(f"There is more: --after {page['next']}")
+
+
+Number = Annotated[int, Parameter(help="Number of the change.")]
+
+
+def approve(number: Number, /, *, reason: Why, data: Data = None, json: AsJson = False) -> None:
+    """Make a change of somebody that another administrator wants. Neither they nor whom it is about may."""
+    _decide(number, True, reason, data, json)
+
+
+def refuse(number: Number, /, *, reason: Why, data: Data = None, json: AsJson = False) -> None:
+    """Do not make it."""
+    _decide(number, False, reason, data, json)
+
+
+def _decide(number: int, approved: bool, reason: str, data: Any, json: bool) -> None:
+    body = {"approve": approved, "reason": reason}
+    wanted = _fitting(body, AccountDecision)
+    request = Request("POST", f"/identity-changes/{number}/decide", body=body)
+    found = ask(data, request, lambda s: s.account_changes.decide(number, wanted))
+    if json:
+        print_json(found)
+    else:
+        say(f"{found['state']}: {found['what']} {found['whom']}")
 
 
 def make_token(

@@ -17,6 +17,7 @@ _NEXT: Final = {
     "publication": "segue publications show {}",
     "adjustment": "segue adjustments approve {}",
     "consent": "segue consents grant {}",
+    "account": "segue users approve {}",
     "exception": "segue exceptions show {}",
 }
 """The command to go on with."""

@@ -99,6 +99,9 @@ ACTIONS: Final[dict[str, Action]] = {
     "switch.release": Action("Switch", ("administer",), "Let it go on"),
     "identity.read": Action("Identity", ("audit", "administer"), "List people and accounts"),
     "identity.change": Action("Identity", ("administer",), "Add, change and lock people and accounts"),
+    "identity.approve": Action(
+        "Identity", ("administer",), "Approve or refuse somebody else's change of a person, as second administrator"
+    ),
     "identity.lookup": Action("Identity", ("provision",), "Look up whom the directory provisioned", quiet=True),
     "identity.provision": Action("Identity", ("provision",), "Add, change and remove people as a directory says"),
     "key.read": Action("Installation", ("audit", "administer"), "List data keys, never what they are"),
@@ -165,7 +168,9 @@ _CONTEXT: Final[dict[str, dict[str, str]]] = {
         "role": "String",
     },
     "adjustment.approve": {"own": "Bool"},
-    "identity.change": {"own": "Bool"},
+    "identity.change": {"own": "Bool", "takes_over": "Bool", "grants": "Set<String>"},
+    "identity.approve": {"own": "Bool"},
+    "profile.put": {"own": "Bool", "takes_over": "Bool"},
     "control.review": {"own": "Bool"},
     "data.see": {"class": "String"},
     "act.perform": {

@@ -124,6 +124,7 @@ from segue.service.run_document import ONE_RUN, run_document
 from segue.service.runs import PAGE_MAX, Action, RunFilter, RunStatusName
 from segue.service.scim import COUNT_MAX, ERROR_URN, FILTER_MAX, ScimRefusal
 from segue.service.scim import PREFIX as SCIM_PREFIX
+from segue.service.second import AccountChangeView, AccountDecision
 from segue.service.service import Service
 from segue.service.sessions import Bearer
 from segue.service.settings import (
@@ -215,6 +216,8 @@ __all__ = [
     "PROBLEM_BASE",
     "SCIM_PREFIX",
     "SHARED_NAME",
+    "AccountChangeView",
+    "AccountDecision",
     "Accounts",
     "ActLimitView",
     "Action",

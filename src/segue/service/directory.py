@@ -13,6 +13,7 @@ import msgspec
 
 from segue.people import Profile
 from segue.store import Store, notices
+from segue.store.records import Sql
 from segue.types import Identity
 
 
@@ -63,10 +64,20 @@ class Directory:
         """Names that somebody has who is reached by mail or chat; whoever is new here is somebody else."""
         return set(await self._profiles())
 
-    async def keep(self, profile: Profile) -> Profile:
-        """Keep a profile, over an older one of the same person."""
+    async def kept(self, name: str) -> Profile | None:
+        """What was kept of somebody, whether or not they may act."""
+        return (await self._profiles()).get(name)
+
+    async def has_address(self, name: str) -> bool:
+        """Mail for somebody of this name goes somewhere."""
+        known = await self.kept(name)
+        return known is not None and bool(known.email)
+
+    async def keep(self, profile: Profile, *more: Sql) -> Profile:
+        """Keep a profile, over an older one of the same person; `more` belongs into the same transaction."""
         known = await self._profiles()
-        await self._store.write([notices.put_profile(profile.id, msgspec.to_builtins(profile), self.now_ms())])
+        kept = notices.put_profile(profile.id, msgspec.to_builtins(profile), self.now_ms())
+        await self._store.write([kept, *more])
         self._known = {**known, profile.id: profile}
         return profile
 

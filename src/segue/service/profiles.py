@@ -6,17 +6,23 @@ from typing import Any, Final
 
 import msgspec
 
+from segue.governance import Resource
 from segue.people import Profile
 from segue.service import answers
-from segue.service.access import UseCases, governed, of
+from segue.service.access import UseCases, admit_to, governed, of, open_to_all
 from segue.service.asked import NoticeView
 from segue.service.directory import Directory
 from segue.service.errors import ServiceError
 from segue.service.masking import UNKNOWN_PLACE, Masking
+from segue.service.reach import NO_EFFECT, Reach
+from segue.service.roster import Roster, somebody
 from segue.service.runs import PAGE_MAX, place_of
+from segue.service.second import Wishes, ask_for_effect
 from segue.service.shapes import Page
 from segue.service.showing import notice_view
 from segue.store import Store, human_tasks, notices
+from segue.store.permission import IdentityRecord, put_identity
+from segue.store.records import Sql
 
 OWN: Final = frozenset({"name", "email", "chat", "channels", "digestMinutes", "quiet", "absent"})
 """What people say of themselves. Roles, groups, limits and the manager decide about others, so others set them."""
@@ -25,24 +31,61 @@ OWN: Final = frozenset({"name", "email", "chat", "channels", "digestMinutes", "q
 class Profiles(UseCases):
     """The people of one data folder."""
 
-    def __init__(self, store: Store, directory: Directory, masking: Masking) -> None:
+    def __init__(
+        self, store: Store, directory: Directory, masking: Masking, roster: Roster, reach: Reach, wishes: Wishes
+    ) -> None:
         self._store = store
         self._masking = masking
         self._directory = directory
+        self._roster = roster
+        self._reach = reach
+        self._wishes = wishes
 
     @governed("profile.list")
     async def list(self) -> list[Profile]:
         """Everybody, by id."""
         return list((await self._directory.all()).values())
 
-    @governed("profile.put", on=of("Profile"))
+    @open_to_all("asks in its middle, where it is known whose it is and what it would do")
     async def put(self, name: str, said: dict[str, Any]) -> Profile:
         """Say how somebody is reached and which tasks reach them, in place of what was said before.
 
         Raises:
+            ServiceError: `choice-refused`; `approval-needed` where codes would go to another address, so that a
+                second administrator must approve it, and it waits from then on.
+        """
+        admit_to(self.guard, "profile.put", Resource("Profile", name), silent=True)
+        wanted, identity = _profile({**said, "id": name}), somebody(self.guard)
+        async with self._roster.changing:
+            own = (identity.kind, identity.id) == ("person", name)
+            before, record = await self._directory.kept(name), self._roster.find("person", name)
+            effect = NO_EFFECT if own else self._reach.of_profile(before, wanted, record)
+            waits = ask_for_effect(self.guard, "profile.put", "person", name, effect)
+            if waits is not None:
+                who = ("person", name)
+                raise await self._wishes.wait("profile", who, effect, {"said": said}, waits, identity.name)
+            return await self._keep(wanted, before, record, identity.name)
+
+    @open_to_all("a second administrator's approval makes it; no edge calls it")
+    async def make(self, name: str, wish: dict[str, Any], by: str, decided: Sql) -> None:
+        """Keep a profile that a second administrator has approved.
+
+        Raises:
             ServiceError: `choice-refused`.
         """
-        return await self._directory.keep(_profile({**said, "id": name}))
+        async with self._roster.changing:
+            before, record = await self._directory.kept(name), self._roster.find("person", name)
+            await self._keep(_profile({**wish["said"], "id": name}), before, record, by, decided)
+
+    async def _keep(
+        self, wanted: Profile, before: Profile | None, record: IdentityRecord | None, by: str, *more: Sql
+    ) -> Profile:
+        moved = bool(wanted.email) and (before is None or before.email != wanted.email)
+        if record is not None and moved and by not in (*record.known_to, f"person:{record.id}"):
+            changed = msgspec.structs.replace(record, known_to=[*record.known_to, by])
+            self._roster.hold(changed)
+            more = (*more, put_identity(changed))
+        return await self._directory.keep(wanted, *more)
 
     @governed("profile.own")
     async def put_own(self, said: dict[str, Any]) -> Profile:
@@ -60,7 +103,7 @@ class Profiles(UseCases):
         before = msgspec.to_builtins(known) if known is not None else {"id": identity.id, "name": identity.display}
         return await self._directory.keep(_profile({**before, **said}))
 
-    @governed("profile.put", on=of("Profile"))
+    @governed("profile.put", on=of("Profile"))  # Taking an address away lets nobody act as somebody.
     async def remove(self, name: str) -> None:
         """Forget how somebody is reached; their codes are worth nothing then.
 

@@ -179,11 +179,15 @@ def somebody(guard: Guard) -> Identity:
     return identity
 
 
-def ask_to_change(guard: Guard, kind: str, name: str) -> None:
-    """Ask the guard for a change of this identity."""
+def ask_to_change(guard: Guard, kind: str, name: str, *, silent: bool = False) -> None:
+    """Ask the guard for a change of this identity that lets nobody act as somebody else.
+
+    Args:
+        silent: It is asked again once it is known what the change would do; see `second.ask_for_effect`.
+    """
     identity = somebody(guard)
     own = (identity.kind, identity.id) == (kind, name)
-    admit_to(guard, "identity.change", Resource("Identity", f"{kind}/{name}"), {"own": own})
+    admit_to(guard, "identity.change", Resource("Identity", f"{kind}/{name}"), {"own": own}, silent=silent)
 
 
 def identity_resource(*args: object, **named: object) -> Resource:

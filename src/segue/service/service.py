@@ -30,6 +30,7 @@ from segue.service.publishing import Publications
 from segue.service.retention import Retention
 from segue.service.runs import Runs
 from segue.service.scim import ScimDescription, ScimGroups, ScimUsers
+from segue.service.second import AccountChanges
 from segue.service.sessions import Sessions
 from segue.service.shapes import Health
 from segue.service.sso import SingleSignOn
@@ -78,6 +79,7 @@ class Service:
     retention: Retention
     backups: Backups
     accounts: Accounts
+    account_changes: AccountChanges
     sessions: Sessions
     own_credentials: OwnCredentials
     tokens: Tokens

@@ -50,6 +50,13 @@ class Tokens(UseCases):
             raise ServiceError(
                 "identity-refused", f"Only {name!r} makes tokens of {name!r}; accounts are for programs."
             )
+        if {"admin", "provisioner"} & set(record.roles) and kind == "service" and "owner" not in maker.roles:
+            # Whoever holds it would be a second administrator, or say as a directory who there is.
+            raise ServiceError(
+                "identity-refused",
+                f"Tokens of {name!r}, which administers or provisions, are made by the holder of the data folder.",
+                remedy="Let them run `segue tokens make` there.",
+            )
         if record.state != "active":
             raise ServiceError("identity-refused", f"{kind} {name!r} is {record.state}.")
         unknown = sorted(set(wanted.scopes or ()) - set(GROUPS) - set(ACTIONS))

@@ -1,5 +1,5 @@
 """Everything that waits for whoever asks, as one list: tasks, approvals of acts, publications, changes of values,
-consents, and exceptions that are theirs.
+consents, changes of people, and exceptions that are theirs.
 
 There is no list behind it: each kind is read where it stands, in one order, and each thing is told only to somebody
 who could decide it now, by the same questions that its decision asks.
@@ -27,9 +27,11 @@ from segue.service.masking import Masking
 from segue.service.observe import iso
 from segue.service.ownership import Ownership
 from segue.service.runs import PAGE_MAX
+from segue.service.second import LAPSES_MS
 from segue.service.shapes import Page, Shape
 from segue.service.tasks import Tasks
 from segue.store import Store, incidents
+from segue.store.account_changes import AccountChangeRecord, list_account_changes
 from segue.store.adjustments import AdjustmentRecord, list_adjustments
 from segue.store.consents import ConsentRecord, list_consents
 from segue.store.human_tasks import PRIORITIES
@@ -41,7 +43,7 @@ from segue.types import Identity
 if TYPE_CHECKING:
     from segue.service.workflows import Workflows
 
-WaitingKind = Literal["task", "approval", "publication", "adjustment", "consent", "exception"]
+WaitingKind = Literal["task", "approval", "publication", "adjustment", "consent", "account", "exception"]
 _NORMAL: Final = PRIORITIES.index("normal")
 _LOOKED_AT_MAX: Final = 1000
 """So many things are looked at for one page; what is not for whoever asks counts too."""
@@ -156,6 +158,7 @@ class Waiting(UseCases):
             "publication": self._publications,
             "adjustment": self._adjustments,
             "consent": self._consents,
+            "account": self._account_changes,
             "exception": self._exceptions,
         }
         found: list[Row] = []
@@ -281,6 +284,33 @@ class Waiting(UseCases):
             by=record.wanted_by,
             because=because,
             can=["grant", "refuse"],
+        )
+
+    # -- changes of people -------------------------------------------------------------------------
+
+    async def _account_changes(self, asker: _Asker, after: Urgency | None, limit: int) -> list[Row]:
+        since = asker.now - LAPSES_MS
+        records = await self._store.read(lambda c: list_account_changes(c, state="waiting"))
+        places = [(_place("account", r.number, r.wanted_at), r) for r in records if r.wanted_at >= since]
+        return _beyond(places, after, limit, partial(self._account_change, asker))
+
+    async def _account_change(self, asker: _Asker, record: AccountChangeRecord) -> WaitingView | None:
+        identity, whom = asker.identity, f"{record.kind}/{record.id}"
+        own = identity.name in (record.wanted_by, f"{record.kind}:{record.id}")
+        allowed = self.guard.verdict(identity, "identity.approve", Resource("Identity", whom), {"own": own}).allowed
+        if not allowed or identity.kind != "person" or not {record.approver, OWNER} & identity.roles:
+            return None
+        takes_over, changes = record.effect
+        return WaitingView(
+            kind="account",
+            number=record.number,
+            title=f"{record.what} {whom}: {'; '.join(changes or takes_over)}"[:500],
+            workflow="",
+            priority="normal",
+            since=iso(record.wanted_at),
+            by=record.wanted_by,
+            because=f"role:{record.approver}" if record.approver in identity.roles else OWNER,
+            can=["approve", "refuse"],
         )
 
     # -- exceptions --------------------------------------------------------------------------------

@@ -33,11 +33,13 @@ from segue.service.permissions import Permissions
 from segue.service.personal import Personal
 from segue.service.profiles import Profiles
 from segue.service.publishing import Publications, Publishing
+from segue.service.reach import Reach
 from segue.service.recorded import Limits
 from segue.service.retention import Retention
 from segue.service.roster import Roster
 from segue.service.runs import Runs
 from segue.service.scim import ScimDescription, ScimGroups, ScimUsers, Teams
+from segue.service.second import AccountChanges, Wishes
 from segue.service.service import Service
 from segue.service.sessions import Sessions
 from segue.service.sso import SingleSignOn
@@ -66,6 +68,8 @@ class _People:
     directory: Directory
     personal: Personal
     accounts: Accounts
+    reach: Reach
+    wishes: Wishes
     failures: FailedSignIns
     sessions: Sessions
     teams: Teams
@@ -99,6 +103,8 @@ async def _people(ground: Ground, store: Store, host: EmbeddedHost | None, stack
     directory = Directory(store, host.now_ms if host is not None else now_ms, roster.people)
     personal = Personal(store, directory, ground.handlers, ground.source)
     await stack.enter_async_context(personal.kept())
+    reach = Reach(ground.guard, lambda: (connection.owner for connection in ground.loaded.all()))
+    wishes = Wishes(store, personal)
     failures = FailedSignIns(store, settings.workspace)
     await stack.enter_async_context(failures.kept())
     teams = Teams(roster, settings.oidc, settings.scim)
@@ -108,7 +114,9 @@ async def _people(ground: Ground, store: Store, host: EmbeddedHost | None, stack
         passwords=passwords,
         directory=directory,
         personal=personal,
-        accounts=Accounts(roster, passwords, personal),
+        accounts=Accounts(roster, passwords, personal, directory, reach, wishes),
+        reach=reach,
+        wishes=wishes,
         failures=failures,
         sessions=Sessions(roster, passwords, failures, directory, settings.scim),
         teams=teams,
@@ -139,7 +147,8 @@ def _assembled(ground: Ground, store: Store, host: EmbeddedHost | None, audit: A
     runs = Runs(store, definitions, workflows, host, masking, limits)
     exceptions = Exceptions(store, definitions, host, masking)
     tasks = Tasks(store, definitions, directory, host, masking)
-    profiles, effects, tokens = Profiles(store, directory, masking), Effects(store, masking), Tokens(roster)
+    profiles = Profiles(store, directory, masking, roster, people.reach, people.wishes)
+    effects, tokens = Effects(store, masking), Tokens(roster)
     exporting = Exporting(
         store,
         definitions,
@@ -174,6 +183,7 @@ def _assembled(ground: Ground, store: Store, host: EmbeddedHost | None, audit: A
         timeline=Timeline(store, runs, ground.ring, masking),
         backups=Backups(store),
         accounts=people.accounts,
+        account_changes=AccountChanges(store, roster, people.accounts, profiles),
         sessions=sessions,
         own_credentials=OwnCredentials(roster, people.passwords, people.failures, people.personal),
         tokens=tokens,

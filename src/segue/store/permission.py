@@ -42,6 +42,7 @@ class IdentityRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
         code: Number of the time step whose one-time code was used last; each counts once.
         one_time_until: Until then the password counts once, to choose another; 0 where it is the person's own.
         password_by: Who set a password that counts once.
+        known_to: Others who ever set a password or an address of this person, and could have been them.
         link: What of their claims can tell them among those that a directory provisions, at their last sign-in.
         scim: What the directory says of them; None where it says nothing.
     """
@@ -66,6 +67,7 @@ class IdentityRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     subject: str = ""
     one_time_until: int = 0
     password_by: str = ""
+    known_to: list[str] = []
     link: str = ""
     scim: Provisioned | None = None
 

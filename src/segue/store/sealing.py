@@ -39,6 +39,7 @@ SEALED: Final[dict[str, tuple[str, ...]]] = {
     "switch": ("reason", "released_reason"),
     "publication": ("source", "reason"),
     "consent": ("reason",),
+    "account_change": ("wish", "reason"),
     "adjusted": ("value",),
     "adjustment": ("changes", "reason", "decided_reason"),
     "limit_taken": ("amount",),

@@ -31,6 +31,12 @@ CONFLICTS: Final[dict[str, ProblemKind]] = {
         "Somebody approved or refused it, or it needed no approval; the first decision counts.",
         "Change the values anew, if they should be something else.",
     ),
+    "account-change-decided": ProblemKind(
+        409,
+        "The change of a person is decided",
+        "Somebody approved or refused it, a newer wish took its place, or nobody decided within three days.",
+        "Let whoever wanted it ask again.",
+    ),
     "publication-decided": ProblemKind(
         409,
         "The publication is decided",

@@ -91,6 +91,12 @@ MISSING: Final[dict[str, ProblemKind]] = {
         "No adjustment has this number.",
         "List them with `segue adjustments list`.",
     ),
+    "account-change-unknown": ProblemKind(
+        404,
+        "There is no such change of a person",
+        "No change that waits, or waited, for a second administrator has this number.",
+        "List them with `segue users changes`.",
+    ),
     "consent-unknown": ProblemKind(
         404,
         "There is no such consent",
