@@ -98,7 +98,9 @@ async def test_events_keep_their_numbers(service: Service) -> None:
 
     moment = await service.steering.at(run, kept.folded + 3)
     assert (moment.event, moment.of) == (kept.folded + 3, 402)
-    error = await refusal(service.steering.at(run, kept.folded))
+    behind = await service.steering.at(run, kept.folded)
+    assert (behind.event, behind.event_kind, behind.status) == (kept.folded, "folded", "running")
+    error = await refusal(service.steering.at(run, kept.folded - 1))
     assert error.kind == "history-folded"
     assert f"keeps its events {kept.folded + 1} to 402" in error.detail
     assert (await refusal(service.steering.at(run, 403))).kind == "event-unknown"
@@ -133,12 +135,58 @@ async def test_a_task_before_what_is_kept_needs_its_input(service: Service) -> N
     await until(again)
 
 
-async def test_a_fork_is_refused_with_a_way_out(service: Service) -> None:
-    """It would need the first event."""
+async def test_a_task_whose_start_is_kept_can_be_forked_from(service: Service) -> None:
+    """The state behind the folded events is the new run's beginning; what it did outside is not done again."""
     run = await run_to(service, "waiting")
-    error = await refusal(service.steering.fork(run, "/do/2/rest"))
+    before = await service.runs.get(run)
+    made = await service.steering.fork(run, "/do/2/rest", reason="once more")
+    await service.events.send([{"specversion": "1.0", "id": "1", "source": "/t", "type": "go", "data": 7}])
+    await service.runs.wait(made.id)
+    after = await service.runs.get(made.id)
+    assert (after.status, after.output) == ("completed", {"n": 1})
+    assert after.input == {"given": True}
+    assert after.history.folded == before.history.folded
+    assert after.cause["run"] == run
+    assert (await service.runs.get(run)).status == "completed"
+
+
+async def test_a_task_that_was_under_way_at_the_beginning_can_be_forked_from(service: Service) -> None:
+    """Its start is gone, its data is not."""
+    run = await run_to(service, "waiting")
+    folded = (await service.runs.get(run)).history.folded
+    made = await service.steering.fork(run, "/do/1/again", input=399)
+
+    async def waits() -> bool:
+        return (await service.runs.summary(made.id)).status == "waiting"
+
+    await until(waits)
+    detail = await service.runs.get(made.id)
+    assert detail.cause["event"] == folded
+    assert [task.pointer for task in detail.tasks][-1] == "/do/2/rest"
+    assert detail.history.events < folded + 20
+
+
+async def test_a_fork_of_a_fork_and_a_restart_of_the_host_lose_nothing(tmp_path: Path) -> None:
+    """What was grafted is read back like any other run."""
+    async with open_service(tmp_path, SETTINGS, functions=functions()) as service:
+        run = await run_to(service, "waiting")
+        first = await service.steering.fork(run, "/do/2/rest")
+        second = await service.steering.fork(first.id, "/do/2/rest")
+    async with open_service(tmp_path, SETTINGS, functions=functions()) as service:
+        await service.events.send([{"specversion": "1.0", "id": "1", "source": "/t", "type": "go", "data": 7}])
+        for made in (run, first.id, second.id):
+            assert (await service.runs.wait(made)).status == "completed"
+
+
+async def test_a_fork_from_what_is_truly_gone_is_refused_with_a_way_out(service: Service) -> None:
+    """The task was over before the first event that is kept."""
+    run = await run_to(service, "waiting")
+    error = await refusal(service.steering.fork(run, "/do/0/before"))
     assert error.kind == "history-folded"
-    assert "runs retry" in (error.remedy or "")
+    assert "/do/1/again" in (error.remedy or "")
+    other = await refusal(service.steering.fork(run, "/do/2/rest", version="1.0.0"))
+    assert other.kind == "place-refused"
+    assert "migrate" in (other.remedy or "")
 
 
 async def test_a_key_is_still_known_with_its_input(service: Service) -> None:

@@ -2,12 +2,13 @@
 
 `plan.py` is the compiled definition, `state.py` what a run remembers, `advance.py` the entrance, `turn.py` the loop,
 `machines/` one small machine per kind of task with its law in its docstring, `snapshot.py` a state as bytes,
-`migration.py` its way to another plan. No clock, no I/O, no randomness: time, ids and the seed of random draws arrive
-inside events. Open `plan.py` first, then `turn.py`.
+`migration.py` its way to another plan, `copying.py` to another run. No clock, no I/O, no randomness: time, ids and
+the seed of random draws arrive inside events. Open `plan.py` first, then `turn.py`.
 """
 
 from segue.core import adjustable, bounds, snapshot
 from segue.core.advance import advance, consumes, refuses, replay
+from segue.core.copying import copied
 from segue.core.machines.human import Tasking, tasking_of
 from segue.core.migration import Examination, Move, Obstacle, examine
 from segue.core.plan import Adjustable, Plan
@@ -26,6 +27,7 @@ __all__ = [
     "advance",
     "bounds",
     "consumes",
+    "copied",
     "examine",
     "refuses",
     "replay",

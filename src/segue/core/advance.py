@@ -76,7 +76,7 @@ def advance(
         state.adjustable = event.adjustable
         state.queued = "queued" in event.flags
         for said in ("by", "as"):
-            _takes_hold(state, event.cause.get(said))
+            takes_hold(state, event.cause.get(said))
         plan = plan.at(event.definition)
         state.definition = plan.digest
         turn = Turn(plan, state, event.at, trace)
@@ -94,7 +94,7 @@ def advance(
             plan = plan.at(state.definition)  # a history that goes on under another version later
         turn = Turn(plan, state, state.last_at, trace)
         if type(event) in _TAKING_HOLD:
-            _takes_hold(state, event.by)  # type: ignore[union-attr]
+            takes_hold(state, event.by)  # type: ignore[union-attr]
         _APPLY[type(event)](turn, event)
     turn.run()
     assert state.ended is not None or state.open or state.deferred or state.paused or state.held or state.queued, (
@@ -268,7 +268,7 @@ def _started(turn: Turn, event: RunStarted) -> None:
     raise AssertionError("a run starts once")
 
 
-def _takes_hold(state: RunState, by: Any) -> None:
+def takes_hold(state: RunState, by: Any) -> None:
     """Somebody decides what this run does. People are named by their id alone where they decide."""
     name = by.removeprefix("person:") if isinstance(by, str) else ""
     if name and name not in state.hands:

@@ -7,6 +7,7 @@ Open `contracts.py` first, then `embedded/engine.py`.
 
 from segue.hosts.clock import SystemClock, VirtualClock
 from segue.hosts.contracts import (
+    Beginning,
     Clock,
     FailurePolicy,
     HostHealth,
@@ -24,6 +25,7 @@ from segue.hosts.embedded import Control, EmbeddedHost, Subscription
 from segue.store import HostError
 
 __all__ = [
+    "Beginning",
     "Clock",
     "Control",
     "EmbeddedHost",

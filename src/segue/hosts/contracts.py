@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol
 
-from segue.core import Plan
+from segue.core import Plan, RunState
 from segue.core.adjustable import settled
 from segue.store import Rules
 from segue.types import ApprovalWanted, EffectContext, Failure, Perform, RunStatus
@@ -154,6 +154,23 @@ class Outcome:
     def action(self) -> Literal["happened", "repeat"]:
         """What the inbox says then."""
         return "happened" if self.happened else "repeat"
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """What a fork begins with where the first events of the past that it copies are gone.
+
+    Attributes:
+        state: What they led to, made the new run's own (`segue.core.copied`). It is consumed.
+        events: How many they were.
+        consumed: Source and id of CloudEvents that were taken, and when.
+        cause: As in `RunStarted`.
+    """
+
+    state: RunState
+    events: int
+    consumed: Sequence[tuple[str, str, int]]
+    cause: dict[str, Any]
 
 
 PolicyOf = Callable[[Plan], FailurePolicy]

@@ -187,7 +187,7 @@ class RunMoment(RunDetail, frozen=True, kw_only=True):
 
     Attributes:
         event: Its number, from 1. of: How many events there are by now.
-        event_kind: What it was. at: When it was recorded.
+        event_kind: What it was; `folded` where only the state behind it is kept. at: When it was recorded.
         context: The run's `$context` then.
         data: Tasks with what went in and came out, in the order in which they started.
     """

@@ -75,14 +75,14 @@ class Past:
         return started.input
 
     def require(self, number: int) -> None:
-        """Refuse an event that the run has not had, or that was folded.
+        """Refuse an event that the run has not had, or that was folded, unless the state behind it is there.
 
         Raises:
             ServiceError: `event-unknown` or `history-folded`.
         """
         if not 1 <= number <= self.count:
             raise ServiceError("event-unknown", f"Run {self.record.id} has had {self.count} events, not {number}.")
-        if number <= self.before:
+        if number < self.before or (number == self.before and self.kept.snapshot is None):
             raise ServiceError("history-folded", f"Event {number} of run {self.record.id} was folded: {self.left()}.")
 
     def left(self) -> str:

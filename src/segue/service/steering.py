@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from segue.core import Moment, Plan, RunState, advance
 from segue.core.adjustable import carried
-from segue.core.machines.undo import was_undone_since
 from segue.core.plan import ExtendedNode, Node
 from segue.core.state import Frame
 from segue.service import answers
 from segue.service.access import UseCases, governed, of, signed
 from segue.service.definitions import Definitions
 from segue.service.errors import ServiceError
+from segue.service.forking import (
+    beginning_of,
+    definition_at,
+    first_of,
+    last_at,
+    moved,
+    require_same_place,
+    require_standing,
+    start_of,
+)
 from segue.service.inbox import RunMoment
 from segue.service.masking import Masking
 from segue.service.masks import refuse_masks
@@ -27,22 +34,15 @@ from segue.service.portions import Portion, Sizes, told_apart
 from segue.service.recorded import NO_LIMITS, Limits, recorded
 from segue.service.runs import Runs, newest, shown, summary_of
 from segue.service.shapes import RunSummary
+from segue.service.walk import Walk, walk
 from segue.service.workflows import Workflows
 from segue.store import RunRecord, Store, codec
-from segue.types import CLOSED, Event, RunMigrated, RunStarted, TaskRestarted, TaskSkipped
+from segue.types import CLOSED, RunMigrated, RunStarted, TaskRestarted, TaskSkipped
 
 if TYPE_CHECKING:
     from segue.hosts import EmbeddedHost
 
 REASON_MAX: Final = 1000
-
-
-@dataclass(slots=True)
-class _Walk:
-    """A history, walked: the state it leads to, and what each event did to tasks."""
-
-    state: RunState
-    moments: list[tuple[int, Moment]] = field(default_factory=list)
 
 
 class Steering(UseCases):
@@ -86,8 +86,8 @@ class Steering(UseCases):
         _require_reason(reason)
         refuse_masks(input=input)
         past = await self._open(run_id)
-        walk = await asyncio.to_thread(_walk, past)
-        event = _restart(past, walk, pointer, input)
+        seen = await asyncio.to_thread(walk, past)
+        event = _restart(past, seen, pointer, input)
         event = msgspec.structs.replace(event, by=signed(by), reason=reason)
         await asyncio.to_thread(_require_effect, past, event, pointer)
         await self._intervene(host, past.record, event, pointer)
@@ -104,10 +104,10 @@ class Steering(UseCases):
         _require_reason(reason)
         refuse_masks(output=output)
         past = await self._open(run_id)
-        walk = await asyncio.to_thread(_walk, past)
-        live = _live(walk.state, pointer)
+        seen = await asyncio.to_thread(walk, past)
+        live = _live(seen.state, pointer)
         if live is None or live.parent is None:
-            raise _not_there(run_id, pointer, walk.state)
+            raise _not_there(run_id, pointer, seen.state)
         await self._intervene(host, past.record, TaskSkipped(0, live.id, output, signed(by), reason), pointer)
         return await self._runs.summary(run_id)
 
@@ -120,13 +120,13 @@ class Steering(UseCases):
 
         Raises:
             ServiceError: `run-unknown`; `event-unknown` where it has not had so many events, `history-folded` where
-                it no longer keeps this one.
+                it no longer keeps this one, nor the state behind it.
         """
         past = await self._read(run_id)
         past.require(number)
         events = past.until(number)
         seen = await asyncio.to_thread(observe, past.plan, events, past.beginning())
-        state, event = seen.state, events[-1]
+        state = seen.state
         lens, sizes = self._masking.lens_over(past), Sizes()
         portion = Portion(sizes=sizes)
         given = portion.value(state.input, f"/runs/{run_id}/input")
@@ -146,8 +146,8 @@ class Steering(UseCases):
             event=number,
             of=past.count,
             history=recorded(past, seen, self._limits, sizes),
-            event_kind=str(type(event).__struct_config__.tag),
-            at=iso(event.at),
+            event_kind=str(type(events[-1]).__struct_config__.tag) if events else "folded",
+            at=iso(events[-1].at if events else state.last_at),
             context=None if root is None else lens.value(codec.settled(root.thread.context), lens.covers.context),
             data=[answers.task_data(lens, task) for task in portion.details(run_id, newest(details))],
         )
@@ -165,7 +165,8 @@ class Steering(UseCases):
     ) -> RunSummary:
         """Start a run that has this one's past up to a task, and goes on from there; on disk when this returns.
 
-        The events before are copied, so what they did outside is not done again. What follows is the new run's own
+        The events before are copied, or the state that stands for them where they were folded, so what they did
+        outside is not done again. What follows is the new run's own
         and goes out under its keys. Times of the copied events are moved, so that clocks under way have as much
         left as they had; an expression that used the time may give another value.
 
@@ -175,44 +176,50 @@ class Steering(UseCases):
             version: Of the same workflow, to go on with; the run's own where this is left out.
 
         Raises:
-            ServiceError: `run-unknown`, `workflow-unknown`, `place-refused`, `history-folded` or `server-needed`.
+            ServiceError: `run-unknown`, `workflow-unknown`, `place-refused` or `server-needed`; `history-folded`
+                where the task began before what is kept, and was over by then.
         """
         host = self._driving()
         refuse_masks(input=input)
         past = await self._read(run_id)
-        _require_whole(past)
-        record, history = past.record, past.events
-        walk = await asyncio.to_thread(_walk, past)
-        begun = [(n, m) for n, m in walk.moments if m.what == "started" and m.pointer == pointer]
-        if not begun:
-            raise ServiceError("place-refused", f"Run {run_id} has not been at {pointer!r}.")
-        number, moment = begun[-1]
-        first = history[0]
-        assert isinstance(first, RunStarted), "a history begins with RunStarted"
-        digest, began = _definitions_of(history[:number])
+        seen = await asyncio.to_thread(walk, past)
+        number, task = start_of(past, seen.moments, pointer)
+        digest, first = definition_at(past, number), first_of(past)
         if version is not None:
-            digest = self._workflows.find(record.namespace, record.name, version).digest
-            if began != digest and any(isinstance(event, RunMigrated) for event in history[:number]):
-                raise ServiceError(
-                    "place-refused",
-                    f"Run {run_id} had been migrated by then, so its past belongs to two versions.",
-                    remedy="Fork without another version, and migrate the new run.",
-                )
-            began = digest
+            digest, first = self._other_version(host, past, number, version)
+        by = signed(by)
+        told = {"kind": "fork", "run": run_id, "task": pointer, "event": number, "by": by, "reason": reason}
+        if who := self.guard.who():
+            told["as"] = who.name
+        cause, new_id, history = codec.settled(told), host.new_run_id(), past.until(number)
+        if first is not None:
+            history = [msgspec.structs.replace(first, run_id=new_id, cause=cause), *history[1:]]
+        shift_ms = host.now_ms() - last_at(past, number)
+        prefix, other = moved(history, shift_ms), self._definitions.plan(digest)
+        was = await asyncio.to_thread(require_same_place, past, number, other, prefix, task)
+        require_standing(seen.state, was)
+        restart = TaskRestarted(0, task, input=input, by=by, reason=reason)
+        beginning = beginning_of(past, new_id, cause, shift_ms)
+        return await self._runs.summary(await host.fork(digest, prefix, restart, beginning=beginning))
+
+    def _other_version(
+        self, host: EmbeddedHost, past: Past, number: int, version: str
+    ) -> tuple[str, RunStarted | None]:
+        """The definition that a fork goes on with, and how its history begins then."""
+        record, first = past.record, first_of(past)
+        digest = self._workflows.find(record.namespace, record.name, version).digest
+        remedy = "Fork without another version, and migrate the new run."
+        if first is None:
+            why = f"Events of run {record.id} were folded, and what stands for them belongs to its own version."
+            raise ServiceError("place-refused", why, remedy=remedy)
+        if first.definition != digest and any(isinstance(event, RunMigrated) for event in past.until(number)):
+            why = f"Run {record.id} had been migrated by then, so its past belongs to two versions."
+            raise ServiceError("place-refused", why, remedy=remedy)
         other = self._definitions.plan(digest)
-        if version is not None and (first.adjustable or other.adjustable):
+        if first.adjustable or other.adjustable:
             values = carried(other.adjustable, first.adjustable, host.values(digest))
             first = msgspec.structs.replace(first, adjustable=values)
-        by = signed(by)
-        cause = {"kind": "fork", "run": run_id, "task": pointer, "event": number, "by": by, "reason": reason}
-        if who := self.guard.who():
-            cause["as"] = who.name
-        first = msgspec.structs.replace(first, run_id=host.new_run_id(), definition=began, cause=codec.settled(cause))
-        prefix = _moved([first, *history[1:number]], host.now_ms())
-        was = await asyncio.to_thread(_require_same_place, past.plan, history[:number], other, prefix, moment)
-        _require_standing(walk.state, was)
-        restart = TaskRestarted(0, moment.id, input=input, by=by, reason=reason)
-        return await self._runs.summary(await host.fork(digest, prefix, restart))
+        return digest, msgspec.structs.replace(first, definition=digest)
 
     # -- helpers -----------------------------------------------------------------------------------
 
@@ -245,44 +252,30 @@ class Steering(UseCases):
             raise ServiceError("place-refused", f"Run {record.id} has left {pointer!r} meanwhile.")
 
 
-def _walk(past: Past) -> _Walk:
-    return _walked(past.plan, past.events, past.beginning(), past.before)
-
-
-def _walked(plan: Plan, history: Sequence[Event], state: RunState | None = None, before: int = 0) -> _Walk:
-    moments: list[tuple[int, Moment]] = []
-    for number, event in enumerate(history, before + 1):
-        trace: list[Moment] = []
-        state, _ = advance(plan, state, event, trace=trace)
-        moments += [(number, moment) for moment in trace]
-    assert state is not None, "a run has a first event"
-    return _Walk(state, moments)
-
-
 def _live(state: RunState, pointer: str) -> Frame | None:
     """The live task at this pointer. A wrapper of an extension shares the pointer of the task that it wraps."""
     found = [f for f in state.frames.values() if f.node.pointer == pointer and f.node.kind != "extended"]
     return found[-1] if len(found) == 1 else None
 
 
-def _restart(past: Past, walk: _Walk, pointer: str, input: Any) -> TaskRestarted:
+def _restart(past: Past, seen: Walk, pointer: str, input: Any) -> TaskRestarted:
     """The event that takes a run back to a task."""
-    live = _live(walk.state, pointer)
+    live = _live(seen.state, pointer)
     if live is not None and live.parent is not None:
         return TaskRestarted(0, live.id, input=input)
-    places = list(_places(past.plan, walk.state, pointer))
+    places = list(_places(past.plan, seen.state, pointer))
     if len(places) != 1:
-        raise _not_there(walk.state.run_id, pointer, walk.state)
+        raise _not_there(seen.state.run_id, pointer, seen.state)
     parent, node, is_wrapped = places[0]
     if input is msgspec.UNSET:
-        earlier = [m.raw for _, m in walk.moments if m.pointer == pointer and m.iteration == parent.iteration]
+        earlier = [m.raw for _, m in seen.moments if m.pointer == pointer and m.iteration == parent.iteration]
         if not earlier or is_wrapped:
             why = "its input before the extension around it is not known" if is_wrapped else "it has not been there"
             if past.before and not is_wrapped:
                 why += f", or before its history was folded: {past.left()}"
             raise ServiceError(
                 "place-refused",
-                f"Run {walk.state.run_id} cannot start {pointer!r} with its earlier input: {why}.",
+                f"Run {seen.state.run_id} cannot start {pointer!r} with its earlier input: {why}.",
                 remedy="Give the input.",
             )
         input = earlier[-1]
@@ -303,28 +296,13 @@ def _places(plan: Plan, state: RunState, pointer: str) -> list[tuple[Frame, Node
     return found
 
 
-def _require_whole(past: Past) -> None:
-    """Refuse to fork a run that cannot say any more how it began.
-
-    Raises:
-        ServiceError: `history-folded`.
-    """
-    if past.before:
-        raise ServiceError(
-            "history-folded",
-            f"A fork copies a run's events from the first one on, and of run {past.record.id} {past.left()}.",
-            remedy="Take the run itself back with `segue runs retry`, or start a new one with the input it needs."
-            " A workflow whose runs are to be forked keeps them whole: `history_max_events: 0` in its document.",
-        )
-
-
 def _require_effect(past: Past, event: TaskRestarted, pointer: str) -> None:
     """Try it on a copy: going back is refused where the list was never begun, or was left."""
-    walk = _walk(past)
+    seen = walk(past)
     trace: list[Moment] = []
-    state, _ = advance(past.plan, walk.state, msgspec.structs.replace(event, at=walk.state.last_at), trace=trace)
+    state, _ = advance(past.plan, seen.state, msgspec.structs.replace(event, at=seen.state.last_at), trace=trace)
     if not trace and not any(deferred.node.pointer == pointer for deferred in state.deferred):
-        raise _not_there(walk.state.run_id, pointer, walk.state)
+        raise _not_there(seen.state.run_id, pointer, seen.state)
 
 
 def _not_there(run_id: str, pointer: str, state: RunState) -> ServiceError:
@@ -339,60 +317,3 @@ def _not_there(run_id: str, pointer: str, state: RunState) -> ServiceError:
 def _require_reason(reason: str) -> None:
     if not reason.strip() or len(reason) > REASON_MAX:
         raise ServiceError("choice-refused", f"This needs a reason, of 1 to {REASON_MAX} characters.")
-
-
-def _definitions_of(history: Sequence[Event]) -> tuple[str, str]:
-    """The definition that counts at the end of this history, and the one that it began with."""
-    first = history[0]
-    assert isinstance(first, RunStarted)
-    moved = [event.definition for event in history if isinstance(event, RunMigrated)]
-    return (moved or [first.definition])[-1], first.definition
-
-
-def _moved(events: list[Event], now: int) -> list[Event]:
-    """The events as if the last of them happened now."""
-    shift = now - events[-1].at
-    return [msgspec.structs.replace(event, at=event.at + shift) for event in events]
-
-
-def _require_same_place(
-    plan: Plan, history: Sequence[Event], other: Plan, prefix: Sequence[Event], moment: Moment
-) -> RunState:
-    """The copied events lead to where the original stood, and the task can start again there; how it stood."""
-    was = _walked(plan, history).state
-    try:
-        now = _walked(other, prefix).state
-    except Exception as error:
-        raise ServiceError(
-            "place-refused", f"These events mean nothing to {other.name}:{other.version} ({type(error).__name__})."
-        ) from None
-    if _place(was) != _place(now):
-        raise ServiceError(
-            "place-refused",
-            f"{other.name}:{other.version} does not lead these events to where the run was.",
-            remedy="Fork without another version, or from an earlier task.",
-        )
-    if moment.id not in now.frames:
-        raise ServiceError(
-            "place-refused",
-            f"The task at {moment.pointer!r} took no time, so no event of the history stands before it alone.",
-            remedy="Fork from the task before it, or the one after it, that called or waited for something.",
-        )
-    return was
-
-
-def _require_standing(now: RunState, then: RunState) -> None:
-    """What the copied past did outside, and can be undone, has not been undone since."""
-    gone = [undo for undo in then.undos.values() if was_undone_since(undo, now, then)]
-    if gone:
-        pointer = gone[0].node.pointer.removesuffix("/with/undo")
-        raise ServiceError(
-            "place-refused",
-            f"What the run did at {pointer!r} was undone since, so what follows would stand on nothing.",
-            remedy=f"Fork from {pointer!r}, or from a task before it.",
-        )
-
-
-def _place(state: RunState) -> tuple[Any, ...]:
-    frames = {number: (frame.node.pointer, frame.node.kind) for number, frame in state.frames.items()}
-    return frames, {number: type(command) for number, command in state.open.items()}, set(state.held), state.ended

@@ -127,6 +127,11 @@ def put(
             connection.execute(sql, parameters)
 
 
+def begin_behind(run: int, event: int) -> Sql:
+    """A run comes into being whose events up to this one are not there."""
+    return "UPDATE run SET folded = ? WHERE seq = ?", (event, run)
+
+
 def drop_after(run: int, event: int) -> Sql:
     """Remove the snapshots that only a run which goes on needs: those behind the beginning of what is kept."""
     return "DELETE FROM snapshot WHERE run = ? AND event > ?", (run, event)

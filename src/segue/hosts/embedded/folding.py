@@ -17,7 +17,7 @@ import logging
 import time
 from collections.abc import Sequence
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 from segue.core import Plan, RunState, snapshot
 from segue.hosts.embedded.engine import Engine
@@ -68,11 +68,20 @@ class Folding:
                 self._fold(run.seq, run.base)
         run.snapshot_due = after + self._every(run)
 
+    def begin(self, run: LiveRun, event: int, state: Written) -> None:
+        """A run comes into being whose first events are gone already; this is the state that they led to."""
+        batch = self._engine.commit.pending
+        host = codec.encode(snapshots.HostPart(self._consumed(run)))
+        batch.keep_snapshot(run.seq, event, state.content, host=host, large=state.large)
+        batch.statements.append(snapshots.begin_behind(run.seq, event))
+        run.events += event
+        run.snapshots, run.base = [event], event
+        run.snapshot_due = event + self._every(run)
+
     def take(self, run: LiveRun, batch: Batch) -> None:
         """Write down the state of a run whose newest event is in this batch."""
-        large: dict[bytes, bytes] = {}
         try:
-            content = snapshot.take(run.plan, run.state, partial(_keep, large))
+            content, large = written(run.plan, run.state)
         except snapshot.SnapshotRefused as error:
             _log.warning("run %s gets no snapshot at event %d: %s", run.id, run.events, error)
             run.snapshot_due = run.events + self._every(run)
@@ -142,6 +151,23 @@ class Folding:
         await self._store.write(statements)
         await asyncio.sleep((time.perf_counter() - began) * _REST)
         return False
+
+
+class Written(NamedTuple):
+    """A state as bytes, and its large values by hash."""
+
+    content: bytes
+    large: dict[bytes, bytes]
+
+
+def written(plan: Plan, state: RunState) -> Written:
+    """A state as it is stored.
+
+    Raises:
+        SnapshotRefused: It holds something that cannot be read back exactly.
+    """
+    large: dict[bytes, bytes] = {}
+    return Written(snapshot.take(plan, state, partial(_keep, large)), large)
 
 
 def arrange(places: Sequence[int], base: int, newest: int, keeps: int) -> tuple[list[int], int, list[int]]:

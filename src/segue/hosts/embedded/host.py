@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Final, Self
 from segue.core import Examination, Plan, Tasking
 from segue.hosts.clock import SystemClock
 from segue.hosts.contracts import (
+    Beginning,
     Clock,
     Door,
     HostHealth,
@@ -432,7 +433,9 @@ class EmbeddedHost:
         self._check_open()
         return await self._operator.migrate(run_id, digest, mapping or {}, by=by, reason=reason, dry_run=dry_run)
 
-    async def fork(self, digest: str, prefix: Sequence[Event], restart: TaskRestarted) -> str:
+    async def fork(
+        self, digest: str, prefix: Sequence[Event], restart: TaskRestarted, *, beginning: Beginning | None = None
+    ) -> str:
         """Start a run whose history begins with these events; returns its id when it is on disk.
 
         What the events did outside is not done again. What is under way after them begins anew, under the new run's
@@ -441,6 +444,7 @@ class EmbeddedHost:
         Args:
             prefix: A history, beginning with the new run's own `RunStarted`; must leave the run open.
             restart: What happens then. Its `at` is replaced by the host's time.
+            beginning: What stands for the events before the prefix, where those are gone; the prefix may be empty.
 
         Raises:
             LookupError: There is no such definition.
@@ -448,7 +452,7 @@ class EmbeddedHost:
             DiskLow: The disk is nearly full, so nothing was started.
         """
         self._check_takes_work()
-        return await self._operator.fork(digest, prefix, restart)
+        return await self._operator.fork(digest, prefix, restart, beginning)
 
     def values(self, digest: str) -> Mapping[str, Any]:
         """The adjustable values that a run of this definition would start with now.

@@ -13,7 +13,8 @@ import msgspec
 
 from segue.core import Examination, Obstacle, Plan, Tasking, advance, examine, replay, snapshot, tasking_of
 from segue.core.adjustable import carried
-from segue.hosts.contracts import Outcome, UnknownRun
+from segue.hosts.contracts import Beginning, Outcome, UnknownRun
+from segue.hosts.embedded import folding
 from segue.hosts.embedded.engine import WORKFLOW, Engine
 from segue.hosts.embedded.live import LiveRun
 from segue.hosts.embedded.parking import consumed_in
@@ -190,9 +191,11 @@ class Operator:
 
     # -- forks -------------------------------------------------------------------------------------
 
-    async def fork(self, digest: str, prefix: Sequence[Event], restart: TaskRestarted) -> str:
+    async def fork(
+        self, digest: str, prefix: Sequence[Event], restart: TaskRestarted, beginning: Beginning | None
+    ) -> str:
         """See `EmbeddedHost.fork`."""
-        run = self._plant(digest, prefix)
+        run = self._plant(digest, prefix) if beginning is None else self._graft(digest, prefix, beginning)
         inherited = dict(run.state.open)
         if run.state.held:
             self._engine.incidents.rebuild(run)
@@ -218,13 +221,29 @@ class Operator:
         assert isinstance(started, RunStarted), "a history begins with RunStarted"
         run = LiveRun(engine.next_seq, started.run_id, plan, digest, cause=started.cause)
         run.state = replay(plan, prefix)
-        run.events = len(prefix)
-        run.consumed = consumed_in(prefix)
-        run.subject = engine.subject_of(plan, started.input)
-        engine.enrol(run)
-        engine.admission.enter(run, limit=engine.policy(plan).concurrency, at_once=True)
-        self._store.commit.pending.history += [(run.seq, codec.encode(event)) for event in prefix]
+        self._enrol(run, prefix)
         return run
+
+    def _graft(self, digest: str, prefix: Sequence[Event], beginning: Beginning) -> LiveRun:
+        """The same, where a state stands for the first events."""
+        engine = self._engine
+        plan = self._plans.plan(digest)
+        run = LiveRun(engine.next_seq, beginning.state.run_id, plan, digest, cause=beginning.cause)
+        written = folding.written(plan.at(beginning.state.definition), beginning.state)
+        run.state = replay(plan, prefix, state=beginning.state)
+        run.consumed = {(source, id): at for source, id, at in beginning.consumed}
+        self._enrol(run, prefix)
+        engine.folding.begin(run, beginning.events, written)
+        return run
+
+    def _enrol(self, run: LiveRun, prefix: Sequence[Event]) -> None:
+        engine = self._engine
+        run.events = len(prefix)
+        run.consumed |= consumed_in(prefix)
+        run.subject = engine.subject_of(run.plan, run.state.input)
+        engine.enrol(run)
+        engine.admission.enter(run, limit=engine.policy(run.plan).concurrency, at_once=True)
+        self._store.commit.pending.history += [(run.seq, codec.encode(event)) for event in prefix]
 
     async def _record(self, run_id: str) -> RunRecord:
         record = await self._store.run(run_id)
