@@ -709,6 +709,19 @@ async def test_a_stopped_workflow_starts_nothing_and_then_catches_up_with_one_ru
     assert len(await closed_runs(host, 2)) == 2
 
 
+async def test_a_clock_that_is_set_back_does_not_hold_up_a_workflow_that_is_let_go_on(world: World) -> None:
+    """It is asked for again after a while that has passed, not at a time of day."""
+    plan = scheduled(Schedule(every_ms=10 * MINUTE))
+    door = world.door = Stopped(f"{plan.namespace}/{plan.name}")
+    host = await world.open({"echo": Recorder()}, plan)
+    await host.activate(plan.digest)
+    await world.advance(11 * MINUTE)
+    world.jump(-60 * MINUTE)
+    door.workflows.clear()
+    await world.advance(MINUTE)
+    assert len(await closed_runs(host, 1)) == 1
+
+
 async def test_after_starts_again_when_the_last_run_has_ended(world: World) -> None:
     """However long it took, and across a restart."""
     plan = workflow("job", wait("w", 5 * MINUTE), schedule=Schedule(after_ms=10 * MINUTE))

@@ -11,7 +11,7 @@ from tests.conformance.hosts.test_held import Moody, held, inbox, ledger
 
 from segue.core.plan import UndoNode
 from segue.hosts import FailurePolicy, HostError
-from segue.types import NOT_DONE, FailureReleased, RunCancelled, TaskSkipped, fail
+from segue.types import NOT_DONE, FailureReleased, RunCancelled, RunPaused, TaskSkipped, fail
 
 
 def takes_back(name: str, handler: str = "back", arguments: Any = lambda data: data) -> UndoNode:
@@ -84,6 +84,20 @@ async def test_an_undo_that_fails_stands_in_the_inbox_and_the_next_one_waits(wor
     assert [command.arguments for command, _ in handlers["back"].calls] == ["flight"]
     told = [(incident.kind, incident.state, incident.action) for incident in await inbox(host)]
     assert sorted(told) == [("faulted", "closed", "faulted"), ("held", "closed", "skip")]
+
+
+async def test_cancelling_what_is_being_undone_writes_nothing_more(world: World) -> None:
+    """Whoever asks ten times while an undo waits for a person must not fill the history."""
+    host = await world.open({**booking(), "back": Recorder(broken, recovery="verify")}, TRIP)
+    run_id = await host.start(TRIP.digest)
+    await held(host, run_id)
+    before = await host.history(run_id)
+    for _ in range(3):
+        assert await host.control(run_id, RunCancelled(0, by="ann"))
+    assert await host.history(run_id) == before
+    await host.control(run_id, RunPaused(0))
+    await host.control(run_id, RunCancelled(0, by="ann"))
+    assert [type(event) for event in (await host.history(run_id))[len(before) :]] == [RunPaused, RunCancelled]
 
 
 async def test_giving_an_undo_up_leaves_it_and_tells_the_failure_of_the_run_once(world: World) -> None:

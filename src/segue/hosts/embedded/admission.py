@@ -18,11 +18,11 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Iterable
-from typing import Final
 
 from segue.hosts.embedded.engine import Engine
 from segue.hosts.embedded.live import LiveRun
 from segue.hosts.embedded.own import spawn
+from segue.hosts.embedded.patience import Patience
 from segue.hosts.embedded.plans import Plans
 from segue.store import HostError, Store, places
 from segue.types import RunAdmitted, whereabouts
@@ -30,7 +30,6 @@ from segue.types import RunAdmitted, whereabouts
 _log = logging.getLogger("segue.hosts")
 
 Workflow = tuple[str, str]
-_RETRY_SECONDS: Final = 1.0
 
 
 class _Queue:
@@ -163,13 +162,14 @@ class Admission:
 
     async def _wake(self, seq: int) -> None:
         """Read the run whose turn it is, however long the store is in trouble."""
+        patience = Patience(self._engine.clock)
         while True:
             try:
                 run = await self._engine.parking.ensure(seq)
                 break
             except HostError:
                 _log.error("a run whose turn it is cannot be read yet; it is tried again: %s", whereabouts())
-                await self._engine.clock.sleep(_RETRY_SECONDS)
+                await patience.wait()
         if run is not None:
             self._admit(run)
         else:

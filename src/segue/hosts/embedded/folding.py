@@ -23,6 +23,7 @@ from segue.core import Plan, RunState, snapshot
 from segue.hosts.embedded.engine import Engine
 from segue.hosts.embedded.live import NEVER, LiveRun
 from segue.hosts.embedded.own import spawn
+from segue.hosts.embedded.patience import Patience
 from segue.store import Batch, HostError, Snapshot, Store, codec, snapshots
 from segue.types import whereabouts
 
@@ -34,7 +35,6 @@ _INTERVAL_MAX: Final = 10
 _FORGOTTEN_AFTER: Final = 3
 """A consumed event is remembered for so many times as long as it could be offered again: clocks jump."""
 _REST: Final = 1.0
-_RETRY_SECONDS: Final = 1.0
 
 
 class Folding:
@@ -122,14 +122,16 @@ class Folding:
             self._worker = spawn(self._work(), "segue-folding")
 
     async def _work(self) -> None:
+        patience = Patience(self._engine.clock)
         try:
             while self._due:
                 run, until = next(iter(self._due.items()))
                 try:
                     done = await self._fold_some(run, until)
                 except HostError:
-                    await self._engine.clock.sleep(_RETRY_SECONDS)  # The commit says so itself.
+                    await patience.wait()  # The commit says so itself.
                     continue
+                patience.rest()
                 if done and self._due.get(run) == until:
                     del self._due[run]
         except Exception:

@@ -223,6 +223,7 @@ class EmbeddedHost:
         parts = (
             engine.escalation,
             engine.timekeeper,
+            engine.scheduler,
             engine.admission,
             engine.parking,
             engine.postman,

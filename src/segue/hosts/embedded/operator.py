@@ -63,6 +63,11 @@ class Operator:
             return False
         if isinstance(said, Intervention) and not self._prepare(run, said, outcome):
             return False
+        if isinstance(said, RunCancelled) and run.state.closing is not None and not run.state.paused:
+            # It is being undone, and ends then: an event that changes nothing would be written for each request.
+            self._engine.parking.consider(run)
+            await self._store.commit.wait_durable()
+            return True
         with self._engine.incidents.saying(run, None if outcome is None else outcome.action):
             self._engine.apply(run, said)
         self._engine.parking.consider(run)

@@ -23,6 +23,7 @@ from segue.core import consumes
 from segue.hosts.embedded.engine import Engine
 from segue.hosts.embedded.live import LiveRun
 from segue.hosts.embedded.own import spawn
+from segue.hosts.embedded.patience import Patience
 from segue.store import HostError, Store, StoredEvent, codec, records
 from segue.types import AwaitMessages, MessageConsumed, whereabouts
 
@@ -34,7 +35,6 @@ ANY: Final = ""
 _OFFERED_KEY: Final = "events-offered"
 _PAGE: Final = 500
 _WOKEN_AT_ONCE: Final = 256
-_RETRY_SECONDS: Final = 1.0
 
 Key = tuple[str, str]
 
@@ -55,6 +55,7 @@ class Postman:
         self._arriving: dict[Key, asyncio.Future[None]] = {}
         self._queue: deque[StoredEvent] = deque()
         self._worker: asyncio.Task[None] | None = None
+        self._patience = Patience(engine.clock)
         # Runs that have come back into memory since the first queued event was offered to those that were there.
         self._back: set[int] = set()
         self._searches: set[asyncio.Task[None]] = set()
@@ -234,6 +235,7 @@ class Postman:
         """Offer a wait the events that came before it, then those that arrived during the search."""
         place = (run, command.id)
         after = run.after
+        patience = Patience(self._engine.clock)
         try:
             more = True
             while more and _waits(run, command.id):
@@ -247,8 +249,9 @@ class Postman:
                     _log.error(
                         "run %s is offered earlier events when the store can be read: %s", run.id, whereabouts()
                     )
-                    await self._engine.clock.sleep(_RETRY_SECONDS)
+                    await patience.wait()
                     continue
+                patience.rest()
                 more = len(found) == _PAGE
                 for event in found:
                     after = event.seq
@@ -298,9 +301,10 @@ class Postman:
                     await self._offer_parked(event, seqs[start : start + _WOKEN_AT_ONCE])
                 self.offered = max(self.offered, event.seq)
                 self._queue.popleft()
+                self._patience.rest()
         except HostError:
             _log.error("events are delivered again when the store can be read: %s", whereabouts())
-            await self._engine.clock.sleep(_RETRY_SECONDS)
+            await self._patience.wait()
         finally:
             self._worker = None
             if self._queue and not self._engine.is_stopped:

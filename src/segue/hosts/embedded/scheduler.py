@@ -13,6 +13,7 @@ One schedule is kept for each workflow: activating another version takes its pla
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
@@ -25,13 +26,14 @@ from segue.core.plan import Schedule
 from segue.hosts.contracts import Door
 from segue.hosts.embedded.engine import Engine
 from segue.hosts.embedded.live import LiveRun
+from segue.hosts.embedded.own import spawn
 from segue.hosts.embedded.plans import TRIGGER, Plans
 from segue.store import ScheduleRecord, Store, records
 from segue.types import EndRun, RunCancelled
 
 Name = tuple[str, str]
 
-_ASK_AGAIN_MS: Final = 5_000
+_ASK_AGAIN_SECONDS: Final = 5.0
 """A schedule that is due and may not start asks again after this long, and catches up with one run."""
 
 _SKIP_MAX: Final = 1000
@@ -47,12 +49,19 @@ class Scheduler:
         self._plans = plans
         self._door = door
         self._active: dict[Name, ScheduleRecord] = {}
+        self._asking: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
         """Go on with the schedules that the store holds."""
         for record in await self._store.read(records.list_schedules):
             self._active[record.namespace, record.name] = record
             self._arm(record)
+
+    async def close(self) -> None:
+        """Ask for nothing any more."""
+        for task in self._asking:
+            task.cancel()
+        await asyncio.gather(*self._asking, return_exceptions=True)
 
     @property
     def active(self) -> list[ScheduleRecord]:
@@ -117,8 +126,9 @@ class Scheduler:
         if self._active.get(name) is not record or record.due_at is None:
             return  # It was changed or removed since.
         if self._engine.shedding is not None or not self._door.may_start("/".join(name)):
-            later = self._engine.clock.now_ms() + _ASK_AGAIN_MS
-            self._engine.timekeeper.at(later, partial(self._due, record))
+            task = spawn(self._ask_again(record))
+            self._asking.add(task)
+            task.add_done_callback(self._asking.discard)
             return
         plan = self._plans.plan(record.digest)
         assert plan.schedule is not None
@@ -131,6 +141,12 @@ class Scheduler:
         self._arm(self._active[name])
         cause = {"kind": "schedule", "due": record.due_at}
         self._engine.begin(plan, run_id, digest=record.digest, input=None, cause=cause)
+
+    async def _ask_again(self, record: ScheduleRecord) -> None:
+        # Sleeping, and not by a timer: a clock that is set back would hold it up.
+        await self._engine.clock.sleep(_ASK_AGAIN_SECONDS)
+        if not self._engine.is_stopped:
+            self._due(record)
 
     def _start(self, plan: Plan, digest: str, input: Any, cause: dict[str, Any]) -> LiveRun:
         return self._engine.begin(plan, self._engine.new_id(), digest=digest, input=input, cause=cause)

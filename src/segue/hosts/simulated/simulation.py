@@ -571,7 +571,7 @@ class World:
             for key in self._unknown(run_id):
                 self.auditor.effects.said(key, happened=outcome.happened)
         if await host.control(run_id, event, outcome=outcome):
-            self.auditor.confirmed(run_id)
+            self.auditor.confirmed(run_id, event)
 
     # -- the end -----------------------------------------------------------------------------------
 

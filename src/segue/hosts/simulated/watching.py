@@ -44,7 +44,7 @@ from segue.types import (
 )
 
 WORKFLOW: Final = "workflow"
-_CONTROLS: Final = (RunPaused, RunResumed, RunCancelled, *INTERVENTIONS)
+_CONTROLS: Final = (RunPaused, RunResumed, *INTERVENTIONS)
 
 Key = tuple[str, str]
 P = ParamSpec("P")
@@ -293,9 +293,14 @@ class Auditor:
         return f"{run_id}:{self.runs[run_id].audit.performs[command_id].effect}"
 
     @_noted
-    def confirmed(self, run_id: str) -> None:
+    def confirmed(self, run_id: str, event: Event) -> None:
         """Somebody was told that their control of a run is on disk."""
         shadow = self._on_disk(run_id, "a control was confirmed")
+        if isinstance(event, RunCancelled):
+            # One that is being undone anyway needs no event of its own.
+            ends = shadow.state is not None and (shadow.state.ended is not None or shadow.state.closing is not None)
+            require(ends, f"a cancel of {run_id!r} was confirmed that is not on disk")
+            return
         shadow.confirmed += 1
         require(shadow.controls >= shadow.confirmed, f"a control of {run_id!r} was confirmed that is not on disk")
 
