@@ -166,9 +166,12 @@ class _Door:
     def admit(self, folder: Path, service: Service, settings: Settings) -> None:
         token, _ = _token(folder)
         url = self._server.url + address_of(folder.name)
-        write_private(folder / SERVER_FILE, msgspec.json.encode(replace(self._server, url=url, token=token)))
-        # Last: what cannot be written down is not let in either.
         self._border.admit(folder.name, service, token=token)
+        try:
+            write_private(folder / SERVER_FILE, msgspec.json.encode(replace(self._server, url=url, token=token)))
+        except OSError:
+            self._border.refuse(folder.name)
+            raise
 
     async def dismiss(self, folder: Path) -> None:
         (folder / SERVER_FILE).unlink(missing_ok=True)

@@ -53,6 +53,8 @@ SYSTEM = (
 RULE = f'@id("{NAMED}")\nforbid(principal, action == Action::"run.start", resource == Workflow::"{HELD}/x");'
 # On the south side these make or mark something of its own, whoever else has something of that name elsewhere.
 MAKES_ITS_OWN = {"putPerson", "allowSecret", "readNotice"}
+PATCH = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
+RENAMED = [{"op": "replace", "path": "displayName", "value": "Bob"}]
 EVERY = sorted(OPERATIONS)
 GUARDED = sorted(set(OPERATIONS) - OPEN | {"getHealth", "getReady"})
 
@@ -470,6 +472,13 @@ async def test_where_something_is_includes_its_workspace(served: Several) -> Non
             assert place.startswith("/w/north/")
             followed = await owner.get("http://127.0.0.1:8420" + place)
             assert followed.status_code == 200, followed.text
+        told = [added, await owner.get(added.headers["location"].removeprefix("/w/north"))]
+        told += [await owner.patch("/scim/v2/Users/bob", json={"schemas": [PATCH], "Operations": RENAMED})]
+        assert [answer.json()["meta"]["location"] for answer in told] == ["/w/north/scim/v2/Users/bob"] * 3
+        assert told[2].headers["content-location"] == "/w/north/scim/v2/Users/bob"
+        assert told[2].headers["content-type"] == "application/scim+json"
+        listed = ok(await owner.get("/scim/v2/Users"))["Resources"]
+        assert [one["meta"]["location"] for one in listed] == ["/w/north/scim/v2/Users/bob"]
         described = ok(await owner.get(f"{V1}/openapi.json"))
         assert described["servers"] == [{"url": "/w/north"}]
     async with served.client("south") as other:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -292,6 +293,44 @@ async def test_a_folder_that_served_alone_goes_on_among_others(tmp_path: Path) -
     async with several(folder) as served:
         (north,) = [one for one in served.workspaces.list() if one.name == "north"]
         assert (north.state, "call the workspace 'elsewhere'" in north.reason) == ("broken", True)
+
+
+async def test_of_a_folder_and_its_copy_one_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both would do what is under way, and whoever holds a token of one would hold one of the other."""
+    quick(monkeypatch)
+    folder = tmp_path / "all"
+
+    def states(served: Several) -> dict[str, str]:
+        return {one.name: one.state for one in served.workspaces.list()}
+
+    async with several(folder, "north") as served, served.client("north") as owner:
+        await owner.post(f"{V1}/workflows", content=document(), headers=YAML)
+    shutil.copytree(folder / "north", folder / "copy")
+    async with several(folder) as served:
+        # Alike to the tick: nothing tells which one is the copy, so the names decide.
+        assert states(served) == {"copy": "open", "north": "broken"}
+        assert "a copy of that of 'copy'" in next(o.reason for o in served.workspaces.list() if o.name == "north")
+    shutil.rmtree(folder / "north")
+    (folder / "copy").rename(folder / "north")
+    shutil.copytree(folder / "north", folder / "another")
+    shutil.rmtree(folder / "another")
+    async with several(folder) as served:
+        shutil.copytree(folder / "north", folder / "copy")
+        async with asyncio.timeout(10):
+            while states(served).get("copy") != "broken":  # noqa: ASYNC110 - it is looked for in the background
+                await asyncio.sleep(0.01)
+        assert states(served)["north"] == "open"
+    async with several(folder) as served:
+        # It has come further than the copy that was never opened, whatever the names.
+        assert states(served) == {"copy": "broken", "north": "open"}
+        create_workspace(folder, "template")
+        (folder / "template" / "token").write_text(served.token("north"))
+        async with asyncio.timeout(10):
+            while states(served).get("template") != "broken":  # noqa: ASYNC110 - the same
+                await asyncio.sleep(0.01)
+        (folder / "template" / "token").unlink()
+        await until_open(served, "template")
+        assert served.token("template") != served.token("north")
 
 
 def test_the_folder_is_looked_after_without_a_server(cli: Cli, tmp_path: Path) -> None:

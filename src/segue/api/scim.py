@@ -8,18 +8,43 @@ Source: RFC 7644, sections 3 and 4.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Coroutine
 from typing import Annotated, Any, Final
 
 import msgspec
 from fastapi import APIRouter, Header, Path, Query, Request, Response
+from fastapi.routing import APIRoute
 
 from segue.api.bodies import SCIM, decode, require_media
-from segue.api.common import Asked
+from segue.api.common import Asked, root_of
 from segue.api.describe import operation, schema_of
 from segue.api.problems import SCIM_TYPE
 from segue.service import FILTER_MAX, ServiceError
 
-router = APIRouter(tags=["scim"])
+
+class _Placed(APIRoute):
+    """Says where resources are with the address that their workspace has on this server."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """What answers a request."""
+        handle = super().get_route_handler()
+
+        async def answered(request: Request) -> Response:
+            response = await handle(request)
+            root = root_of(request.scope)
+            if not root or not response.body:
+                return response
+            found = msgspec.json.decode(response.body)
+            for resource in (found, *found.get("Resources", ())):
+                if "location" in resource.get("meta", ()):
+                    resource["meta"]["location"] = root + resource["meta"]["location"]
+            headers = {name: value for name, value in response.headers.items() if name != "content-length"}
+            return Response(msgspec.json.encode(found), status_code=response.status_code, headers=headers)
+
+        return answered
+
+
+router = APIRouter(tags=["scim"], route_class=_Placed)
 _CONFIG: Final = "/ServiceProviderConfig"
 
 

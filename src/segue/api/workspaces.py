@@ -9,6 +9,7 @@ data folder that nobody belongs to, through the same guard and the same routes, 
 from __future__ import annotations
 
 import asyncio
+import hmac
 from collections import OrderedDict
 from dataclasses import replace
 from typing import Annotated, Any, Final
@@ -27,6 +28,7 @@ from segue.service import (
     NewWorkspace,
     RemovedWorkspace,
     Service,
+    ServiceError,
     Settings,
     WorkspaceRemoval,
     Workspaces,
@@ -50,8 +52,9 @@ _NO_NAME: Final = (
 class _Open:
     """A workspace that requests may come to."""
 
-    def __init__(self, app: Asgi, stopping: asyncio.Event) -> None:
+    def __init__(self, app: Asgi, stopping: asyncio.Event, token: str) -> None:
         self.app = app
+        self.token = token
         self.stopping = stopping
         self.under_way = 0
         self.idle = asyncio.Event()
@@ -98,13 +101,28 @@ class Border:
         await app({**scope, "root_path": _PREFIX + name}, receive, send)
 
     def admit(self, name: str, service: Service, *, token: str) -> None:
-        """Let requests in."""
-        self._open[name] = _Open(*self._made(service, token))
+        """Let requests in.
 
-    async def dismiss(self, name: str) -> None:
-        """Let none in any more, end its streams, and wait a while for what is under way."""
+        Raises:
+            ServiceError: `folder-unusable` where another workspace has this token.
+        """
+        if any(hmac.compare_digest(one.token.encode(), token.encode()) for one in self._open.values()):
+            raise ServiceError(
+                "folder-unusable",
+                f"The file `token` of {name!r} is that of another workspace.",
+                remedy="Remove it; another one is made.",
+            )
+        self._open[name] = _Open(*self._made(service, token), token)
+
+    def refuse(self, name: str) -> _Open:
+        """Let none in any more, and end its streams."""
         one = self._open.pop(name)
         one.stopping.set()
+        return one
+
+    async def dismiss(self, name: str) -> None:
+        """The same, and wait a while for what is under way."""
+        one = self.refuse(name)
         try:
             await asyncio.wait_for(one.idle.wait(), _DRAIN_SECONDS)
         except TimeoutError:

@@ -17,6 +17,7 @@ from segue.service.settings import FILE_NAME
 from segue.service.shared import SHARED_NAME, is_name
 from segue.store import FolderInUse, FolderNotUsable
 from segue.store.folder import DATABASE_NAME, FolderLock
+from segue.store.mark import read_position
 
 REMOVED_NAME: Final = ".removed"
 _OF_A_WORKSPACE: Final = (DATABASE_NAME, FILE_NAME)
@@ -115,6 +116,23 @@ def require_workspace(folder: Path, name: str) -> Path:
     if name not in find_workspaces(folder):
         raise ServiceError("workspace-unknown", f"There is no workspace {name!r} in {str(folder)!r}.")
     return folder / name
+
+
+def is_copy(folder: Path, other: Path, *, other_is_open: bool) -> bool:
+    """The folder holds a copy of the other's file, and is the one of the two that must not go on.
+
+    Raises:
+        ServiceError: `folder-unusable` where it cannot be told.
+    """
+    try:
+        mine, its = read_position(folder), read_position(other)
+    except FolderNotUsable as error:
+        raise as_refusal(error) or error from None
+    if mine is None or its is None or mine.file != its.file:
+        return False
+    behind = (mine.generation, mine.tick) < (its.generation, its.tick)
+    alike = (mine.generation, mine.tick) == (its.generation, its.tick)
+    return other_is_open or behind or (alike and folder.name > other.name)
 
 
 def put_aside(folder: Path, name: str) -> Path:

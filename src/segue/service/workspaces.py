@@ -23,7 +23,13 @@ from segue.service.service import Service
 from segue.service.settings import Settings, load_settings
 from segue.service.shapes import Health, Shape
 from segue.service.shared import address_of, is_name
-from segue.service.workspace_folders import create_workspace, find_workspaces, put_aside, require_workspace
+from segue.service.workspace_folders import (
+    create_workspace,
+    find_workspaces,
+    is_copy,
+    put_aside,
+    require_workspace,
+)
 from segue.types import acting_as, owner_of, whereabouts
 
 _log = logging.getLogger("segue.workspaces")
@@ -219,6 +225,7 @@ class Workspaces:
 
     async def _opened(self, one: _Kept) -> None:
         settings = self._load(one.folder)
+        self._refuse_copy(one)
         async with open_service(one.folder, settings, alone=True, local=None, among=True) as service:
             one.service = service
             self._door.admit(one.folder, service, settings)
@@ -230,6 +237,20 @@ class Workspaces:
                 one.state = "closing"
                 await self._door.dismiss(one.folder)
                 one.service = None
+
+    def _refuse_copy(self, one: _Kept) -> None:
+        """Of a folder and its copy one goes on: both would do what is under way, and know the same tokens.
+
+        It is the one that is open; else the one that has come further, since a copy stays behind.
+        """
+        for other in self._kept.values():
+            if other is not one and is_copy(one.folder, other.folder, other_is_open=other.service is not None):
+                raise ServiceError(
+                    "folder-unusable",
+                    f"The data file of {one.folder.name!r} is a copy of that of {other.folder.name!r}.",
+                    remedy="Two would do twice what is under way. `segue backup` one and `segue restore` it to make"
+                    " another of it, or remove the copy.",
+                )
 
     def _break(self, one: _Kept, reason: str) -> None:
         if one.reason != reason:

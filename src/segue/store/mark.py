@@ -57,7 +57,7 @@ class Mark:
             FolderNotUsable: The data file is older than the mark, another one, or missing.
         """
         self._path = folder / MARK_NAME
-        known = self._read()
+        known = read_position(folder)
         found = _stored(connection) if was_there else None
         if known is not None:
             _compare(folder, known, found)
@@ -83,15 +83,22 @@ class Mark:
             os.close(descriptor)
         part.rename(self._path)
 
-    def _read(self) -> Position | None:
-        try:
-            return msgspec.json.decode(self._path.read_bytes(), type=Position)
-        except FileNotFoundError:
-            return None
-        except (OSError, msgspec.DecodeError) as error:
-            raise FolderNotUsable(
-                f"{self._path} cannot be read ({error}); if the data file beside it is the newest one, remove it"
-            ) from error
+
+def read_position(folder: Path) -> Position | None:
+    """How far the file of a folder has come, as its mark says; None where there is no mark.
+
+    Raises:
+        FolderNotUsable: The mark cannot be read.
+    """
+    path = folder / MARK_NAME
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Position)
+    except FileNotFoundError:
+        return None
+    except (OSError, msgspec.DecodeError) as error:
+        raise FolderNotUsable(
+            f"{path} cannot be read ({error}); if the data file beside it is the newest one, remove it"
+        ) from error
 
 
 def check_present(folder: Path, data_file: Path) -> None:
