@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
 
 from segue.dsl import Environment, PythonFunction, compile_plan, read_document
-from segue.dsl.flows import ITEM, Labels, Leaving, Origin, declared_labels, leaving
+from segue.dsl.flows import ITEM, Labels, Leaving, Origin, declared_labels, followed, leaving
 from segue.dsl.flows.tasks import Walk
 
 HEADER = "document: {dsl: '1.0.3', namespace: n, name: d, version: 1.0.0}\n"
@@ -191,3 +192,18 @@ def test_keys_that_are_kept_are_data_too() -> None:
     """`map_values` changes the values of an object by name, and keeps the names."""
     text = "do:\n- one: {call: f, with: {v: '${ {(.email): 1} | map_values(2) }'}}"
     assert acts_of(CUSTOMER + text)["/do/0/one"].labels.classes == {"personal"}
+
+
+_NESTED = ", ".join(f"k{n}: '${{ . }}'" for n in range(8))
+
+
+@pytest.mark.parametrize("value", [f"{{{_NESTED}}}", "'${ . + {k@: .} }'"], ids=["nested", "merged"])
+def test_values_that_double_are_followed_in_a_moment(value: str) -> None:
+    """Whoever looked at a run of such a document, and must not see everything, stopped the server for good."""
+    doubling = "".join(f"- s{n}: {{set: {value.replace('@', str(n))}}}\n" for n in range(30))
+    plan = compile_plan(read_document(f"{HEADER}{CUSTOMER}do:\n{doubling}- out: {{set: '${{ . }}'}}"), Environment())
+    began = time.process_time()
+    flow = followed(plan)
+    assert time.process_time() - began < 5
+    # What is not told apart any more carries everything: too much, and never too little.
+    assert "personal" in flow.covers.tasks["/do/30/out"].output.all()

@@ -30,7 +30,7 @@ from segue.core.plan import (
 from segue.dsl.flows.covers import Seen
 from segue.dsl.flows.expressions import trace_shape
 from segue.dsl.flows.sources import failure_of
-from segue.dsl.flows.traced import INPUT_SOURCE, ITEM, NOTHING, Origin, Traced, join, made_of
+from segue.dsl.flows.traced import INPUT_SOURCE, ITEM, NOTHING, Origin, Traced, join, made_of, named
 
 Returned = Callable[[ActNode, Traced], Traced]
 """`(act, arguments) -> what of them it may give back`."""
@@ -118,7 +118,7 @@ class Walk:
             return NOTHING
         variables = {
             "context": self.context,
-            "steps": made_of(around.steps),
+            "steps": named(around.steps),
             "workflow": made_of({"input": INPUT}),
             "task": made_of({"input": around.raw, "output": more.get("output", NOTHING)}),
             **more,

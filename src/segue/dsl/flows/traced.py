@@ -21,6 +21,11 @@ DEPTH_MAX: Final = 8
 """Paths and templates deeper than this are taken as one value: more origins, never fewer."""
 
 
+PARTS_MAX: Final = 1000
+"""So many parts of one value are told apart. Values share their parts, so `{a: ., b: .}` once more doubles them each
+time: eight lines with eight keys have sixteen million."""
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Origin:
     """A place that data enters a run by.
@@ -52,11 +57,19 @@ class Traced:
         copies: It may be a copy of one of these, so its part at `k` is theirs at `k`.
         mixes: It and each of its parts may be computed from these.
         parts: What is known of single parts; under `ITEM`, of any.
+        size: Number of its parts, and of theirs, and itself. depth: Levels of parts.
     """
 
     copies: frozenset[Origin] = _NO_ORIGINS
     mixes: frozenset[Origin] = _NO_ORIGINS
     parts: Mapping[str, Traced] = field(default_factory=dict)
+    size: int = field(init=False, compare=False, repr=False)
+    depth: int = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        parts = self.parts.values()
+        object.__setattr__(self, "size", 1 + sum(part.size for part in parts))
+        object.__setattr__(self, "depth", 1 + max(part.depth for part in parts) if parts else 0)
 
     def at(self, key: str) -> Traced:
         """The part at a known key."""
@@ -101,13 +114,31 @@ def join(*values: Traced) -> Traced:
         for key, part in value.parts.items():
             parts[key] = join(parts[key], part) if key in parts else part
     copies = _NO_ORIGINS.union(*(value.copies for value in held))
-    return Traced(copies, _NO_ORIGINS.union(*(value.mixes for value in held)), parts)
+    return _within(Traced(copies, _NO_ORIGINS.union(*(value.mixes for value in held)), parts), PARTS_MAX)
 
 
 def made_of(parts: Mapping[str, Traced]) -> Traced:
     """An object or, under `ITEM`, an array with these parts."""
+    held = {key: part for key, part in parts.items() if part != NOTHING}
+    if sum(part.size for part in held.values()) > PARTS_MAX:
+        # Before anything is copied: each part has its share.
+        held = {key: _within(part, PARTS_MAX // len(held)) for key, part in held.items()}
+    return named(held)
+
+
+def named(parts: Mapping[str, Traced]) -> Traced:
+    """Values that are known by names, as steps are. They are no value of the run, so all their parts stay."""
     held = {key: _shallow(part, DEPTH_MAX - 1) for key, part in parts.items() if part != NOTHING}
     return Traced(parts=held) if held else NOTHING
+
+
+def _within(value: Traced, most: int) -> Traced:
+    """The value with fewer parts, the deepest of them taken as one."""
+    depth = DEPTH_MAX
+    while value.size > most and depth > 0:
+        depth -= 1
+        value = _shallow(value, depth)
+    return value
 
 
 def seen_from_outside(value: Traced, given: Traced) -> Traced:
@@ -136,7 +167,7 @@ def _part_of(value: Traced, path: Path) -> Traced:
 
 
 def _shallow(value: Traced, depth: int) -> Traced:
-    if not value.parts:
+    if value.depth <= depth:
         return value
     if depth == 0:
         return value.derived()
