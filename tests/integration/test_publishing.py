@@ -185,3 +185,45 @@ def test_a_call_that_can_never_succeed_is_not_published(
     assert segue("publish", file, "--data", data).code == 2
     file.write_text(calls())
     assert segue("publish", file, "--data", data).code == 0
+
+
+INLINE = """document: {dsl: '1.0.3', namespace: demo, name: inline, version: '1.0.0'}
+do:
+  - warn:
+      call: openapi
+      with:
+        document: { endpoint: 'ADDRESS' }
+        operationId: OPERATION
+        parameters: { body: { client_no: '${ .client_no }', severity: SEVERITY, message: x } }
+"""
+
+
+def inline(address: str, operation: str = "raiseFinanceAlert", severity: str = "info") -> str:
+    return INLINE.replace("ADDRESS", address).replace("OPERATION", operation).replace("SEVERITY", severity)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "rule", "pointer"),
+    [
+        ({"operation": "raiseAlert"}, "unknown-operation", "/do/0/warn/with/operationId"),
+        ({"severity": "loud"}, "wrong-arguments", "/do/0/warn/with/parameters/body/severity"),
+    ],
+)
+def test_a_call_without_a_connection_is_compared_with_a_description_at_hand(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], wrong: dict[str, str], rule: str, pointer: str
+) -> None:
+    """A local file, or the copy that a connection keeps from the same address; else whoever publishes is told."""
+    segue, file, data = Cli(capsys), tmp_path / "inline.yaml", tmp_path / "data"
+    described = Path(segue_sandbox.__file__).parent / "openapi" / "billing.yaml"
+
+    def found(text: str) -> list[tuple[str, str]]:
+        file.write_text(text)
+        told = segue("validate", file, "--data", data, "--json").json["documents"][0]["findings"]
+        return [(one["rule"], one["pointer"]) for one in told]
+
+    elsewhere = "https://billing.example/openapi.json"
+    assert found(inline(elsewhere, **wrong)) == [("unchecked-call", "/do/0/warn/with/document")]
+    assert found(inline(str(described), **wrong)) == [(rule, pointer)]
+    assert found(inline(str(described))) == []
+    assert segue("connections", "add", "billing", "--openapi", described, "--data", data).code == 0
+    assert found(inline(str(described.resolve()), **wrong)) == [(rule, pointer)]

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from segue.connectors.describing import ConnectionReport, OperationDescription, describe, probe, unresolved
     from segue.connectors.documents import Document, parse_document
     from segue.connectors.exchange import Output, is_success, read_output, refused, retry_after_ms, shape
-    from segue.connectors.foreseeing import foresee
+    from segue.connectors.foreseeing import foresee, foresee_operation
     from segue.connectors.line import HostLines
     from segue.connectors.openid import OpenIdProvider
     from segue.connectors.operations import Operation, Operations, OperationsCache
@@ -58,7 +58,7 @@ _LATER = {
     "describing": ("ConnectionReport", "OperationDescription", "describe", "probe", "unresolved"),
     "documents": ("Document", "parse_document"),
     "exchange": ("Output", "is_success", "read_output", "refused", "retry_after_ms", "shape"),
-    "foreseeing": ("foresee",),
+    "foreseeing": ("foresee", "foresee_operation"),
     "line": ("HostLines",),
     "openid": ("OpenIdProvider",),
     "operations": ("Operation", "Operations", "OperationsCache"),
@@ -121,6 +121,7 @@ __all__ = [
     "describe",
     "encode_body",
     "foresee",
+    "foresee_operation",
     "host_of",
     "is_success",
     "new_connection",

@@ -34,29 +34,62 @@ def foresee(
 
     Source: decision 0125.
     """
+    name = call.get("operation")
+    found: list[Found] = []
+    paged = bool(call.get("all")) and not is_unknown(call["all"])
+    if paged and name in operations.names() and connection.paging_for(name) is None:
+        message = f"the connection {connection.name!r} does not say how {name!r} is paged"
+        found.append((("all",), message, "leave `all` out, or declare it under `paging` of the connection"))
+
+    def complete(operation: Operation, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        return _completed(connection, operation, arguments, is_unknown)
+
+    return [*found, *_compared(operations, repr(connection.name), call, is_unknown, complete, paged=paged)]
+
+
+def foresee_operation(
+    operations: Operations, call: Mapping[str, Any], is_unknown: Callable[[Any], bool]
+) -> list[Found]:
+    """The same for a call that names a description by its address and no connection.
+
+    Args:
+        call: `operation` and `arguments`.
+    """
+
+    def complete(operation: Operation, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        header = operation.key_header
+        return dict(arguments) if header is None else {header: _KEY, **arguments}
+
+    return _compared(operations, "the description", call, is_unknown, complete)
+
+
+def _compared(
+    operations: Operations,
+    title: str,
+    call: Mapping[str, Any],
+    is_unknown: Callable[[Any], bool],
+    complete: Callable[[Operation, Mapping[str, Any]], dict[str, Any]],
+    *,
+    paged: bool = False,
+) -> list[Found]:
     name, arguments = call.get("operation"), call.get("arguments")
     if not isinstance(name, str) or is_unknown(name):
         return []
     if name not in operations.names():
         known = ", ".join(sorted(operations.names())[:_KNOWN_NAMES]) or "none"
-        return [(("operation",), f"{connection.name!r} has no operation {name!r}", f"it has: {known}")]
-    found: list[Found] = []
-    paged = bool(call.get("all")) and not is_unknown(call["all"])
-    if paged and connection.paging_for(name) is None:
-        message = f"the connection {connection.name!r} does not say how {name!r} is paged"
-        found.append((("all",), message, "leave `all` out, or declare it under `paging` of the connection"))
+        return [(("operation",), f"{title} has no operation {name!r}", f"it has: {known}")]
     if is_unknown(arguments) or not isinstance(arguments, dict | None):
-        return found
+        return []
     try:
         operation = operations.get(name)
-        given = _completed(connection, operation, arguments or {}, is_unknown)
+        given = complete(operation, arguments or {})
         unknown = [steps for steps, value in _leaves(given) if value is _KEY or is_unknown(value)]
-        for place, message, remedy in _Call(operation, given, unknown, paged).complaints():
-            found.append((("arguments", *place) if arguments is not None else place, message, remedy))
+        complaints = _Call(operation, given, unknown, paged).complaints()
+        above = () if arguments is None else ("arguments",)
+        return [((*above, *place), message, remedy) for place, message, remedy in complaints]
     except TaskFailure as failed:
         # The description contradicts itself there; the call will fail.
-        found.append((("operation",), str(failed), "correct the description, and add the connection again"))
-    return found
+        return [(("operation",), str(failed), "correct the description, and add the connection again")]
 
 
 class _Call:

@@ -8,7 +8,7 @@ Open `publishing.py` first, then `compiler/workflow.py`.
 
 from segue.dsl.bundle import document_schema
 from segue.dsl.document import Document
-from segue.dsl.environment import CheckCall, Environment, PythonFunction
+from segue.dsl.environment import CheckCall, CheckOperation, Environment, PythonFunction
 from segue.dsl.findings import DefinitionError, Finding
 from segue.dsl.functions import FunctionDocument, default_function, default_functions, read_function
 from segue.dsl.publishing import check_document, compile_plan, digest_of
@@ -17,6 +17,7 @@ from segue.types.durations import parse_duration_ms
 
 __all__ = [
     "CheckCall",
+    "CheckOperation",
     "DefinitionError",
     "Document",
     "Environment",

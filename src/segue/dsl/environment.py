@@ -23,6 +23,11 @@ CheckCall = Callable[[str, Mapping[str, Any], Callable[[Any], bool]], Iterable[t
 and what to do. `is_unknown` tells of a value whether it is known only when the call is made.
 """
 
+CheckOperation = Callable[
+    [str, Mapping[str, Any], Callable[[Any], bool]], "Iterable[tuple[Sequence[str | int], str, str]] | None"
+]
+"""The same for a call of `openapi`, by the address of the description; None where that cannot be had now."""
+
 
 def _runtime() -> dict[str, Any]:
     return {"name": RUNTIME_NAME, "version": segue.__version__, "metadata": {}}
@@ -54,6 +59,7 @@ class Environment:
         allow_remote_functions: Functions may be called by absolute URI (ruling R25: off by default).
         connections: Names of the known connections. None: not known, so not checked.
         check_call: Says what is wrong with a call of one of them, as far as it is known. None: not checked.
+        check_operation: The same of calls of `openapi`, by the description's address. None: not checked.
         workflows: `(namespace, name)` of the published workflows. None: not checked.
         runtime: What `$runtime` shows: name, version and metadata.
     """
@@ -65,5 +71,6 @@ class Environment:
     allow_remote_functions: bool = False
     connections: Collection[str] | None = None
     check_call: CheckCall | None = None
+    check_operation: CheckOperation | None = None
     workflows: Collection[tuple[str, str]] | None = None
     runtime: Mapping[str, Any] = field(default_factory=_runtime)

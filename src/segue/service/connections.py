@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Annotated, Any, Final, Protocol
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -21,7 +22,7 @@ from segue.types import TaskFailure
 if TYPE_CHECKING:
     from segue.connectors import Calls, Outbound
     from segue.connectors.foreseeing import Found
-    from segue.dsl import CheckCall
+    from segue.dsl import CheckCall, CheckOperation
     from segue.store import Store
 
 _NOT_SETTINGS: Final = frozenset({"name", "document", "authentication", "kind", "owner"})
@@ -296,6 +297,30 @@ def foreseeing(loaded: MemoryConnections, calls: Callable[[], Calls]) -> CheckCa
         except TaskFailure:
             return []  # the description as a whole cannot be read: `connections test` says so
         return foresee(operations, connection, call, is_unknown)
+
+    return check
+
+
+def foreseeing_operations(
+    loaded: MemoryConnections, calls: Callable[[], Calls], read: Callable[[str], bytes]
+) -> CheckOperation:
+    """What calls of `openapi` are checked against: the copy that a connection keeps of the description at the same
+    address, or a local file. Nothing is fetched: publishing must not depend on a server that is up that day.
+    """
+
+    def check(address: str, call: Mapping[str, Any], is_unknown: Callable[[Any], bool]) -> list[Found] | None:
+        from segue.connectors import Document, Operations, foresee_operation, parse_document
+
+        kept = next((one for one in loaded.all() if one.document.source == address), None)
+        try:
+            if kept is not None:
+                return foresee_operation(calls().operations(kept), call, is_unknown)
+            if urlsplit(address).scheme in ("http", "https"):
+                return None
+            described = Operations(Document(parse_document(read(address)), address))
+        except (TaskFailure, OSError, ValueError):
+            return None
+        return foresee_operation(described, call, is_unknown)
 
     return check
 

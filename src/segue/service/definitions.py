@@ -19,6 +19,7 @@ import msgspec
 from segue.core import Plan
 from segue.dsl import (
     CheckCall,
+    CheckOperation,
     DefinitionError,
     Document,
     Environment,
@@ -119,6 +120,7 @@ class Definitions:
         functions: Python functions by name; read at every compilation, so later registrations count.
         allow_processes: An administrator allows tasks to start processes.
         connections: Gives the names of the known connections. check_call: Says what is wrong with a call of one.
+        check_operation: Says the same of a call of `openapi`.
         allow_remote_functions: Functions may be called by an absolute address.
         fetch_function, fetch_resource: How things outside the document are read when it is published; called in
             a thread. None refuses them.
@@ -131,6 +133,7 @@ class Definitions:
         allow_processes: bool = False,
         connections: Callable[[], Collection[str]] | None = None,
         check_call: CheckCall | None = None,
+        check_operation: CheckOperation | None = None,
         fetch_function: FetchFunction | None = None,
         fetch_resource: FetchResource | None = None,
         allow_remote_functions: bool = False,
@@ -140,6 +143,7 @@ class Definitions:
         self._allow_processes = allow_processes
         self._connections = connections
         self._check_call = check_call
+        self._check_operation = check_operation
         self._fetch_function = fetch_function
         self._fetch_resource = fetch_resource
         self._allow_remote_functions = allow_remote_functions
@@ -164,6 +168,7 @@ class Definitions:
             allow_remote_functions=self._allow_remote_functions,
             connections=None if self._connections is None else self._connections(),
             check_call=self._check_call,
+            check_operation=self._check_operation,
         )
         document = read_document(source, file=file)
         findings = [finding_of(f) for f in (*check_document(document, environment), *complaints(document))]

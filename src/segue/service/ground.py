@@ -24,7 +24,7 @@ from segue.governance import (
 )
 from segue.handlers import FunctionRegistry, HandlerSet, build_handlers
 from segue.service.adjusted import Adjusted
-from segue.service.connections import foreseeing
+from segue.service.connections import foreseeing, foreseeing_operations
 from segue.service.definitions import Definitions
 from segue.service.errors import ServiceError
 from segue.service.flows import Flows
@@ -107,6 +107,7 @@ class Ground:
             allow_processes=settings.allow_processes,
             connections=lambda: [connection.name for connection in loaded.all()],
             check_call=foreseeing(loaded, lambda: handlers.calls),
+            check_operation=foreseeing_operations(loaded, lambda: handlers.calls, resources.resource),
             fetch_function=resources.function,
             fetch_resource=resources.resource,
             allow_remote_functions=settings.allow_remote_functions,

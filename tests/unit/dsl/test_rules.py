@@ -216,6 +216,7 @@ WARNINGS = frozenset(
         "invalid-pattern",
         "listen-to-anything",
         "newer-dsl-version",
+        "unchecked-call",
         "unused-adjustable",
         "unknown-connection",
         "unknown-workflow",
@@ -361,6 +362,44 @@ def test_a_near_miss_is_suggested() -> None:
 def test_what_may_appear_later_is_only_warned_of(environment: Mapping[str, Any], tasks: str, rule: str) -> None:
     """A connection or a workflow may be added after the document that uses it."""
     assert only(findings_of(document_of(tasks), Environment(**environment)), rule).severity == "warning"
+
+
+OPENAPI = """\
+- a:
+    call: openapi
+    with: {document: {endpoint: ADDRESS}, operationId: find, parameters: {page: 1, of: '${ .x }'}}
+"""
+
+
+def openapi(address: str, check: Any) -> list[Finding]:
+    return findings_of(document_of(OPENAPI.replace("ADDRESS", address)), Environment(check_operation=check))
+
+
+def test_a_call_of_an_operation_is_compared_with_its_description() -> None:
+    """A misspelt argument of an inline call would fail in its first run, as one of a connection."""
+    asked: list[Any] = []
+
+    def check(address: str, call: Mapping[str, Any], is_unknown: Any) -> list[Any]:
+        asked.append((address, call["operation"], is_unknown(call["arguments"]["of"])))
+        return [(("arguments", "page"), "no such argument", "leave it out"), (("operation",), "none", "x")]
+
+    findings = openapi("https://pets.example/api.json", check)
+    assert asked == [("https://pets.example/api.json", "find", True)]
+    assert only(findings, "wrong-arguments").pointer == "/do/0/a/with/parameters/page"
+    assert only(findings, "unknown-operation").pointer == "/do/0/a/with/operationId"
+
+
+def test_a_call_whose_description_cannot_be_had_is_said_to_be_unchecked() -> None:
+    """Whoever publishes must not take silence for a yes."""
+    found = only(openapi("https://pets.example/api.json", lambda *_: None), "unchecked-call")
+    assert (found.severity, found.pointer) == ("warning", "/do/0/a/with/document")
+    assert "connections add" in found.remedy
+
+
+def test_a_description_that_an_expression_names_is_not_looked_for() -> None:
+    """It is known only when the call is made."""
+    assert openapi("'${ .where }'", lambda *_: None) == []
+    assert openapi("'https://{host}/api.json'", lambda *_: None) == []
 
 
 def test_a_plan_that_would_explode_is_refused() -> None:

@@ -16,6 +16,8 @@ from segue.dsl.functions import FunctionDocument
 from segue.dsl.schema import DEFS
 from segue.dsl.structure import check_structure, how_to_add
 
+_OPENAPI: Final[dict[Any, str]] = {"operation": "operationId", "arguments": "parameters"}
+"""What the parts of a call are named where it names no connection."""
 _WITH_SECRETS: Final = DEFINITION.with_secrets()
 _UNDO_WITH_SECRETS: Final = UNDO.with_secrets()
 
@@ -93,6 +95,26 @@ def lint_connection(build: Build, written: dict[str, Any], at: str) -> None:
                 build.error("unknown-operation", below(at, *steps), message, remedy)
             else:
                 build.error("wrong-arguments", below(at, *steps), message, remedy)
+
+
+def lint_operation(build: Build, written: dict[str, Any], at: str) -> None:
+    """What the description says of a call of `openapi`, where that is at hand."""
+    check, resource = build.environment.check_operation, as_object(written.get("document")).get("endpoint")
+    address = as_object(resource).get("uri") if isinstance(resource, dict) else resource
+    if check is None or not isinstance(address, str) or _is_dynamic(build, address) or "{" in address:
+        return
+    if not build.is_sound(at):
+        return
+    call = {"operation": written.get("operationId"), "arguments": written.get("parameters")}
+    found = check(address, call, partial(_is_expression, build))
+    if found is None:
+        message = "the description is read when the call is made, so nobody has compared this call with it"
+        remedy = "`segue connections add NAME --openapi ADDRESS` keeps a copy, with which calls are compared"
+        build.warn("unchecked-call", below(at, "document"), message, remedy)
+        return
+    for steps, message, remedy in found:
+        rule = "unknown-operation" if tuple(steps) == ("operation",) else "wrong-arguments"
+        build.error(rule, below(at, *(_OPENAPI.get(step, step) for step in steps[:1]), *steps[1:]), message, remedy)
 
 
 def _check_endpoint(build: Build, value: Any, pointer: str) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from segue.core.plan import ActNode, Node, Program, SetNode
+from segue.dsl.compiler.arguments import lint_operation
 from segue.dsl.compiler.authentication import authentication, warn_inline_secret
 from segue.dsl.compiler.build import DEFINITION, Build, CompileKind, Place, Scope, as_object, below
 from segue.dsl.compiler.common import endpoint, portable, resource
@@ -85,6 +86,7 @@ def _lint_headers(build: Build, headers: Any, pointer: str) -> None:
 
 def _openapi(build: Build, written: dict[str, Any], pointer: str, scope: Scope, common: dict[str, Any]) -> Node:
     build.tally.requires.add("openapi")
+    lint_operation(build, written, pointer)
     at = below(pointer, "authentication")
     policy, scheme = authentication(build, written.get("authentication"), at, scope)
     parts = {
