@@ -14,6 +14,7 @@ import os
 import shutil
 import sys
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -56,7 +57,7 @@ class Outcome(msgspec.Struct, frozen=True):
     stderr: str
 
 
-class _ProcessHandler:
+class _ProcessHandler(ABC):
     """What scripts and shell commands have in common."""
 
     kind = ""
@@ -106,8 +107,9 @@ class _ProcessHandler:
                 await asyncio.shield(asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True))
         return _result(outcome, wanted)
 
+    @abstractmethod
     async def _program(self, arguments: dict[str, Any], folder: Path, redactor: Redactor) -> list[str]:
-        raise NotImplementedError
+        """The command that runs it, with the files that it needs in the folder."""
 
 
 class ShellHandler(_ProcessHandler):

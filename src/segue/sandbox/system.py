@@ -11,6 +11,7 @@ import asyncio
 import hmac
 import math
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from email.utils import formatdate
 from typing import Any, ClassVar
@@ -38,7 +39,7 @@ Work = Callable[[Call], Reply]
 ADMIN_HEADER = "X-Admin-Token"
 
 
-class System:
+class System(ABC):
     """A simulated vendor. Subclasses give their records, their words and their operations."""
 
     name: ClassVar[str]
@@ -63,22 +64,22 @@ class System:
         unserved = {operation.id for operation in self.contract.operations} ^ self._work.keys()
         assert not unserved, f"{self.name}: document and operations differ in {sorted(unserved)}"
 
+    @abstractmethod
     def lock(self) -> Lock:
         """How clients prove who they are."""
-        raise NotImplementedError
 
+    @abstractmethod
     def operations(self) -> dict[str, Work]:
         """The work behind each operationId of the document."""
-        raise NotImplementedError
 
+    @abstractmethod
     def error_reply(self, refusal: Refusal) -> Reply:
         """An error in this vendor's words."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def credentials(self) -> dict[str, Any]:
         """How a client signs in, with `kind` one of `oauth2`, `basic`, `bearer`, `api_key`."""
-        raise NotImplementedError
 
     @property
     def as_of(self) -> str:
