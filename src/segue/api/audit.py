@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 
 from segue.api.bodies import read_json
 from segue.api.common import After, Asked, Limit, Moment
-from segue.api.describe import json_answer, json_response, operation, schema_of
+from segue.api.describe import json_answer, json_body, json_response, operation
 from segue.service import (
     AuditPruned,
     AuditSigned,
@@ -94,8 +94,8 @@ async def get_audit_record(
         "verifyAudit",
         "Verify the audit chain",
         answers={200: json_answer(AuditVerification, "What was found.")},
-        problems=("audit-key-refused", "media-type-refused", "body-too-large"),
-        body={"application/json": {"schema": schema_of(NewAuditVerification)}},
+        problems=("audit-key-refused",),
+        body=json_body(NewAuditVerification),
     ),
 )
 async def verify_audit(request: Request, service: Asked) -> Response:
@@ -125,8 +125,8 @@ async def sign_audit(service: Asked) -> Response:
         "pruneAudit",
         "Remove old records of the audit chain",
         answers={200: json_answer(AuditPruned, "What was removed, or would be.")},
-        problems=("audit-key-refused", "media-type-refused", "body-too-large"),
-        body={"application/json": {"schema": schema_of(NewAuditPrune)}},
+        problems=("audit-key-refused",),
+        body=json_body(NewAuditPrune),
     ),
 )
 async def prune_audit(request: Request, service: Asked) -> Response:

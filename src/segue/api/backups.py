@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 
 from segue.api.bodies import read_json
 from segue.api.common import Asked
-from segue.api.describe import json_answer, json_response, operation, schema_of
+from segue.api.describe import json_answer, json_body, json_response, operation
 from segue.service import BackupView, NewBackup
 
 router = APIRouter(tags=["backups"])
@@ -18,8 +18,8 @@ router = APIRouter(tags=["backups"])
         "makeBackup",
         "Back up the data folder",
         answers={201: json_answer(BackupView, "The backup is on disk, and its manifest beside it.")},
-        problems=("backup-refused", "media-type-refused", "body-too-large"),
-        body={"application/json": {"schema": schema_of(NewBackup)}},
+        problems=("backup-refused",),
+        body=json_body(NewBackup),
     ),
 )
 async def make_backup(request: Request, service: Asked) -> Response:

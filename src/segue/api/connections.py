@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Request, Response
 
 from segue.api.bodies import read_json
 from segue.api.common import After, Asked, Limit
-from segue.api.describe import json_answer, json_response, operation, schema_of
+from segue.api.describe import json_answer, json_body, json_response, operation
 from segue.service import ConnectionDetail, ConnectionTest, ConnectionView, ModelView, NewConnection, Page
 
 router = APIRouter(tags=["connections"])
@@ -34,8 +34,8 @@ async def list_connections(service: Asked, limit: Limit = 50, after: After = Non
         "addConnection",
         "Add a connection",
         answers={201: json_answer(ConnectionView, "Added.")},
-        problems=("connection-taken", "connection-refused", "media-type-refused", "body-too-large"),
-        body={"application/json": {"schema": schema_of(NewConnection)}},
+        problems=("connection-taken", "connection-refused"),
+        body=json_body(NewConnection),
     ),
 )
 async def add_connection(request: Request, service: Asked) -> Response:

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 
 from segue.api.bodies import read_json
 from segue.api.common import Asked, Moment
-from segue.api.describe import json_answer, json_response, operation, schema_of
+from segue.api.describe import json_answer, json_body, json_response, operation
 from segue.service import (
     ControlReport,
     ControlReview,
@@ -109,8 +109,8 @@ async def report_controls_as_pdf(
         "reviewControl",
         "Sign a control off for a period, or object",
         answers={201: json_answer(ControlReview, "It is recorded in the audit chain.")},
-        problems=("control-changed", *_PROBLEMS, "media-type-refused", "body-too-large"),
-        body={"application/json": {"schema": schema_of(NewControlReview)}},
+        problems=("control-changed", *_PROBLEMS),
+        body=json_body(NewControlReview),
     ),
 )
 async def review_control(

@@ -20,6 +20,7 @@ _EVERYWHERE: Final = (
     *("token-refused", "not-signed-in", "host-refused", "permission-denied", "approval-needed", "not-ready"),
     "too-many-requests",
 )
+_OF_BODIES: Final = ("media-type-refused", "body-too-large", "body-too-slow")
 _OPEN: Final = (
     *("/health", "/ready", "/login", "/task-code"),
     *("/login/oidc", "/login/oidc/callback", "/login/oidc/session"),
@@ -65,6 +66,11 @@ def json_answer(shape: Any, description: str) -> dict[str, Any]:
     return {"description": description, "content": {"application/json": {"schema": schema_of(shape)}}}
 
 
+def json_body(shape: Any) -> dict[str, Any]:
+    """A JSON request of this shape."""
+    return {"application/json": {"schema": schema_of(shape)}}
+
+
 def operation(
     operation_id: str,
     summary: str,
@@ -78,14 +84,13 @@ def operation(
 
     Args:
         answers: Description of each successful answer by its status.
-        problems: Kinds of refusals besides those of every route.
+        problems: Kinds of refusals besides those of every route, and of every route with a body.
         body: Content types and schemas of the request body.
         refusal: Content of a refusal; a problem document where it is left out.
     """
     responses: dict[int | str, Any] = {status: answer for status, answer in answers.items()}  # noqa: C416 - widens the key
     by_status: dict[int, list[str]] = {}
-    slow = ("body-too-slow",) if body else ()
-    for kind in dict.fromkeys((*_EVERYWHERE, *problems, *slow, "internal")):
+    for kind in dict.fromkeys((*_EVERYWHERE, *problems, *(_OF_BODIES if body else ()), "internal")):
         by_status.setdefault(PROBLEMS[kind].status, []).append(kind)
     for status, kinds in by_status.items():
         responses[status] = {

@@ -37,7 +37,7 @@ _EVENT: Final = {
         "sendEvents",
         "Send CloudEvents",
         answers={202: json_answer(SentEvents, "On disk; each source and id counts once.")},
-        problems=("event-refused", "mask-refused", "media-type-refused", "body-too-large"),
+        problems=("event-refused", "mask-refused"),
         body={
             STRUCTURED: {"schema": _EVENT},
             BATCH: {"schema": {"type": "array", "items": _EVENT, "minItems": 1, "maxItems": BATCH_MAX}},

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 
 from segue.api.bodies import read_json
 from segue.api.common import After, Asked, Limit, Workflow
-from segue.api.describe import json_answer, json_response, operation, schema_of
+from segue.api.describe import json_answer, json_body, json_response, operation
 from segue.service import (
     Choice,
     ExceptionDetail,
@@ -133,10 +133,8 @@ async def get_exception(exception: Number, service: Asked) -> Response:
             "choice-refused",
             "mask-refused",
             "server-needed",
-            "media-type-refused",
-            "body-too-large",
         ),
-        body={"application/json": {"schema": schema_of(DecideGroup)}},
+        body=json_body(DecideGroup),
     ),
 )
 async def decide_group(
@@ -162,10 +160,8 @@ async def decide_group(
             "choice-refused",
             "mask-refused",
             "server-needed",
-            "media-type-refused",
-            "body-too-large",
         ),
-        body={"application/json": {"schema": schema_of(Decide)}},
+        body=json_body(Decide),
     ),
 )
 async def decide(

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 
 from segue.api.bodies import read_json
 from segue.api.common import After, Asked, Limit, root_of
-from segue.api.describe import json_answer, json_response, operation, schema_of
+from segue.api.describe import json_answer, json_body, json_response, operation
 from segue.api.guard import COOKIE, session_of
 from segue.service import (
     AccountChangeView,
@@ -34,7 +34,6 @@ Who = Annotated[str, Path(alias="identity", description="Its name.", min_length=
 Number = Annotated[int, Path(alias="change", description="Number of the change.", ge=1, le=2**53)]
 ChangeState = Annotated[Literal["waiting", "approved", "refused", "all"], Query(description="Only these.")]
 Token = Annotated[str, Path(alias="token", description="Id of the token.", min_length=1, max_length=64)]
-_BODY: Final = ("media-type-refused", "body-too-large")
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -44,8 +43,8 @@ _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
         "login",
         "Sign in",
         answers={200: json_answer(Session, "Signed in; the session is also in a cookie that no script reads.")},
-        problems=("identity-unknown", "login-refused", "login-barred", *_BODY),
-        body={"application/json": {"schema": schema_of(Login)}},
+        problems=("identity-unknown", "login-refused", "login-barred"),
+        body=json_body(Login),
     ),
 )
 async def login(request: Request, service: Asked) -> Response:
@@ -103,8 +102,8 @@ async def whoami(service: Asked) -> Response:
         "setOwnPassword",
         "Choose another password",
         answers={200: json_answer(IdentityView, "Every session and token of the person has ended.")},
-        problems=("identity-unknown", "login-refused", "login-barred", *_BODY),
-        body={"application/json": {"schema": schema_of(OwnPassword)}},
+        problems=("identity-unknown", "login-refused", "login-barred"),
+        body=json_body(OwnPassword),
     ),
 )
 async def set_own_password(request: Request, service: Asked) -> Response:
@@ -132,8 +131,8 @@ async def begin_totp(service: Asked) -> Response:
         "confirmTotp",
         "Ask for one-time codes from now on",
         answers={200: json_answer(IdentityView, "Every login asks for a code now.")},
-        problems=("identity-unknown", "login-refused", *_BODY),
-        body={"application/json": {"schema": schema_of(TotpCode)}},
+        problems=("identity-unknown", "login-refused"),
+        body=json_body(TotpCode),
     ),
 )
 async def confirm_totp(request: Request, service: Asked) -> Response:
@@ -160,8 +159,8 @@ async def list_identities(service: Asked, limit: Limit = 50, after: After = None
         "addIdentity",
         "Add a person or a service account",
         answers={201: json_answer(IdentityView, "Added.")},
-        problems=("identity-taken", "identity-refused", *_BODY),
-        body={"application/json": {"schema": schema_of(NewIdentity)}},
+        problems=("identity-taken", "identity-refused"),
+        body=json_body(NewIdentity),
     ),
 )
 async def add_identity(request: Request, service: Asked) -> Response:
@@ -190,8 +189,8 @@ async def get_identity(kind: Kind, identity: Who, service: Asked) -> Response:
         "changeIdentity",
         "Change, lock or remove a person or account",
         answers={200: json_answer(IdentityView, "As it is now.")},
-        problems=("identity-unknown", "identity-refused", *_BODY),
-        body={"application/json": {"schema": schema_of(IdentityChange)}},
+        problems=("identity-unknown", "identity-refused"),
+        body=json_body(IdentityChange),
     ),
 )
 async def change_identity(kind: Kind, identity: Who, request: Request, service: Asked) -> Response:
@@ -220,8 +219,8 @@ async def list_tokens(kind: Kind, identity: Who, service: Asked) -> Response:
         "makeToken",
         "Make a token",
         answers={201: json_answer(MadeToken, "`token` is shown this once.")},
-        problems=("identity-unknown", "identity-refused", *_BODY),
-        body={"application/json": {"schema": schema_of(NewToken)}},
+        problems=("identity-unknown", "identity-refused"),
+        body=json_body(NewToken),
     ),
 )
 async def make_token(kind: Kind, identity: Who, request: Request, service: Asked) -> Response:
@@ -268,9 +267,9 @@ async def list_changes(
         answers={200: json_answer(AccountChangeView, "As it was decided.")},
         problems=(
             *("account-change-unknown", "account-change-decided", "identity-unknown", "identity-taken"),
-            *("identity-refused", *_BODY),
+            "identity-refused",
         ),
-        body={"application/json": {"schema": schema_of(AccountDecision)}},
+        body=json_body(AccountDecision),
     ),
 )
 async def decide_change(change: Number, request: Request, service: Asked) -> Response:

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 
 from segue.api.bodies import read_json
 from segue.api.common import After, Asked, Limit
-from segue.api.describe import json_answer, json_response, operation, schema_of
+from segue.api.describe import json_answer, json_body, json_response, operation
 from segue.service import ConsentDecision, ConsentView, NewOwner, Owned, Page
 
 router = APIRouter(tags=["owners"])
@@ -24,8 +24,8 @@ Connection = Annotated[str | None, Query(description="Only of this connection.",
         "ownConnection",
         "Say whom a connection belongs to",
         answers={200: json_answer(Owned, "With the uses that go on.")},
-        problems=("connection-unknown", "media-type-refused", "body-too-large"),
-        body={"application/json": {"schema": schema_of(NewOwner)}},
+        problems=("connection-unknown",),
+        body=json_body(NewOwner),
     ),
 )
 async def own_connection(connection: ConnectionName, request: Request, service: Asked) -> Response:
@@ -55,8 +55,8 @@ async def list_consents(
         "decideConsent",
         "Consent to a use of a connection that one owns, or not",
         answers={200: json_answer(ConsentView, "As it was decided.")},
-        problems=("consent-unknown", "definition-refused", "version-taken", "media-type-refused", "body-too-large"),
-        body={"application/json": {"schema": schema_of(ConsentDecision)}},
+        problems=("consent-unknown", "definition-refused", "version-taken"),
+        body=json_body(ConsentDecision),
     ),
 )
 async def decide_consent(consent: Number, request: Request, service: Asked) -> Response:

@@ -15,7 +15,7 @@ router = APIRouter(tags=["people"])
 
 Person = Annotated[str, Path(description="Id of the person.", min_length=1, max_length=200)]
 _BODY = {"application/json": {"schema": {"type": "object", "description": "A profile without its id."}}}
-_READS = ("choice-refused", "media-type-refused", "body-too-large")
+_READS = ("choice-refused",)
 
 
 @router.get(

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Request, Response
 
 from segue.api.bodies import read_json
 from segue.api.common import After, Asked, Limit
-from segue.api.describe import json_answer, json_response, operation, schema_of
+from segue.api.describe import json_answer, json_body, json_response, operation
 from segue.service import (
     Explanation,
     NewPolicy,
@@ -22,7 +22,7 @@ from segue.service import (
 
 router = APIRouter(tags=["policies"])
 Name = Annotated[str, Path(alias="policy", description="Name of the policy file.", min_length=1, max_length=63)]
-_PROBLEMS = ("policy-refused", "media-type-refused", "body-too-large")
+_PROBLEMS = ("policy-refused",)
 
 
 @router.get(
@@ -58,7 +58,7 @@ async def list_policy_changes(service: Asked, limit: Limit = 50, after: After = 
         "May somebody do something, and why",
         answers={200: json_answer(Explanation, "The verdict and the rules that decided.")},
         problems=("identity-unknown", *_PROBLEMS),
-        body={"application/json": {"schema": schema_of(PolicyQuestion)}},
+        body=json_body(PolicyQuestion),
     ),
 )
 async def explain_policy(request: Request, service: Asked) -> Response:
@@ -73,7 +73,7 @@ async def explain_policy(request: Request, service: Asked) -> Response:
         "Try a table of cases",
         answers={200: json_answer(PolicyTested, "Each case with the answer it got.")},
         problems=("identity-unknown", *_PROBLEMS),
-        body={"application/json": {"schema": schema_of(PolicyTest)}},
+        body=json_body(PolicyTest),
     ),
 )
 async def test_policies(request: Request, service: Asked) -> Response:
@@ -88,7 +88,7 @@ async def test_policies(request: Request, service: Asked) -> Response:
         "Set a policy file, or take it back",
         answers={200: json_answer(PolicyList, "The policies in force now.")},
         problems=("policy-unknown", *_PROBLEMS),
-        body={"application/json": {"schema": schema_of(NewPolicy)}},
+        body=json_body(NewPolicy),
     ),
 )
 async def change_policy(policy: Name, request: Request, service: Asked) -> Response:

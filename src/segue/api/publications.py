@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 
 from segue.api.bodies import read_json
 from segue.api.common import After, Asked, Limit
-from segue.api.describe import json_answer, json_response, operation, schema_of
+from segue.api.describe import json_answer, json_body, json_response, operation
 from segue.service import Page, PublicationDecision, PublicationView
 
 router = APIRouter(tags=["publications"])
@@ -52,11 +52,8 @@ async def get_publication(publication: Number, service: Asked) -> Response:
         "decidePublication",
         "Approve or refuse somebody else's publication",
         answers={200: json_answer(PublicationView, "As it was decided.")},
-        problems=(
-            *("publication-unknown", "publication-decided", "definition-refused", "version-taken"),
-            *("media-type-refused", "body-too-large"),
-        ),
-        body={"application/json": {"schema": schema_of(PublicationDecision)}},
+        problems=(*("publication-unknown", "publication-decided", "definition-refused", "version-taken"),),
+        body=json_body(PublicationDecision),
     ),
 )
 async def decide_publication(publication: Number, request: Request, service: Asked) -> Response:

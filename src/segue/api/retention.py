@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 
 from segue.api.bodies import read_json
 from segue.api.common import Asked
-from segue.api.describe import json_answer, json_response, operation, schema_of
+from segue.api.describe import json_answer, json_body, json_response, operation
 from segue.service import NewPurge, PurgeView, RetentionView
 
 router = APIRouter(tags=["retention"])
@@ -31,8 +31,7 @@ async def get_retention(service: Asked) -> Response:
         "runRetention",
         "Remove what is due",
         answers={200: json_answer(PurgeView, "What was removed, or would be.")},
-        problems=("media-type-refused", "body-too-large"),
-        body={"application/json": {"schema": schema_of(NewPurge)}},
+        body=json_body(NewPurge),
     ),
 )
 async def run_retention(request: Request, service: Asked) -> Response:

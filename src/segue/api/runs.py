@@ -9,7 +9,7 @@ from fastapi import APIRouter, Header, Path, Query, Request, Response
 
 from segue.api.bodies import read_json, read_optional_json
 from segue.api.common import After, Asked, Limit, Moment, RunId, Workflow
-from segue.api.describe import json_answer, json_response, operation, schema_of
+from segue.api.describe import json_answer, json_body, json_response, operation
 from segue.service import (
     Action,
     HistoryPage,
@@ -66,10 +66,8 @@ class Termination(msgspec.Struct, forbid_unknown_fields=True):
             "input-refused",
             "mask-refused",
             "key-reused",
-            "media-type-refused",
-            "body-too-large",
         ),
-        body={"application/json": {"schema": schema_of(StartRun)}},
+        body=json_body(StartRun),
     ),
 )
 async def start_run(
@@ -250,8 +248,8 @@ def _control(action: Action, summary: str) -> None:
             f"{action}Run",
             summary,
             answers={200: json_answer(RunSummary, "The run afterwards.")},
-            problems=("run-unknown", "run-closed", "media-type-refused", "body-too-large"),
-            body={"application/json": {"schema": schema_of(Reason)}},
+            problems=("run-unknown", "run-closed"),
+            body=json_body(Reason),
         ),
     )
     async def control(run: RunId, request: Request, service: Asked) -> Response:
@@ -270,8 +268,8 @@ _control("cancel", "End a run and everything below it")
         "terminateRun",
         "End a run, saying why",
         answers={200: json_answer(RunSummary, "The run afterwards.")},
-        problems=("run-unknown", "run-closed", "media-type-refused", "body-too-large"),
-        body={"application/json": {"schema": schema_of(Termination)}},
+        problems=("run-unknown", "run-closed"),
+        body=json_body(Termination),
     ),
 )
 async def terminate_run(run: RunId, request: Request, service: Asked) -> Response:

@@ -88,7 +88,7 @@ _Without = Annotated[
 _IfMatch = Annotated[str, Header(alias="If-Match", max_length=1000, description="The version that is meant.")]
 _IfNone = Annotated[str, Header(alias="If-None-Match", max_length=1000, description="Versions known already.")]
 _BODY: Final = {media: {"schema": schema_of(ScimBody)} for media in SCIM}
-_WRONG: Final = ("scim-refused", "scim-taken", "media-type-refused", "body-too-large")
+_WRONG: Final = ("scim-refused", "scim-taken")
 
 
 def _operation(operation_id: str, summary: str, status: int, shape: Any, *problems: str, body: bool = False) -> Any:

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from segue.api.bodies import read_json
 from segue.api.common import Asked, root_of
-from segue.api.describe import json_answer, json_response, operation, schema_of
+from segue.api.describe import json_answer, json_body, json_response, operation
 from segue.api.guard import cookie_of
 from segue.api.identities import is_secure, with_session
 from segue.service import CodeOfCli, Session
@@ -89,8 +89,8 @@ async def finish_oidc(
         "handOverOidc",
         "Get the session of a command line that signed in through a browser",
         answers={200: json_answer(Session, "Signed in.")},
-        problems=("sso-refused", "sso-off", "media-type-refused", "body-too-large"),
-        body={"application/json": {"schema": schema_of(CodeOfCli)}},
+        problems=("sso-refused", "sso-off"),
+        body=json_body(CodeOfCli),
     ),
 )
 async def hand_over_oidc(request: Request, service: Asked) -> Response:

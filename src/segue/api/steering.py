@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path, Request, Response
 
 from segue.api.bodies import read_json
 from segue.api.common import Asked, RunId
-from segue.api.describe import json_answer, json_response, operation, schema_of
+from segue.api.describe import json_answer, json_body, json_response, operation
 from segue.service import Migration, Migrations, RunMoment, RunSummary
 
 router = APIRouter(tags=["runs"])
@@ -23,8 +23,6 @@ _PROBLEMS = (
     "history-folded",
     "choice-refused",
     "server-needed",
-    "media-type-refused",
-    "body-too-large",
 )
 
 
@@ -80,7 +78,7 @@ class MigrateRuns(MigrateRun, forbid_unknown_fields=True, rename="camel"):
         "Let a run go on under another version",
         answers={200: json_answer(Migration, "What was done, or what stands against it; then nothing was.")},
         problems=("run-closed", "workflow-unknown", *_PROBLEMS),
-        body={"application/json": {"schema": schema_of(MigrateRun)}},
+        body=json_body(MigrateRun),
     ),
 )
 async def migrate_run(run: RunId, request: Request, service: Asked) -> Response:
@@ -99,7 +97,7 @@ async def migrate_run(run: RunId, request: Request, service: Asked) -> Response:
         "Let all live runs of a workflow go on under another version",
         answers={200: json_answer(Migrations, "How many were migrated, and why others were not.")},
         problems=("workflow-unknown", "request-malformed", *_PROBLEMS[1:]),
-        body={"application/json": {"schema": schema_of(MigrateRuns)}},
+        body=json_body(MigrateRuns),
     ),
 )
 async def migrate_runs(request: Request, service: Asked) -> Response:
@@ -142,7 +140,7 @@ async def get_run_at(
         "Let a run go back to a task",
         answers={200: json_answer(RunSummary, "The run afterwards.")},
         problems=("run-closed", "mask-refused", *_PROBLEMS),
-        body={"application/json": {"schema": schema_of(RetryFrom)}},
+        body=json_body(RetryFrom),
     ),
 )
 async def retry_run(run: RunId, request: Request, service: Asked) -> Response:
@@ -159,7 +157,7 @@ async def retry_run(run: RunId, request: Request, service: Asked) -> Response:
         "Give a task of a run its output",
         answers={200: json_answer(RunSummary, "The run afterwards.")},
         problems=("run-closed", "mask-refused", *_PROBLEMS),
-        body={"application/json": {"schema": schema_of(SkipTask)}},
+        body=json_body(SkipTask),
     ),
 )
 async def skip_task(run: RunId, request: Request, service: Asked) -> Response:
@@ -176,7 +174,7 @@ async def skip_task(run: RunId, request: Request, service: Asked) -> Response:
         "Start a run that has the past of this one",
         answers={201: json_answer(RunSummary, "The new run; on disk.")},
         problems=("workflow-unknown", "mask-refused", *_PROBLEMS),
-        body={"application/json": {"schema": schema_of(ForkRun)}},
+        body=json_body(ForkRun),
     ),
 )
 async def fork_run(run: RunId, request: Request, service: Asked) -> Response:

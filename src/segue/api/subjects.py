@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 
 from segue.api.bodies import read_json
 from segue.api.common import After, Asked, Limit
-from segue.api.describe import json_answer, json_response, operation, schema_of
+from segue.api.describe import json_answer, json_body, json_response, operation
 from segue.service import (
     AuditView,
     Erased,
@@ -62,8 +62,8 @@ async def rotate_keys(service: Asked) -> Response:
         "rewriteKeys",
         "Seal with the newest key what older ones sealed",
         answers={200: json_answer(KeysRewritten, "What was done within the time.")},
-        problems=("keys-refused", "media-type-refused", "body-too-large"),
-        body={"application/json": {"schema": schema_of(NewRewrite)}},
+        problems=("keys-refused",),
+        body=json_body(NewRewrite),
     ),
 )
 async def rewrite_keys(request: Request, service: Asked) -> Response:
@@ -108,10 +108,8 @@ async def export_subject(
             "choice-refused",
             "keys-refused",
             "run-open",
-            "media-type-refused",
-            "body-too-large",
         ),
-        body={"application/json": {"schema": schema_of(NewErasure)}},
+        body=json_body(NewErasure),
     ),
 )
 async def erase_subject(request: Request, service: Asked) -> Response:
@@ -125,8 +123,8 @@ async def erase_subject(request: Request, service: Asked) -> Response:
         "holdSubject",
         "Put a legal hold on a data subject, or lift it",
         answers={204: {"description": "Done."}},
-        problems=("subject-unknown", "choice-refused", "keys-refused", "media-type-refused", "body-too-large"),
-        body={"application/json": {"schema": schema_of(NewHold)}},
+        problems=("subject-unknown", "choice-refused", "keys-refused"),
+        body=json_body(NewHold),
     ),
 )
 async def hold_subject(request: Request, service: Asked) -> Response:

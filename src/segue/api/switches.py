@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
 from segue.api.bodies import read_json
 from segue.api.common import After, Asked, Limit
-from segue.api.describe import json_answer, json_response, operation, schema_of
+from segue.api.describe import json_answer, json_body, json_response, operation
 from segue.service import NewSwitch, Page, SwitchView
 
 router = APIRouter(tags=["switches"])
-_BODY: Final = ("media-type-refused", "body-too-large")
 All = Annotated[bool, Query(description="Also what goes on again.")]
 
 
@@ -35,8 +34,8 @@ async def list_switches(service: Asked, all: All = False, limit: Limit = 50, aft
         "stop",
         "Stop an agent, model, connection, workflow or workspace",
         answers={200: json_answer(SwitchView, "It is stopped, and on disk.")},
-        problems=("switch-thrown", *_BODY),
-        body={"application/json": {"schema": schema_of(NewSwitch)}},
+        problems=("switch-thrown",),
+        body=json_body(NewSwitch),
     ),
 )
 async def stop(request: Request, service: Asked) -> Response:
@@ -50,8 +49,8 @@ async def stop(request: Request, service: Asked) -> Response:
         "release",
         "Let it go on",
         answers={200: json_answer(SwitchView, "It goes on.")},
-        problems=("switch-unknown", *_BODY),
-        body={"application/json": {"schema": schema_of(NewSwitch)}},
+        problems=("switch-unknown",),
+        body=json_body(NewSwitch),
     ),
 )
 async def release(request: Request, service: Asked) -> Response:

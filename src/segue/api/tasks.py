@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 
 from segue.api.bodies import read_json, read_optional_json
 from segue.api.common import After, Asked, Limit, Workflow
-from segue.api.describe import json_answer, json_response, operation, schema_of
+from segue.api.describe import json_answer, json_body, json_response, operation
 from segue.service import (
     FiguresView,
     HumanTaskDetail,
@@ -34,7 +34,6 @@ Seen = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 Outcome = Annotated[str, msgspec.Meta(min_length=1, max_length=40)]
 Comment = Annotated[str, msgspec.Meta(max_length=4000)]
 _WRITES = ("human-task-unknown", "human-task-closed", "not-yours", "choice-refused", "server-needed")
-_READS = ("media-type-refused", "body-too-large")
 
 
 class Decide(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -222,8 +221,8 @@ async def claim(task: Number, service: Asked) -> Response:
         "releaseTask",
         "Put a claimed task back",
         answers={200: json_answer(HumanTaskView, "The task.")},
-        problems=(*_WRITES, *_READS),
-        body={"application/json": {"schema": schema_of(Release)}},
+        problems=_WRITES,
+        body=json_body(Release),
     ),
 )
 async def release(task: Number, request: Request, service: Asked) -> Response:
@@ -238,8 +237,8 @@ async def release(task: Number, request: Request, service: Asked) -> Response:
         "delegateTask",
         "Hand a task to another person",
         answers={200: json_answer(HumanTaskView, "The task.")},
-        problems=(*_WRITES, *_READS),
-        body={"application/json": {"schema": schema_of(Delegate)}},
+        problems=_WRITES,
+        body=json_body(Delegate),
     ),
 )
 async def delegate(task: Number, request: Request, service: Asked) -> Response:
@@ -254,8 +253,8 @@ async def delegate(task: Number, request: Request, service: Asked) -> Response:
         "reassignTask",
         "Offer a task to other people instead",
         answers={200: json_answer(HumanTaskView, "The task.")},
-        problems=(*_WRITES, *_READS),
-        body={"application/json": {"schema": schema_of(Reassign)}},
+        problems=_WRITES,
+        body=json_body(Reassign),
     ),
 )
 async def reassign(task: Number, request: Request, service: Asked) -> Response:
@@ -272,8 +271,8 @@ async def reassign(task: Number, request: Request, service: Asked) -> Response:
         "decideTask",
         "Decide a task",
         answers={200: json_answer(HumanTaskView, "The task afterwards.")},
-        problems=(*_WRITES, *_READS, "human-task-changed", "mask-refused"),
-        body={"application/json": {"schema": schema_of(Decide)}},
+        problems=(*_WRITES, "human-task-changed", "mask-refused"),
+        body=json_body(Decide),
     ),
 )
 async def decide(task: Number, request: Request, service: Asked) -> Response:
@@ -288,8 +287,8 @@ async def decide(task: Number, request: Request, service: Asked) -> Response:
         "resubmitTask",
         "Resubmit a task that was sent back",
         answers={200: json_answer(HumanTaskView, "The task afterwards.")},
-        problems=(*_WRITES, *_READS, "human-task-changed", "mask-refused"),
-        body={"application/json": {"schema": schema_of(Resubmit)}},
+        problems=(*_WRITES, "human-task-changed", "mask-refused"),
+        body=json_body(Resubmit),
     ),
 )
 async def resubmit(task: Number, request: Request, service: Asked) -> Response:
@@ -321,8 +320,8 @@ async def get_by_code(
         "decideTaskByCode",
         "Decide the task that a one-time code is for",
         answers={200: json_answer(HumanTaskView, "The task afterwards.")},
-        problems=("code-refused", *_WRITES, *_READS, "human-task-changed", "mask-refused"),
-        body={"application/json": {"schema": schema_of(DecideByCode)}},
+        problems=("code-refused", *_WRITES, "human-task-changed", "mask-refused"),
+        body=json_body(DecideByCode),
     ),
 )
 async def decide_by_code(request: Request, service: Asked) -> Response:

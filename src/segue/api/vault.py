@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Request, Response
 
 from segue.api.bodies import read_json
 from segue.api.common import Asked
-from segue.api.describe import json_answer, json_response, operation, schema_of
+from segue.api.describe import json_answer, json_body, json_response, operation
 from segue.service import NewSecret, Page, SecretUsers, SecretView
 
 router = APIRouter(tags=["secrets"])
@@ -33,8 +33,8 @@ async def list_secrets(service: Asked) -> Response:
         "setSecret",
         "Keep a secret",
         answers={200: json_answer(SecretView, "It is kept.")},
-        problems=("keys-refused", "secret-refused", "media-type-refused", "body-too-large"),
-        body={"application/json": {"schema": schema_of(NewSecret)}},
+        problems=("keys-refused", "secret-refused"),
+        body=json_body(NewSecret),
     ),
 )
 async def set_secret(request: Request, service: Asked) -> Response:
@@ -48,8 +48,8 @@ async def set_secret(request: Request, service: Asked) -> Response:
         "allowSecret",
         "Say who may use a secret",
         answers={200: json_answer(SecretView, "They may, and nobody else.")},
-        problems=("secret-refused", "media-type-refused", "body-too-large"),
-        body={"application/json": {"schema": schema_of(SecretUsers)}},
+        problems=("secret-refused",),
+        body=json_body(SecretUsers),
     ),
 )
 async def allow_secret(

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 
 from segue.api.bodies import JSON, YAML, read_json, require_media
 from segue.api.common import After, Asked, Limit, Name, Namespace, Version, Workflow
-from segue.api.describe import json_answer, json_response, operation, schema_of
+from segue.api.describe import json_answer, json_body, json_response, operation
 from segue.service import (
     Adjustables,
     AdjustmentDecision,
@@ -41,7 +41,7 @@ _DOCUMENT = {
             201: json_answer(Published, "Published now."),
             200: json_answer(Published, "The same content was published before."),
         },
-        problems=("definition-refused", "version-taken", "media-type-refused", "body-too-large"),
+        problems=("definition-refused", "version-taken"),
         body=_DOCUMENT,
     ),
 )
@@ -60,7 +60,6 @@ async def publish_workflow(request: Request, service: Asked) -> Response:
         "validateWorkflow",
         "Say everything that is wrong with a workflow document",
         answers={200: json_answer(Validation, "All findings; `valid` is false where one is an error.")},
-        problems=("media-type-refused", "body-too-large"),
         body=_DOCUMENT,
     ),
 )
@@ -152,8 +151,8 @@ async def get_adjustable(namespace: Namespace, name: Name, service: Asked) -> Re
         "adjustWorkflow",
         "Change adjustable values",
         answers={200: json_answer(AdjustmentView, "Runs that start from now on get them.")},
-        problems=("workflow-unknown", "adjustment-refused", "mask-refused", "media-type-refused", "body-too-large"),
-        body={"application/json": {"schema": schema_of(NewAdjustment)}},
+        problems=("workflow-unknown", "adjustment-refused", "mask-refused"),
+        body=json_body(NewAdjustment),
     ),
 )
 async def adjust_workflow(namespace: Namespace, name: Name, request: Request, service: Asked) -> Response:
@@ -184,11 +183,8 @@ async def list_adjustments(
         "decideAdjustment",
         "Approve or refuse somebody else's change of a value",
         answers={200: json_answer(AdjustmentView, "As it was decided.")},
-        problems=(
-            *("adjustment-unknown", "adjustment-decided", "adjustment-refused"),
-            *("media-type-refused", "body-too-large"),
-        ),
-        body={"application/json": {"schema": schema_of(AdjustmentDecision)}},
+        problems=(*("adjustment-unknown", "adjustment-decided", "adjustment-refused"),),
+        body=json_body(AdjustmentDecision),
     ),
 )
 async def decide_adjustment(adjustment: Number, request: Request, service: Asked) -> Response:

@@ -20,7 +20,7 @@ import segue
 from segue.api import describe, problems
 from segue.api.app import PREFIX, create_app, create_routes, names_of
 from segue.api.bodies import read_json
-from segue.api.describe import json_answer, json_response, operation, schema_of
+from segue.api.describe import json_answer, json_body, json_response, operation
 from segue.api.guard import GUESSED_PATHS, Asgi, Guard, Receive, Scope, Send
 from segue.api.pace import Pace
 from segue.service import (
@@ -202,8 +202,8 @@ async def list_workspaces(workspaces: _Asked) -> Response:
         "createWorkspace",
         "Make a workspace",
         answers={201: json_answer(WorkspaceView, "It is there, and open where nothing is wrong.")},
-        problems=("workspace-refused", "folder-unusable", "media-type-refused", "body-too-large"),
-        body={"application/json": {"schema": schema_of(NewWorkspace)}},
+        problems=("workspace-refused", "folder-unusable"),
+        body=json_body(NewWorkspace),
     ),
 )
 async def create_one(request: Request, workspaces: _Asked) -> Response:
@@ -217,8 +217,8 @@ async def create_one(request: Request, workspaces: _Asked) -> Response:
         "removeWorkspace",
         "Close a workspace and put it aside",
         answers={200: json_answer(RemovedWorkspace, "Where it lies now; nothing of it is deleted.")},
-        problems=("workspace-unknown", "folder-busy", "folder-unusable", "media-type-refused", "body-too-large"),
-        body={"application/json": {"schema": schema_of(WorkspaceRemoval)}},
+        problems=("workspace-unknown", "folder-busy", "folder-unusable"),
+        body=json_body(WorkspaceRemoval),
     ),
 )
 async def remove_one(workspace: _Name, request: Request, workspaces: _Asked) -> Response:

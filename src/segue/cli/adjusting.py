@@ -10,7 +10,8 @@ from cyclopts import Parameter
 
 from segue.cli.ask import Request, ask
 from segue.cli.common import After, AsJson, Data, Limit
-from segue.cli.output import note, print_json, say, table
+from segue.cli.inputs import fitting
+from segue.cli.output import note, print_json, say, table, tell_more
 from segue.service import AdjustmentDecision, NewAdjustment, ServiceError, parse_workflow
 
 Workflow = Annotated[str, Parameter(help="namespace/name.")]
@@ -55,7 +56,7 @@ def adjust(
     """Change values within what the document allows. Runs that start from then on get them."""
     namespace, name = parse_workflow(workflow)
     body = {"values": dict(map(_pair, values)), "reset": reset or [], "reason": reason}
-    wanted = _fitting(body, NewAdjustment)
+    wanted = fitting(body, NewAdjustment, remedy="Give values and a reason.")
     request = Request("POST", f"/workflows/{quote(namespace)}/{quote(name)}/adjust", body=body)
     found = ask(data, request, lambda service: service.adjusting.adjust(namespace, name, wanted))
     if json:
@@ -102,8 +103,7 @@ def list_(
     ]
     names = ("number", "workflow", "changes", "state", "by", "at", "needs", "decided by", "reason")
     table(names, rows, empty="Nothing was adjusted.")
-    if page["next"]:
-        note(f"There is more: --after {page['next']}")
+    tell_more(page)
 
 
 def approve(number: Number, /, *, reason: Why, data: Data = None, json: AsJson = False) -> None:
@@ -118,7 +118,7 @@ def refuse(number: Number, /, *, reason: Why, data: Data = None, json: AsJson = 
 
 def _decide(number: int, approved: bool, reason: str, data: Any, json: bool) -> None:
     body = {"approve": approved, "reason": reason}
-    wanted = _fitting(body, AdjustmentDecision)
+    wanted = fitting(body, AdjustmentDecision, remedy="Give values and a reason.")
     request = Request("POST", f"/adjustments/{number}/decide", body=body)
     found = ask(data, request, lambda service: service.adjusting.decide(number, wanted))
     if json:
@@ -144,10 +144,3 @@ def _change(change: dict[str, Any]) -> str:
 
 def _json(value: Any) -> str:
     return msgspec.json.encode(value).decode()
-
-
-def _fitting(body: dict[str, Any], kind: Any) -> Any:
-    try:
-        return msgspec.convert(body, kind)
-    except msgspec.ValidationError as error:
-        raise ServiceError("command-refused", f"{error}.", remedy="Give values and a reason.") from None

@@ -12,7 +12,7 @@ from cyclopts import Parameter
 
 from segue.cli.ask import Request, ask
 from segue.cli.common import After, AsJson, Data, Limit
-from segue.cli.output import fields, note, paint, print_json, print_value, say, table
+from segue.cli.output import fields, paint, print_json, print_value, say, table, tell_more
 from segue.service import EXIT_FAULTED, NewAuditVerification, ServiceError, export_to
 
 
@@ -43,8 +43,7 @@ def list_(
         return
     names = ("seq", "at", "principal", "action", "resource", "verdict", "reason")
     table(names, [[r[name] for name in names] for r in page["items"]], empty="No records.")
-    if page["next"]:
-        note(f"There is more: --after {page['next']}")
+    tell_more(page)
 
 
 def show(

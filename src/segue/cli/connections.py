@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from segue.cli.ask import Request, ask
 from segue.cli.common import After, AsJson, Data, Limit
 from segue.cli.inputs import read_file, read_json
-from segue.cli.output import fields, note, paint, print_json, print_value, say, table
+from segue.cli.output import fields, note, paint, print_json, print_value, say, table, tell_more
 from segue.service import EXIT_FAULTED, NewConnection, ServiceError
 
 Name = Annotated[str, Parameter(help="Name of the connection.")]
@@ -86,8 +86,7 @@ def list_(*, limit: Limit = 50, after: After = None, data: Data = None, json: As
     ]
     columns = ("name", "kind", "auth", "circuit", "operations", "owner", "title")
     table(columns, rows, empty="No connections: `segue connections add`.")
-    if page["next"]:
-        note(f"There is more: --after {page['next']}")
+    tell_more(page)
 
 
 def try_(name: Name, /, *, data: Data = None, json: AsJson = False) -> int:

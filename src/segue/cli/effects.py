@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from segue.cli.ask import Request, ask
 from segue.cli.common import After, AsJson, Data, Limit
-from segue.cli.output import fields, note, print_json, print_value, say, table
+from segue.cli.output import fields, print_json, print_value, say, table, tell_more
 from segue.service import EffectStateName
 
 
@@ -54,8 +54,7 @@ def list_(
         for e in page["items"]
     ]
     table(("begun", "state", "through", "workflow", "task", "attempt", "key"), rows, empty="No effects.")
-    if page["next"]:
-        note(f"There is more: --after {page['next']}")
+    tell_more(page)
 
 
 def show(

@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from segue.cli.ask import Request, ask
 from segue.cli.common import After, AsJson, Data, Limit
 from segue.cli.inputs import read_json
-from segue.cli.output import fields, note, print_json, print_value, say, table
+from segue.cli.output import fields, note, print_json, print_value, say, table, tell_more
 from segue.cli.runs import show_tasks
 from segue.service import Choice, ExceptionKind, ServiceError
 
@@ -68,8 +68,7 @@ def list_(
         "resolved" if state in ("closed", "all") else "deadline",
     )
     table(names, rows, empty="No exceptions.")
-    if page["next"]:
-        note(f"There is more: --after {page['next']}")
+    tell_more(page)
 
 
 def _list_causes(state: str, chosen: Any, workflow: str | None, limit: int, data: Data, json: bool) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 from segue.cli.app import STDIN
 from segue.service import ServiceError
 
+Shape = TypeVar("Shape")
 BYTES_MAX: Final = 64 * 1024 * 1024
 
 
@@ -30,6 +31,20 @@ def read_file(path: Path | str) -> bytes:
     if len(content) > BYTES_MAX:
         raise ServiceError("file-unreadable", f"{str(path)!r} is larger than {BYTES_MAX // 1024**2} MiB.")
     return content
+
+
+def fitting(
+    given: dict[str, Any], kind: type[Shape], *, problem: str = "command-refused", remedy: str | None = None
+) -> Shape:
+    """What a command was given, as the service takes it.
+
+    Raises:
+        ServiceError: Of this kind, where it does not fit.
+    """
+    try:
+        return msgspec.convert(given, kind)
+    except msgspec.ValidationError as error:
+        raise ServiceError(problem, f"{error}.", remedy=remedy) from None
 
 
 def read_json(text: str | None, option: str) -> Any:

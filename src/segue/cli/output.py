@@ -6,7 +6,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 import msgspec
@@ -109,6 +109,12 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, empty: str) 
             if columns[i] == "status" and cell in STATUS_COLOUR:
                 cells[i] = paint(cell, STATUS_COLOUR[cell]) + " " * (widths[i] - len(cell))
         say("  ".join(cells).rstrip())
+
+
+def tell_more(page: Mapping[str, Any]) -> None:
+    """Say how to go on where a page is not the last one."""
+    if page["next"]:
+        note(f"There is more: --after {page['next']}")
 
 
 def fields(pairs: Sequence[tuple[str, Any]]) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
-import msgspec
 from cyclopts import Parameter
 
 from segue.cli.ask import Request, ask
 from segue.cli.common import After, AsJson, Data, Limit
-from segue.cli.output import note, print_json, say, table
-from segue.service import ConsentDecision, NewOwner, ServiceError
+from segue.cli.inputs import fitting
+from segue.cli.output import note, print_json, say, table, tell_more
+from segue.service import ConsentDecision, NewOwner
 
 Number = Annotated[int, Parameter(help="Number of the consent.")]
 Why = Annotated[str, Parameter(help="Why; written down.")]
@@ -29,7 +29,7 @@ def own(
 ) -> None:
     """Say whom a connection belongs to: their consent is needed for new uses. What uses it already goes on."""
     body = {"owner": None if owner == NOBODY else owner, "reason": reason}
-    wanted = _fitting(body, NewOwner)
+    wanted = fitting(body, NewOwner, remedy="Write person:NAME, and a reason.")
     request = Request("POST", f"/connections/{quote(name, safe='')}/owner", body=body)
     found = ask(data, request, lambda service: service.owning.own(name, wanted))
     if json:
@@ -78,8 +78,7 @@ def list_(
     ]
     names = ("number", "connection", "owner", "workflow", "access", "state", "wanted by", "decided by", "reason")
     table(names, rows, empty="No connection with an owner is used.")
-    if page["next"]:
-        note(f"There is more: --after {page['next']}")
+    tell_more(page)
 
 
 def grant(number: Number, /, *, reason: Why, data: Data = None, json: AsJson = False) -> None:
@@ -94,17 +93,10 @@ def revoke(number: Number, /, *, reason: Why, data: Data = None, json: AsJson = 
 
 def _decide(number: int, granted: bool, reason: str, data: Any, json: bool) -> None:
     body = {"grant": granted, "reason": reason}
-    wanted = _fitting(body, ConsentDecision)
+    wanted = fitting(body, ConsentDecision, remedy="Write person:NAME, and a reason.")
     request = Request("POST", f"/consents/{number}/decide", body=body)
     found = ask(data, request, lambda service: service.owning.decide(number, wanted))
     if json:
         print_json(found)
     else:
         say(f"{found['state']}: {found['workflow']} {found['access']} {found['connection']}")
-
-
-def _fitting(body: dict[str, Any], kind: Any) -> Any:
-    try:
-        return msgspec.convert(body, kind)
-    except msgspec.ValidationError as error:
-        raise ServiceError("command-refused", f"{error}.", remedy="Write person:NAME, and a reason.") from None

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from segue.cli.ask import Request, ask
 from segue.cli.common import After, AsJson, Data, Limit
 from segue.cli.inputs import read_json
-from segue.cli.output import note, print_json, say, table
+from segue.cli.output import print_json, say, table, tell_more
 
 Person = Annotated[str, Parameter(help="Id of the person.")]
 Said = Annotated[str, Parameter(help="The profile: JSON, @FILE or @-.")]
@@ -65,8 +65,7 @@ def notices(*, limit: Limit = 50, after: After = None, data: Data = None, json: 
         return
     rows = [(n["id"], n["kind"], _about(n), n["title"], n["sentAt"], n["readAt"]) for n in found["items"]]
     table(("id", "what", "about", "title", "at", "read"), rows, empty="No notices.")
-    if found["next"]:
-        note(f"There is more: --after {found['next']}")
+    tell_more(found)
 
 
 def _answer(found: dict[str, Any], json: bool) -> None:

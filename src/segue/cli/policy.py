@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from segue.cli.ask import Request, ask
 from segue.cli.common import After, AsJson, Data, Limit
-from segue.cli.inputs import read_file, read_json
+from segue.cli.inputs import fitting, read_file, read_json
 from segue.cli.output import clean, fields, note, paint, print_json, say, say_document, table
 from segue.service import EXIT_COMPLETED, EXIT_FAULTED, NewPolicy, PolicyQuestion, PolicyTest, ServiceError
 
@@ -105,7 +105,7 @@ def explain(
         "attributes": dict(_pair(given) for given in attribute or ()),
         "context": {name: _value(value) for name, value in map(_pair, context or ())},
     }
-    wanted = _fitting(body, PolicyQuestion)
+    wanted = fitting(body, PolicyQuestion, problem="policy-refused")
     found = ask(data, Request("POST", "/policies/explain", body=body), lambda s: s.permissions.explain(wanted))
     if json:
         print_json(found)
@@ -149,7 +149,7 @@ def try_(
         name, _, path = given.partition("=")
         files[name] = read_file(Path(path)).decode("utf-8", "replace")
     body: dict[str, Any] = {"cases": read_json(cases, "CASES"), "files": files}
-    wanted = _fitting(body, PolicyTest)
+    wanted = fitting(body, PolicyTest, problem="policy-refused")
     found = ask(data, Request("POST", "/policies/test", body=body), lambda s: s.permissions.test(wanted))
     if json:
         print_json(found)
@@ -170,7 +170,7 @@ def _all(data: Any) -> dict[str, Any]:
 
 def _change(name: str, text: str | None, reason: str, data: Any, json: bool) -> None:
     body = {"text": text, "reason": reason}
-    wanted = _fitting(body, NewPolicy)
+    wanted = fitting(body, NewPolicy, problem="policy-refused")
     request = Request("POST", f"/policies/{quote(name, safe='')}", body=body)
     found = ask(data, request, lambda service: service.permissions.change(name, wanted))
     if json:
@@ -183,10 +183,3 @@ def _change(name: str, text: str | None, reason: str, data: Any, json: bool) -> 
 def _tell_findings(found: dict[str, Any]) -> None:
     for finding in found["findings"]:
         note(f"{paint(finding['kind'], 'yellow')}: {clean(finding['message'])} ({', '.join(finding['actions'])})")
-
-
-def _fitting(body: dict[str, Any], kind: Any) -> Any:
-    try:
-        return msgspec.convert(body, kind)
-    except msgspec.ValidationError as error:
-        raise ServiceError("policy-refused", f"{error}.") from None

@@ -14,7 +14,7 @@ from cyclopts import Parameter
 from segue.cli.ask import Request, ask
 from segue.cli.common import After, AsJson, Data, Limit
 from segue.cli.inputs import read_json
-from segue.cli.output import STATUS_COLOUR, clean, fields, note, paint, print_json, print_value, say, table
+from segue.cli.output import STATUS_COLOUR, clean, fields, note, paint, print_json, print_value, say, table, tell_more
 from segue.cli.values import show_value, value_line
 from segue.service import EXIT_HELD, EXIT_OF_STATUS, Action, RunFilter, RunStatusName, ServiceError, parse_workflow
 
@@ -110,8 +110,7 @@ def list_(
     if not any(run["held"] for run in page["items"]):
         names.pop()
     table(names, [row[: len(names)] for row in rows], empty="No runs.")
-    if page["next"]:
-        note(f"There is more: --after {page['next']}")
+    tell_more(page)
 
 
 def show(
@@ -240,8 +239,7 @@ def history(
         say(f"{at}  {event['e']:<12}  {clean(msgspec.json.encode(rest).decode())}")
     if page["folded"]:
         note(f"History before event {page['first']} was folded.")
-    if page["next"]:
-        note(f"There is more: --after {page['next']}")
+    tell_more(page)
 
 
 def tasks(run: RunId, /, *, limit: Limit = 200, after: After = None, data: Data = None, json: AsJson = False) -> None:
@@ -255,8 +253,7 @@ def tasks(run: RunId, /, *, limit: Limit = 200, after: After = None, data: Data 
         print_json(page)
         return
     show_tasks(page["items"], [])
-    if page["next"]:
-        note(f"There is more: --after {page['next']}")
+    tell_more(page)
 
 
 def pause(run: RunId, /, *, reason: Why = "", data: Data = None, json: AsJson = False) -> None:

@@ -9,8 +9,9 @@ from cyclopts import Parameter
 
 from segue.cli.ask import Request, ask
 from segue.cli.common import After, AsJson, Data, Limit
+from segue.cli.inputs import fitting
 from segue.cli.output import note, print_json, say, table
-from segue.service import NewSwitch, ServiceError
+from segue.service import NewSwitch
 
 Kind = Annotated[Literal["agent", "model", "connection", "workflow", "workspace"], Parameter(help="What it is.")]
 Name = Annotated[str, Parameter(help="Its name; namespace/name for a workflow, `default` for the workspace.")]
@@ -19,7 +20,7 @@ Why = Annotated[str, Parameter(help="Why; written down, and told to everything t
 
 def stop(kind: Kind, name: Name, /, *, reason: Why, data: Data = None, json: AsJson = False) -> None:
     """Stop it now, also what is under way. Its tasks fail, so what documents declare for failures happens."""
-    wanted = _fitting(kind, name, reason)
+    wanted = _switch(kind, name, reason)
     request = Request("POST", "/switches/stop", body=msgspec.to_builtins(wanted))
     answer = ask(data, request, lambda service: service.switches.stop(wanted))
     if json:
@@ -31,7 +32,7 @@ def stop(kind: Kind, name: Name, /, *, reason: Why, data: Data = None, json: AsJ
 
 def release(kind: Kind, name: Name, /, *, reason: Why, data: Data = None, json: AsJson = False) -> None:
     """Let it go on. What failed meanwhile stays failed; retry it from the exception inbox."""
-    wanted = _fitting(kind, name, reason)
+    wanted = _switch(kind, name, reason)
     request = Request("POST", "/switches/release", body=msgspec.to_builtins(wanted))
     answer = ask(data, request, lambda service: service.switches.release(wanted))
     if json:
@@ -61,8 +62,5 @@ def list_(
     table(("kind", "name", "by", "at", "reason", "released"), rows, empty="Nothing is stopped.")
 
 
-def _fitting(kind: str, name: str, reason: str) -> NewSwitch:
-    try:
-        return msgspec.convert({"kind": kind, "name": name, "reason": reason}, NewSwitch)
-    except msgspec.ValidationError as error:
-        raise ServiceError("command-refused", f"{error}.", remedy="Give a name and a reason.") from None
+def _switch(kind: str, name: str, reason: str) -> NewSwitch:
+    return fitting({"kind": kind, "name": name, "reason": reason}, NewSwitch, remedy="Give a name and a reason.")

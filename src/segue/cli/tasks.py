@@ -9,7 +9,7 @@ from cyclopts import Parameter
 from segue.cli.ask import Request, ask
 from segue.cli.common import After, AsJson, Data, Limit
 from segue.cli.inputs import read_json
-from segue.cli.output import fields, note, print_json, print_value, say, table
+from segue.cli.output import fields, print_json, print_value, say, table, tell_more
 from segue.cli.runs import show_tasks
 from segue.service import HumanTaskKindName, Priority, ServiceError
 
@@ -67,8 +67,7 @@ def list_(
         for t in page["items"]
     ]
     table(("id", "priority", "task", "state", "for", "due", "run", "outcome"), rows, empty="No tasks.")
-    if page["next"]:
-        note(f"There is more: --after {page['next']}")
+    tell_more(page)
 
 
 def show(task: Number, /, *, data: Data = None, json: AsJson = False) -> None:
@@ -220,8 +219,7 @@ def labels(
         for x in found["items"]
     ]
     table(("task", "model", "proposed", "decided", "agreed", "by"), rows, empty="No labels.")
-    if found["next"]:
-        note(f"There is more: --after {found['next']}")
+    tell_more(found)
 
 
 # -- helpers ---------------------------------------------------------------------------------------

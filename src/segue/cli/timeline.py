@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from segue.cli.ask import Request, ask
 from segue.cli.common import After, AsJson, Data, Limit
-from segue.cli.output import note, print_json, say, table
+from segue.cli.output import note, print_json, say, table, tell_more
 
 
 def timeline(
@@ -48,8 +48,7 @@ def changes(*, limit: Limit = 50, after: After = None, data: Data = None, json: 
         return
     names = ("seq", "at", "principal", "action", "resource", "verdict", "reason")
     table(names, [[record[name] for name in names] for record in page["items"]], empty="No changes.")
-    if page["next"]:
-        note(f"There is more: --after {page['next']}")
+    tell_more(page)
 
 
 def trace(

@@ -8,12 +8,12 @@ import sys
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
-import msgspec
 from cyclopts import Parameter
 
 from segue.cli.ask import Request, ask
 from segue.cli.common import After, AsJson, Data, Limit
-from segue.cli.output import fields, note, print_json, say, table
+from segue.cli.inputs import fitting
+from segue.cli.output import fields, note, print_json, say, table, tell_more
 from segue.service import AccountDecision, IdentityChange, NewIdentity, NewToken, ServiceError
 
 Name = Annotated[str, Parameter(help="Name of the person or account.")]
@@ -45,7 +45,7 @@ def add(
     body |= {"groups": group or [], "limits": _limits(limit)}
     if password:
         body["password"] = new_password()
-    wanted = _fitting(body, NewIdentity)
+    wanted = fitting(body, NewIdentity, problem="identity-refused")
     answer = ask(data, Request("POST", "/identities", body=body), lambda s: s.accounts.add(wanted))
     _tell(answer, json, "added")
 
@@ -146,8 +146,7 @@ def changes(
     ]
     names = ("number", "what", "whom", "takes over", "changes", "wanted by", "at", "state", "decided by", "reason")
     table(names, rows, empty="Nothing waits for a second administrator.")
-    if page["next"]:
-        note(f"There is more: --after {page['next']}")
+    tell_more(page)
 
 
 Number = Annotated[int, Parameter(help="Number of the change.")]
@@ -165,7 +164,7 @@ def refuse(number: Number, /, *, reason: Why, data: Data = None, json: AsJson = 
 
 def _decide(number: int, approved: bool, reason: str, data: Any, json: bool) -> None:
     body = {"approve": approved, "reason": reason}
-    wanted = _fitting(body, AccountDecision)
+    wanted = fitting(body, AccountDecision, problem="identity-refused")
     request = Request("POST", f"/identity-changes/{number}/decide", body=body)
     found = ask(data, request, lambda s: s.account_changes.decide(number, wanted))
     if json:
@@ -190,7 +189,7 @@ def make_token(
     """Make a token. It is shown this once."""
     kind = _kind(not person)
     body = {"label": label, "scopes": scope, "days": days}
-    wanted = _fitting(body, NewToken)
+    wanted = fitting(body, NewToken, problem="identity-refused")
     answer = ask(
         data,
         Request("POST", _path(kind, name) + "/tokens", body=body),
@@ -256,16 +255,9 @@ def new_password() -> str:
 
 def _change(name: str, service: bool, body: dict[str, Any], data: Any, json: bool, done: str) -> None:
     kind = _kind(service)
-    wanted = _fitting(body, IdentityChange)
+    wanted = fitting(body, IdentityChange, problem="identity-refused")
     answer = ask(data, Request("POST", _path(kind, name), body=body), lambda s: s.accounts.change(kind, name, wanted))
     _tell(answer, json, done)
-
-
-def _fitting(body: dict[str, Any], kind: Any) -> Any:
-    try:
-        return msgspec.convert(body, kind)
-    except msgspec.ValidationError as error:
-        raise ServiceError("identity-refused", f"{error}.") from None
 
 
 def _kind(service: bool) -> str:

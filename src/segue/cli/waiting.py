@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from segue.cli.ask import Request, ask
 from segue.cli.common import After, AsJson, Data, Limit
-from segue.cli.output import note, print_json, table
+from segue.cli.output import print_json, table, tell_more
 from segue.service import WaitingKind
 
 _NEXT: Final = {
@@ -52,5 +52,4 @@ def waiting(
     ]
     names = ("what", "title", "workflow", "priority", "due", "since", "from", "why you", "you can", "go on with")
     table(names, rows, empty="Nothing waits for you.")
-    if page["next"]:
-        note(f"There is more: --after {page['next']}")
+    tell_more(page)

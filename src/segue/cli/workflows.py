@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from segue.cli.ask import Request, ask
 from segue.cli.common import After, AsJson, Data, Limit
-from segue.cli.output import fields, note, print_json, say_document, table
+from segue.cli.output import fields, print_json, say_document, table, tell_more
 from segue.service import parse_workflow
 
 
@@ -33,8 +33,7 @@ def list_(
         return
     rows = [(f"{w['namespace']}/{w['name']}", w["version"], w["publishedAt"], w["title"]) for w in page["items"]]
     table(("workflow", "version", "published", "title"), rows, empty="Nothing is published: `segue publish FILE`.")
-    if page["next"]:
-        note(f"There is more: --after {page['next']}")
+    tell_more(page)
 
 
 def show(

@@ -14,6 +14,7 @@ from cyclopts import Parameter
 from segue.bootstrap import read_server_file
 from segue.cli.ask import Request, ask_server
 from segue.cli.common import AsJson
+from segue.cli.inputs import fitting
 from segue.cli.output import note, print_json, say, table
 from segue.service import (
     NewWorkspace,
@@ -36,7 +37,7 @@ Where = Annotated[
 def create(name: Name, /, *, workspaces: Where = None, json: AsJson = False) -> None:
     """Make a workspace, and the folder of workspaces where there is none. Its server opens it at once."""
     folder = _folder(workspaces)
-    wanted = _fitting({"name": name}, NewWorkspace)
+    wanted = fitting({"name": name}, NewWorkspace)
     answer = _asked(folder, Request("POST", "/workspaces", body=msgspec.to_builtins(wanted)))
     if answer is None:
         create_workspace(folder, name)
@@ -75,7 +76,7 @@ def remove(
     """Close a workspace and put its folder aside, in `.removed`. Nothing of it is deleted."""
     folder = _folder(workspaces)
     require_installation(folder)
-    wanted = _fitting({"reason": reason}, WorkspaceRemoval)
+    wanted = fitting({"reason": reason}, WorkspaceRemoval)
     place = require_workspace(folder, name)
     if dry_run:
         say(f"would close {name} and move {place} to {folder / '.removed'}")
@@ -110,10 +111,3 @@ def _asked(folder: Path, request: Request) -> Any:
         if refusal.kind == "server-unreachable":
             return None
         raise
-
-
-def _fitting(values: dict[str, str], kind: Any) -> Any:
-    try:
-        return msgspec.convert(values, kind)
-    except msgspec.ValidationError as error:
-        raise ServiceError("command-refused", f"{error}.") from None

@@ -21,7 +21,7 @@ from segue.service.errors import ServiceError
 from segue.service.masks import refuse_masks
 from segue.service.observe import iso
 from segue.service.runs import place_of
-from segue.service.shapes import Page, Shape
+from segue.service.shapes import Page, Shape, Why
 from segue.service.workflows import Workflows, parse_workflow
 from segue.store import Store, codec
 from segue.store.adjustments import (
@@ -38,7 +38,6 @@ from segue.store.adjustments import (
 if TYPE_CHECKING:
     from segue.service.definitions import Definitions
 
-Why = Annotated[str, msgspec.Meta(min_length=1, max_length=1000, pattern=r"\S")]
 _DECIMAL_MAX = 922_337_203_685_477.0
 
 

@@ -19,7 +19,6 @@ from segue.types import DEFAULT_WORKSPACE, Identity
 Kind = Literal["person", "service"]
 Word = Annotated[str, msgspec.Meta(min_length=1, max_length=63)]
 Password = Annotated[str, msgspec.Meta(min_length=PASSWORD_MIN, max_length=PASSWORD_MAX)]
-Why = Annotated[str, msgspec.Meta(min_length=1, max_length=1000, pattern=r"\S")]
 
 
 class NewIdentity(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):

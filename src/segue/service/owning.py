@@ -17,14 +17,13 @@ from segue.service.observe import iso
 from segue.service.ownership import Ownership
 from segue.service.publishing import Publications
 from segue.service.runs import place_of
-from segue.service.shapes import Page, Shape
+from segue.service.shapes import Page, Shape, Why
 from segue.store import Store
 from segue.store.consents import ConsentRecord, ConsentState, Use, find_consent, list_consents
 
 if TYPE_CHECKING:
     from segue.service.definitions import Definitions
 
-Why = Annotated[str, msgspec.Meta(min_length=1, max_length=1000, pattern=r"\S")]
 Owner = Annotated[str, msgspec.Meta(pattern=r"^(person|group):[A-Za-z0-9._@/-]{1,200}$")]
 
 

@@ -28,7 +28,7 @@ from segue.service.accounts import Accounts
 from segue.service.errors import ServiceError
 from segue.service.growth import grows
 from segue.service.observe import iso
-from segue.service.shapes import Page, Shape
+from segue.service.shapes import Page, Shape, Why
 from segue.store import Store
 from segue.store.permission import PolicyChange, add_policy_change, list_policy_changes
 from segue.types import DEFAULT_WORKSPACE, LOCAL_OWNER, Identity, owner_of
@@ -36,7 +36,6 @@ from segue.types import DEFAULT_WORKSPACE, LOCAL_OWNER, Identity, owner_of
 _NAME: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 TEXT_MAX: Final = 200_000
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=TEXT_MAX)]
-Why = Annotated[str, msgspec.Meta(min_length=1, max_length=1000, pattern=r"\S")]
 
 
 class NewPolicy(msgspec.Struct, forbid_unknown_fields=True):

@@ -5,7 +5,7 @@ Names are written in camelCase in JSON, as in workflow documents. Times are RFC 
 
 from __future__ import annotations
 
-from typing import Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
 
@@ -13,6 +13,8 @@ from segue.service.errors import Finding
 from segue.types import RunStatus
 
 Item = TypeVar("Item")
+Why = Annotated[str, msgspec.Meta(min_length=1, max_length=1000, pattern=r"\S")]
+"""The reason that whoever changes something gives: kept, so it must say something."""
 
 
 class Shape(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
