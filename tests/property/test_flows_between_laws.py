@@ -135,7 +135,7 @@ class World:
 
     def __init__(self, plans: dict[str, Plan]) -> None:
         self.plans = plans
-        between = Between(plans.values(), lambda connection, operation: None)
+        between = Between(plans.values(), lambda connection, operation: ())
         self.flows: dict[str, Flow] = {name: between.flow(plan) for name, plan in plans.items()}
         self.events: list[dict[str, Any]] = []
         self.runs = 0

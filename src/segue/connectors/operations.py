@@ -123,6 +123,11 @@ class Operation:
                     return check.schema
         return None
 
+    def result_schemas(self) -> list[dict[str, Any]]:
+        """The schemas of every JSON answer that it may give as its result."""
+        checks = [self._check_of(key) for key in sorted(self._answers) if key[:1] in ("2", "d")]
+        return [check.schema for check in checks if check is not None]
+
     def arguments_schema(self) -> dict[str, Any]:
         """One JSON Schema of the object of arguments, for forms and checks."""
         properties = {p.name: {**p.schema, **_described(p.description)} for p in self.parameters}

@@ -41,6 +41,7 @@ _OF_THE_OUTSIDE: Final = frozenset(
     {"required", "additionalProperties", "type", "minProperties", "maxProperties", "minItems", "maxItems"}
 )
 _SHOWN_CHARACTERS: Final = 200
+_LABELS: Final = frozenset({"x-data-class", "x-untrusted"})
 
 _BRANCHING: Final = frozenset({"if", "dependentSchemas"})
 
@@ -80,7 +81,9 @@ class _Conversion:
             return schema if isinstance(schema, bool) else True
         reference = schema.get("$ref")
         if isinstance(reference, str) and self._old:
-            return {"$ref": self._defined(reference)}  # before 3.1 what stands beside a reference is ignored
+            # Before 3.1 what stands beside a reference is ignored; a label there was still meant.
+            labels = {key: value for key, value in schema.items() if key in _LABELS}
+            return {"$ref": self._defined(reference), **labels}
         out: dict[str, Any] = {}
         for key, value in schema.items():
             if key in _DROPPED:

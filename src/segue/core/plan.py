@@ -14,9 +14,10 @@ core builds only those:
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from segue.core.act_nodes import ActNode, ExtendedNode, FunctionNode, HumanNode, UndoNode
 from segue.core.event_nodes import Correlation, EventFilter, Iterator, ListenNode, Matcher, Read, Strategy
@@ -68,12 +69,14 @@ __all__ = [
     "Retry",
     "Schedule",
     "SetNode",
+    "Signature",
     "Strategy",
     "SwitchNode",
     "TryNode",
     "UndoNode",
     "WaitNode",
     "number",
+    "place_of",
 ]
 
 
@@ -122,6 +125,18 @@ class Consequence:
     adverse: bool = False
 
 
+class Signature(NamedTuple):
+    """JSON Schemas of a function's arguments and of its result; None: anything goes."""
+
+    parameters: Mapping[str, Any] | None
+    result: Mapping[str, Any] | None
+
+
+def place_of(endpoint: Any) -> str:
+    """The address of something that is kept elsewhere, as a text: the same for the same endpoint."""
+    return json.dumps(endpoint, sort_keys=True)
+
+
 RUNTIME_NAME: Final = "segue"
 
 
@@ -142,6 +157,8 @@ class Plan:
         promises: It calls a function that is itself a task and has a schema of its result.
         adjustable: Values that operations may adjust, by name, as `segue.core.adjustable` has them.
         consequences: What acts mean for somebody, by index of their node, as `segue.core.consequences` has them.
+        schemas: JSON Schemas that are kept elsewhere, by `place_of` where the document refers to them.
+        signatures: JSON Schemas of the functions that are not the document's own, by the name that calls them.
         others: Finds other definitions by digest, for histories that go on from one to another. None: there are none.
     """
 
@@ -160,6 +177,8 @@ class Plan:
     promises: bool = False
     adjustable: Mapping[str, Adjustable] = field(default_factory=dict)
     consequences: Mapping[int, Consequence] = field(default_factory=dict)
+    schemas: Mapping[str, Any] = field(default_factory=dict)
+    signatures: Mapping[str, Signature] = field(default_factory=dict)
     others: Callable[[str], Plan] | None = None
 
     def __post_init__(self) -> None:

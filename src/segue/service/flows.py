@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -201,17 +201,17 @@ class Flows:
                 if other is not None and listens_to(other, None):
                     yield other
 
-    def _schema_of(self, name: str, operation: str) -> Any:
+    def _schema_of(self, name: str, operation: str) -> Sequence[Any]:
         connection = self._connections.find(name)
-        return None if connection is None else self._result_of(connection, operation)
+        return [] if connection is None else self._results_of(connection, operation)
 
-    def _result_of(self, connection: Connection, operation: str) -> Any:
+    def _results_of(self, connection: Connection, operation: str) -> Sequence[Any]:
         document = connection.document
         try:
             known = self._operations.get(document.digest, document.content, document.source)
-            return known.get(operation).result_schema()
+            return known.get(operation).result_schemas()
         except TaskFailure:
-            return None  # An operation that does not exist gives nothing; publishing says so.
+            return []  # An operation that does not exist gives nothing; publishing says so.
 
 
 def _grown(before: dict[str, Leaving], then: dict[str, Leaving]) -> Iterator[tuple[Leaving, Leaving]]:

@@ -26,7 +26,9 @@ input:
 
 def acts_of(text: str, operations: dict[tuple[str, str], Any] | None = None) -> dict[str, Leaving]:
     plan = compile_plan(read_document(HEADER + text), Environment(functions={"f": PythonFunction("f")}))
-    return leaving(plan, lambda use, operation: (operations or {}).get((use, operation)))
+    return leaving(
+        plan, lambda use, operation: [schema] if (schema := (operations or {}).get((use, operation))) else []
+    )
 
 
 def test_an_act_carries_the_class_of_the_field_it_is_given() -> None:

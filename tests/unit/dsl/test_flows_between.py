@@ -19,7 +19,7 @@ def between(*texts: str) -> dict[str, dict[str, Leaving]]:
         name, _, rest = text.partition("\n")
         head = f"document: {{dsl: '1.0.3', namespace: n, name: {name}, version: 1.0.0}}\n"
         plans.append(compile_plan(read_document(head + rest), environment))
-    found = Between(plans, lambda connection, operation: None)
+    found = Between(plans, lambda connection, operation: ())
     return {plan.name: found.flow(plan).leaving for plan in plans}
 
 

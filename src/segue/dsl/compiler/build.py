@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from segue.core.plan import Adjustable, Flow, Node
+from segue.core.plan import Adjustable, Flow, Node, Signature
 from segue.dsl.document import Document, escape
 from segue.dsl.environment import Environment
 from segue.dsl.findings import Finding
@@ -156,6 +156,7 @@ class Tally:
         seen: Pointers of the components under `use` that were compiled for some task.
         requires, pins: Become the plan's requirements and a part of its digest.
         adjusted: Adjustable values that expressions read, with the pointers of those.
+        schemas, signatures: As the plan has them.
     """
 
     nodes: int = 0
@@ -163,6 +164,8 @@ class Tally:
     requires: set[str] = field(default_factory=set)
     pins: dict[str, str] = field(default_factory=dict)
     adjusted: dict[str, set[str]] = field(default_factory=dict)
+    schemas: dict[str, Any] = field(default_factory=dict)
+    signatures: dict[str, Signature] = field(default_factory=dict)
 
 
 CompileKind = Callable[["Build", dict[str, Any], str, Scope, dict[str, Any]], Node]

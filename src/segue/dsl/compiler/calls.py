@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from segue.core.plan import ActNode, Check, FunctionNode, Node, SetNode, UndoNode
+from segue.core.plan import ActNode, Check, FunctionNode, Node, SetNode, Signature, UndoNode
 from segue.dsl.compiler.arguments import (
     arguments_of,
     check_arguments,
@@ -53,6 +53,8 @@ def _call_function(
     if isinstance(local, dict):
         return _call_local(build, called, local, task, pointer, scope, common)
     function = find_function(build, called, below(pointer, "call"))
+    if function is not None:
+        build.tally.signatures[called] = Signature(function.parameters, function.result)
     if isinstance(function, PythonFunction):
         return _call_python(build, function, task, pointer, scope, common)
     if function is None:

@@ -6,7 +6,7 @@ import re
 from typing import Any, Final
 from urllib.parse import quote
 
-from segue.core.plan import Check, Program
+from segue.core.plan import Check, Program, place_of
 from segue.dsl.compiler.authentication import authentication
 from segue.dsl.compiler.build import (
     CONDITION,
@@ -101,6 +101,7 @@ def _schema_from_elsewhere(build: Build, resource: dict[str, Any], pointer: str)
         message = f"the schema cannot be read: {said}"
         build.error("resource-not-resolved", pointer, message, "check the endpoint, or write the schema here")
         return None
+    build.tally.schemas[place_of(resource.get("endpoint"))] = read.data
     return _schema_check(build, read.data, pointer)
 
 

@@ -114,6 +114,8 @@ def _compile(build: Build) -> Plan:
         schedule=schedule,
         requires=requires,
         adjustable=adjustable,
+        schemas=build.tally.schemas,
+        signatures=build.tally.signatures,
     )
     plan.consequences = consequences_of(build, plan)
     return plan

@@ -116,7 +116,7 @@ class Between:
 
     def _walk(self, plan: Plan, sources: Sources) -> Walk:
         found = self._walks.get(plan.digest)
-        return found if found is not None else Walk(plan, sources.returned).run()
+        return found if found is not None else Walk(plan, sources.returned, sources.own).run()
 
     # -- until nothing new comes -------------------------------------------------------------------
 
@@ -132,7 +132,7 @@ class Between:
         for digest in _innermost_first(started):
             sources = self._sources[digest]
             sources.arriving = self.arriving(self.plans[digest])
-            self._walks[digest] = Walk(self.plans[digest], sources.returned).run()
+            self._walks[digest] = Walk(self.plans[digest], sources.returned, sources.own).run()
         while waiting:
             digest = waiting.popleft()
             queued.discard(digest)

@@ -13,13 +13,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import unquote
 
 from segue.dsl.flows.traced import ITEM, Path
 
 CLASS: Final = "x-data-class"
 UNTRUSTED: Final = "x-untrusted"
-_REFERENCES_MAX: Final = 64
-"""How many references deep a schema is read; one that refers to itself is a tree without end."""
+_REFERENCES: Final = ("$ref", "$dynamicRef", "$recursiveRef")
+_PARTS_MAX: Final = 20_000
+"""How many parts of a schema are read; references can unfold a short one without end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +49,26 @@ NO_LABELS: Final = Labels()
 
 
 def declared_labels(schema: Any) -> dict[Path, Labels]:
-    """The labels of a schema by the path of the value that they hold for; the empty path is the whole value."""
-    found: dict[Path, Labels] = {}
-    for path, labels in _walk(schema, schema, (), ()):
-        found[path] = found.get(path, NO_LABELS) | labels
+    """The labels of a schema by the path of the value that they hold for; the empty path is the whole value.
+
+    What is not followed (references that lead nowhere known, schemas that unfold to too much) has every label that
+    stands anywhere in the schema: too much, never too little.
+    """
+    everything = _everywhere(schema)
+    if not everything:
+        return {}
+    return _Reading(schema, everything).read()
+
+
+def _everywhere(schema: Any) -> Labels:
+    found, pending = NO_LABELS, [schema]
+    while pending:
+        part = pending.pop()
+        if isinstance(part, dict):
+            found |= _own(part)
+            pending.extend(part.values())
+        elif isinstance(part, list):
+            pending.extend(part)
     return found
 
 
@@ -75,31 +93,89 @@ def _same(declared: str, read: str) -> bool:
     return declared == read or ITEM in (declared, read)
 
 
-def _walk(schema: Any, root: Any, path: Path, seen: tuple[str, ...]) -> Iterator[tuple[Path, Labels]]:
-    if not isinstance(schema, dict):
-        return
-    labels = _own(schema)
-    if labels:
-        yield path, labels
-    reference = schema.get("$ref")
-    if isinstance(reference, str) and reference not in seen and len(seen) < _REFERENCES_MAX:
-        yield from _walk(_resolved(root, reference), root, path, (*seen, reference))
+class _Reading:
+    """One schema, read part by part."""
+
+    def __init__(self, root: Any, everything: Labels) -> None:
+        self._root = root
+        self._everything = everything
+        self._found: dict[Path, Labels] = {}
+        self._named = _named(root)
+
+    def read(self) -> dict[Path, Labels]:
+        pending: list[tuple[Any, Path, frozenset[str]]] = [(self._root, (), frozenset())]
+        for _ in range(_PARTS_MAX):
+            if not pending:
+                return self._found
+            schema, path, seen = pending.pop()
+            if isinstance(schema, dict):
+                self._put(path, _own(schema))
+                pending.extend(self._referred(schema, path, seen))
+                pending.extend((part, place, seen) for part, place in _parts(schema, path))
+        return {(): self._everything}
+
+    def _put(self, path: Path, labels: Labels) -> None:
+        if labels:
+            self._found[path] = self._found.get(path, NO_LABELS) | labels
+
+    def _referred(
+        self, schema: dict[str, Any], path: Path, seen: frozenset[str]
+    ) -> Iterator[tuple[Any, Path, frozenset[str]]]:
+        for key in _REFERENCES:
+            reference = schema.get(key)
+            if not isinstance(reference, str):
+                continue
+            found = self._named.get(reference) if key == "$ref" else None
+            if found is None and key == "$ref":
+                found = _resolved(self._root, reference)
+            if found is None or reference in seen:
+                # A schema that refers to itself is a tree without end: from here on, any of its labels may hold.
+                self._put(path, self._everything)
+            else:
+                yield found, path, seen | {reference}
+        if schema.get("propertyNames") or schema.get("contentSchema"):
+            # Keys are told with the object that has them, and what a text holds with the text.
+            self._put(path, _everywhere([schema.get("propertyNames"), schema.get("contentSchema")]))
+
+
+def _parts(schema: dict[str, Any], path: Path) -> Iterator[tuple[Any, Path]]:
     for key in ("allOf", "anyOf", "oneOf", "then", "else", "if"):
         listed = schema.get(key)
-        for part in listed if isinstance(listed, list) else [listed]:
-            yield from _walk(part, root, path, seen)
+        yield from ((part, path) for part in (listed if isinstance(listed, list) else [listed]))
+    for key in ("dependentSchemas", "dependencies"):
+        yield from ((part, path) for part in _object(schema.get(key)).values())
     for name, part in _object(schema.get("properties")).items():
-        yield from _walk(part, root, (*path, str(name)), seen)
-    for part in (*_object(schema.get("patternProperties")).values(), schema.get("additionalProperties")):
-        yield from _walk(part, root, (*path, ITEM), seen)
-    for part in (schema.get("items"), schema.get("contains"), *_listed(schema.get("prefixItems"))):
-        yield from _walk(part, root, (*path, ITEM), seen)
+        yield part, (*path, str(name))
+    for part in _object(schema.get("patternProperties")).values():
+        yield part, (*path, ITEM)
+    items = schema.get("items")
+    yield from ((part, (*path, ITEM)) for part in (items if isinstance(items, list) else [items]))
+    yield from ((part, (*path, ITEM)) for part in _listed(schema.get("prefixItems")))
+    for key in ("additionalProperties", "unevaluatedProperties", "contains", "additionalItems", "unevaluatedItems"):
+        yield schema.get(key), (*path, ITEM)
+
+
+def _named(root: Any) -> dict[str, Any]:
+    """Parts of a schema that have names of their own, by how a reference writes them."""
+    found: dict[str, Any] = {}
+    pending = [root]
+    while pending:
+        part = pending.pop()
+        if isinstance(part, dict):
+            for key, sign in (("$anchor", "#"), ("$dynamicAnchor", "#"), ("$id", "")):
+                if isinstance(name := part.get(key), str):
+                    found.setdefault(sign + name, part)
+            pending.extend(part.values())
+        elif isinstance(part, list):
+            pending.extend(part)
+    return found
 
 
 def _own(schema: dict[str, Any]) -> Labels:
     written = schema.get(CLASS)
     classes = written if isinstance(written, list) else [written] if written is not None else []
-    return Labels(frozenset(str(name) for name in classes), schema.get(UNTRUSTED) is True)
+    named = frozenset(str(name) for name in classes if not isinstance(name, dict | list))
+    return Labels(named, schema.get(UNTRUSTED) is True)
 
 
 def _object(value: Any) -> dict[str, Any]:
@@ -115,7 +191,10 @@ def _resolved(root: Any, reference: str) -> Any:
     if not reference.startswith("#"):
         return None
     at = root
-    for key in reference[1:].split("/")[1:]:
+    for key in unquote(reference[1:]).split("/")[1:]:
         name = key.replace("~1", "/").replace("~0", "~")
-        at = at.get(name) if isinstance(at, dict) else None
+        if isinstance(at, list):
+            at = at[int(name)] if name.isdigit() and int(name) < len(at) else None
+        else:
+            at = at.get(name) if isinstance(at, dict) else None
     return at

@@ -58,9 +58,9 @@ def followed(plan: Plan, operation_schema: OperationSchema | None = None, arrivi
 
     Source: design section 7 (labels); decisions 0090, 0111 and 0133.
     """
-    sources = Sources(plan, operation_schema or (lambda connection, operation: None))
+    sources = Sources(plan, operation_schema or (lambda connection, operation: ()))
     sources.hear(arriving)
-    return flow_of(Walk(plan, sources.returned).run(), sources)
+    return flow_of(Walk(plan, sources.returned, sources.own).run(), sources)
 
 
 def flow_of(walk: Walk, sources: Sources) -> Flow:

@@ -5,21 +5,24 @@ Most of them stand on schemas. What comes from another run of this place has the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from segue.core.plan import ActNode, EmitNode, HumanNode, ListenNode, Node, Plan, Program
+from segue.core.plan import ActNode, EmitNode, FunctionNode, HumanNode, ListenNode, Node, Plan, Program, place_of
 from segue.dsl.compiler.shapes import Constant
 from segue.dsl.flows.labels import NO_LABELS, Labels, declared_labels, is_vouched_for, labels_at
 from segue.dsl.flows.places import NOWHERE, Places, as_read, together, within
 from segue.dsl.flows.traced import INPUT_SOURCE, ITEM, NOTHING, Path, Traced, join, seen_from_outside
 
-OperationSchema = Callable[[str, str], Any]
-"""`(connection, operation) -> the JSON Schema of its result`, or None; its labels hold for what the system gives."""
+OperationSchema = Callable[[str, str], Iterable[Any]]
+"""`(connection, operation) -> the JSON Schemas of its answers`; their labels hold for what the system gives."""
 
 WORKFLOW: Final = "workflow"
 """The handler of `run.workflow`."""
+
+PYTHON: Final = "function"
+"""The handler of Python functions."""
 
 EVENT: Final = "event"
 """The source of what came by an event."""
@@ -90,8 +93,8 @@ class Sources:
         self.plan = plan
         document = plan.definition if isinstance(plan.definition, dict) else {}
         self.own: dict[str, Places] = {
-            INPUT_SOURCE: declared_labels(_schema(document.get("input"))),
-            "output": declared_labels(_schema(document.get("output"))),
+            INPUT_SOURCE: declared_labels(self._schema(document.get("input"))),
+            "output": declared_labels(self._schema(document.get("output"))),
         }
         """Declared by the definition and its connections, whatever other runs give it."""
         self._names: dict[str, frozenset[str]] = {INPUT_SOURCE: frozenset({INPUT_SOURCE})}
@@ -104,12 +107,13 @@ class Sources:
     def _add(self, node: Node, operation_schema: OperationSchema) -> None:
         definition = node.definition if isinstance(node.definition, dict) else {}
         # A check of the result speaks of the raw result only where no transform stands between.
-        declared: Places = declared_labels(_schema(definition.get("output"))) if node.output_as is None else {}
+        declared: Places = declared_labels(self._schema(definition.get("output"))) if node.output_as is None else {}
         use, operation = target_of(node)
         if use is not None:
             self._names[node.pointer] = frozenset({use})
             if operation is not None:
-                declared = together((declared, declared_labels(operation_schema(use, operation))))
+                schemas = operation_schema(use, operation)
+                declared = together((declared, *(declared_labels(schema) for schema in schemas)))
         if isinstance(node, HumanNode):
             # The labels of a form hold for what people enter in it.
             form = declared_labels(_given(definition).get("form"))
@@ -119,8 +123,33 @@ class Sources:
         if declared:
             self.own[node.pointer] = declared
         for part in ("input", "output"):
-            if described := declared_labels(_schema(definition.get(part))):
+            if described := declared_labels(self._schema(definition.get(part))):
                 self.own[f"{node.pointer}/{part}"] = described
+        if isinstance(node, ActNode | FunctionNode | HumanNode):
+            self._sign(node, definition.get("call"))
+
+    def _sign(self, node: ActNode | FunctionNode | HumanNode, called: Any) -> None:
+        """What the function that a task calls says of its arguments and its result."""
+        signature = self.plan.signatures.get(called) if isinstance(called, str) else None
+        if signature is None:
+            return
+        given: Places = declared_labels(signature.parameters)
+        if isinstance(node, ActNode) and node.handler == PYTHON:
+            given = within(given, "arguments")
+        result = declared_labels(signature.result)
+        for source, places in ((given_of(node), given), (result_of(node), result)):
+            if places:
+                self.own[source] = together((self.own.get(source, NOWHERE), places))
+
+    def _schema(self, holder: Any) -> Any:
+        """The schema of an input or output, wherever it is kept."""
+        schema = holder.get("schema") if isinstance(holder, dict) else None
+        if not isinstance(schema, dict):
+            return None
+        if "document" in schema:
+            return schema["document"]
+        resource = schema.get("resource")
+        return self.plan.schemas.get(place_of(resource.get("endpoint"))) if isinstance(resource, dict) else None
 
     def hear(self, arriving: Arriving) -> None:
         """Take in what reaches it from other runs."""
@@ -130,7 +159,7 @@ class Sources:
             if isinstance(node, ListenNode):
                 holder = node.definition.get("output") if isinstance(node.definition, dict) else None
                 events = as_read(arriving.events(node.to.types), node.read)
-                more[node.pointer] = _told(events, vouched=is_vouched_for(_schema(holder)))
+                more[node.pointer] = _told(events, vouched=is_vouched_for(self._schema(holder)))
             elif isinstance(node, ActNode) and node.handler == WORKFLOW:
                 answer = arriving.answer(node)
                 more[node.pointer] = answer.places
@@ -146,7 +175,7 @@ class Sources:
         if schedule is None or schedule.on is None:
             return NOWHERE
         self._names[INPUT_SOURCE] = frozenset({INPUT_SOURCE, EVENT})
-        vouched = is_vouched_for(_schema(self.plan.definition.get("input")))
+        vouched = is_vouched_for(self._schema(self.plan.definition.get("input")))
         return _told(as_read(self.arriving.events(schedule.on.types), schedule.read), vouched=vouched)
 
     def declared(self, source: str) -> Places:
@@ -208,9 +237,14 @@ def failure_of(node: Node) -> str:
     return f"{node.pointer}/failure"
 
 
-def _schema(holder: Any) -> Any:
-    schema = holder.get("schema") if isinstance(holder, dict) else None
-    return schema.get("document") if isinstance(schema, dict) else None
+def given_of(node: Node) -> str:
+    """The source of what the schema of a function says of its arguments."""
+    return f"{node.pointer}/with"
+
+
+def result_of(node: Node) -> str:
+    """The source of what the schema of a function says of its result."""
+    return node.pointer if isinstance(node, ActNode | HumanNode) else f"{node.pointer}/result"
 
 
 def target_of(node: Node) -> tuple[str | None, str | None]:

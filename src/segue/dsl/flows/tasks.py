@@ -6,8 +6,9 @@ grows, so the walk ends. Branches that cannot both run count as if both did.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 from segue.core.plan import (
     ActNode,
@@ -29,8 +30,19 @@ from segue.core.plan import (
 )
 from segue.dsl.flows.covers import Seen
 from segue.dsl.flows.expressions import trace_shape
-from segue.dsl.flows.sources import failure_of
-from segue.dsl.flows.traced import INPUT_SOURCE, ITEM, NOTHING, Origin, Traced, join, made_of, named
+from segue.dsl.flows.sources import failure_of, given_of, result_of
+from segue.dsl.flows.traced import (
+    DEPTH_MAX,
+    INPUT_SOURCE,
+    ITEM,
+    NOTHING,
+    Origin,
+    Path,
+    Traced,
+    join,
+    made_of,
+    named,
+)
 
 Returned = Callable[[ActNode, Traced], Traced]
 """`(act, arguments) -> what of them it may give back`."""
@@ -43,6 +55,8 @@ Two or three are the rule; each further one is a value that a loop nests into it
 
 _REMEMBERED_MAX = 8
 """Walks of one task that are remembered: loops within loops come back to the last few of them."""
+
+_UNLABELLED: Mapping[str, Collection[Path]] = MappingProxyType({})
 
 INPUT = Traced(frozenset({Origin(INPUT_SOURCE)}))
 """The input of the run."""
@@ -81,12 +95,15 @@ class _Walked:
 
 class Walk:
     """One plan. `given` holds, by the index of an acting node, what its arguments may come from; `seen`, by the
-    pointer of any task, what it is given and gives.
+    pointer of any task, what it is given and gives. `labelled` says which places of which sources have labels.
     """
 
-    def __init__(self, plan: Plan, returned: Returned) -> None:
+    def __init__(
+        self, plan: Plan, returned: Returned, labelled: Mapping[str, Collection[Path]] = _UNLABELLED
+    ) -> None:
         self.plan = plan
         self.returned = returned
+        self.labelled = labelled
         self.given: dict[int, Traced] = {}
         self.seen: dict[str, Seen] = {}
         self.context = NOTHING
@@ -167,7 +184,7 @@ class Walk:
 
     def _act(self, node: Node, data: Traced, around: _Around) -> Traced:
         assert isinstance(node, ActNode)
-        given = self._note(node, self._value(node.arguments, data, around, input=data))
+        given = self._note(node, self._signed(node, self._value(node.arguments, data, around, input=data)))
         if not node.wait:
             return data
         result = join(Traced(frozenset({Origin(node.pointer)})), self.returned(node, given))
@@ -179,7 +196,7 @@ class Walk:
     def _human(self, node: Node, data: Traced, around: _Around) -> Traced:
         """A person may write anything into the form, and may copy what is shown."""
         assert isinstance(node, HumanNode)
-        given = self._note(node, self._value(node.arguments, data, around, input=data))
+        given = self._note(node, self._signed(node, self._value(node.arguments, data, around, input=data)))
         result = join(Traced(frozenset({Origin(node.pointer)})), given.derived())
         self._see(node, result=result)
         return result
@@ -187,6 +204,20 @@ class Walk:
     def _emit(self, node: Node, data: Traced, around: _Around) -> Traced:
         assert isinstance(node, EmitNode)
         return join(data, self._note(node, self._value(node.event, data, around, input=data)))
+
+    def _signed(self, node: Node, given: Traced) -> Traced:
+        """What a function is given; labels on the schema of its arguments hold for them, too."""
+        return join(given, self._said(given_of(node)))
+
+    def _said(self, source: str) -> Traced:
+        """Values with the labels of a schema, each at its place."""
+        found = NOTHING
+        for path in self.labelled.get(source, ()):
+            part = Traced(frozenset({Origin(source, path)}))
+            for key in reversed(path[:DEPTH_MAX]):
+                part = made_of({key: part})
+            found = join(found, part)
+        return found
 
     def _note(self, node: Node, given: Traced) -> Traced:
         self.given[node.index] = join(self.given.get(node.index, NOTHING), given)
@@ -257,7 +288,8 @@ class Walk:
     def _function(self, node: Node, data: Traced, around: _Around) -> Traced:
         assert isinstance(node, FunctionNode)
         given = NOTHING if node.arguments is None else self._value(node.arguments, data, around, input=data)
-        return self._task(node.body, given, around)
+        done = self._task(node.body, self._signed(node, given), around)
+        return join(done, self._said(result_of(node)))
 
     def _extended(self, node: Node, data: Traced, around: _Around) -> Traced:
         assert isinstance(node, ExtendedNode)
