@@ -84,4 +84,6 @@ def _away(profile: dict[str, Any]) -> str:
 
 
 def _about(notice: dict[str, Any]) -> str:
+    if notice["about"]:
+        return str(notice["about"]).replace(":", " ")
     return f"task {notice['task']}" if notice["task"] else f"exception {notice['exception']}"

@@ -17,6 +17,7 @@ from segue.people.notices import (
     notices_of,
     text_of,
     text_of_exception,
+    text_of_wish,
 )
 from segue.people.profiles import Absence, Profile, Quiet, is_absent, next_waking
 
@@ -46,4 +47,5 @@ __all__ = [
     "permission",
     "text_of",
     "text_of_exception",
+    "text_of_wish",
 ]

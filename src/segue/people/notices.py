@@ -22,8 +22,14 @@ KINDS: Final = {
     "sent-back": "A task was sent back to you",
     "resubmitted": "A task is waiting again",
     "overdue": "A failure is overdue and yours now",
+    "publication": "A publication waits for your approval",
+    "adjustment": "A change of a value waits for your approval",
+    "consent": "A use of your connection waits for your consent",
+    "account": "A change of a person waits for a second administrator",
 }
 """What changes are called in notices."""
+WISHES: Final = frozenset({"publication", "adjustment", "consent", "account"})
+"""Of these, what somebody wants and others decide about."""
 
 _MINUTE_MS: Final = 60_000
 
@@ -118,6 +124,12 @@ def text_of_exception(title: str, *, number: int, due: str | None) -> tuple[str,
     return subject, f"{said}: {title}\n\nException {number}{when}.\nSee it with `segue exceptions show {number}`.\n"
 
 
+def text_of_wish(kind: str, title: str) -> tuple[str, str]:
+    """Subject and text of the notice of something that somebody wants and others decide about."""
+    subject = " ".join(f"{KINDS[kind]}: {title}".split())[:200]
+    return subject, f"{KINDS[kind]}: {title}\n\nSee what waits for you with `segue waiting`.\n"
+
+
 def text_of(change: str, title: str, *, number: int, due: str | None, link: str | None) -> tuple[str, str]:
     """Subject and text of one notice. Nothing of the task's data: mail is read by many."""
     subject = " ".join(f"{KINDS[change]}: {title}".split())[:200]
@@ -129,13 +141,16 @@ def text_of(change: str, title: str, *, number: int, due: str | None, link: str 
 
 
 def digest_text(notices: Sequence[tuple[str, str, int]]) -> tuple[str, str]:
-    """Subject and text of several notices (change, title, number of the task or the exception) in one."""
+    """Subject and text of several notices (change, title, number of what it is about, or 0) in one."""
     failures = sum(change == "overdue" for change, _, _ in notices)
-    tasks = len(notices) - failures
+    wishes = sum(change in WISHES for change, _, _ in notices)
+    tasks = len(notices) - failures - wishes
     lines = []
     for change, title, number in notices:
-        lines.append(f"- {KINDS[change]}: {title} ({'exception' if change == 'overdue' else 'task'} {number})")
-    counts = [f"{n} {what}" for n, what in ((tasks, "tasks"), (failures, "exceptions")) if n]
+        where = "" if change in WISHES else f" ({'exception' if change == 'overdue' else 'task'} {number})"
+        lines.append(f"- {KINDS[change]}: {title}{where}")
+    counts = [f"{n} {what}" for n, what in ((tasks, "tasks"), (failures, "exceptions"), (wishes, "decisions")) if n]
     seen = ["See them with `segue tasks list --mine`."] if tasks else []
+    seen += ["See what waits for you with `segue waiting`."] if wishes else []
     seen += ["See failures with `segue exceptions list --state overdue`."] if failures else []
     return ", ".join(counts), "\n".join([*lines, "", *seen]) + "\n"

@@ -85,9 +85,10 @@ class NoticeView(Shape, frozen=True, kw_only=True):
     """What somebody was told.
 
     Attributes:
-        task, exception: What it is about: one of the two.
+        task, exception: What it is about: one of the two, or neither.
+        about: Otherwise what somebody wants and others decide, such as `consent:3`.
         kind: `offered`, `reminded`, `escalated`, `delegated`, `reassigned`, `sent-back`, `resubmitted`; `overdue` for
-            an exception.
+            an exception; `publication`, `adjustment`, `consent`, `account`.
         channel: `app`, `email` or `chat`.
         state: `due`, `sending`, `sent`, `failed`, `void` (no longer needed), or `unknown`: the process died while it
             was sent, so it may have arrived.
@@ -97,6 +98,7 @@ class NoticeView(Shape, frozen=True, kw_only=True):
     id: int
     task: int | None = None
     exception: int | None = None
+    about: str | None = None
     title: str
     kind: str
     person: str

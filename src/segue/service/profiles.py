@@ -131,7 +131,7 @@ class Profiles(UseCases):
         lens_of = self._masking.lenses()
         shown = []
         for record in found[:limit]:
-            if record.incident:
+            if record.incident or record.about:
                 shown.append(notice_view(record))  # it names a workflow and a place, and no data of the run
                 continue
             digest, pointer = places.get(record.task, UNKNOWN_PLACE)

@@ -112,6 +112,7 @@ def notice_view(record: NoticeRecord) -> NoticeView:
         id=record.id,
         task=record.task or None,
         exception=record.incident or None,
+        about=record.about or None,
         title=record.title,
         kind=record.kind,
         person=record.person,

@@ -29,14 +29,16 @@ from segue.people import (
     notices_of,
     text_of,
     text_of_exception,
+    text_of_wish,
 )
 from segue.service import answers
 from segue.service.directory import Directory, identity_of
 from segue.service.masking import UNKNOWN_PLACE, Masking
 from segue.service.observe import iso
+from segue.service.wish_audience import WishAudience
 from segue.store import HostError, Store, human_tasks, notices
 from segue.store.human_tasks import PRIORITIES
-from segue.store.notices import NoticeRecord, UntoldChange, UntoldStep
+from segue.store.notices import NoticeRecord, UntoldChange, UntoldStep, UntoldWish
 from segue.store.records import Sql
 from segue.types import EffectContext, Failure, Handler, Perform, SecretSource, TaskFailure, whereabouts
 
@@ -67,7 +69,9 @@ class Telling:
         secrets: SecretSource,
         public_url: str | None,
         masking: Masking,
+        wishes: WishAudience,
     ) -> None:
+        self._wishes = wishes
         self._store = store
         self._directory = directory
         self._masking = masking
@@ -105,10 +109,13 @@ class Telling:
                 await self._make(changes)
             while steps := await self._store.read(partial(notices.untold_steps, limit=_AT_ONCE)):
                 await self._make_of_exceptions(steps)
+            while wanted := await self._store.read(partial(notices.untold_wishes, limit=_AT_ONCE)):
+                await self._make_of_wishes(wanted)
             self._seen_writes = writes
         now = self._directory.now_ms()
         soonest = await self._store.read(notices.next_due)
         if soonest is not None and soonest <= now:
+            await self._store.write(notices.void_decided())
             found = await self._store.read(partial(notices.due_notices, now=now, limit=_AT_ONCE))
             for together in _gathered(found, await self._directory.all()):
                 await self._send(together, now)
@@ -140,6 +147,25 @@ class Telling:
                 notices.make_step_notice(step, told.change, n.person, n.channel, now, n.due_ms)
                 for n in notices_of(told, profiles, now)
             ]
+        await self._store.write(statements)
+
+    async def _make_of_wishes(self, wanted: Sequence[UntoldWish]) -> None:
+        now = self._directory.now_ms()
+        # A deputy decides tasks, and none of these: whoever is away is told all the same.
+        everybody = (await self._directory.all()).items()
+        profiles = {name: msgspec.structs.replace(profile, absent=None) for name, profile in everybody}
+        statements: list[Sql] = []
+        for wish in wanted:
+            statements.append(notices.mark_wish_told(wish))
+            # People are named by their id alone where they are told.
+            requesters = frozenset({wish.wanted_by.removeprefix("person:")})
+            told = Told(wish.kind, "", self._wishes.audience(wish), requesters, False)
+            title = self._wishes.title(wish)
+            for notice in notices_of(told, profiles, now):
+                profile = profiles.get(notice.person)
+                if profile and self._wishes.may_decide(wish, identity_of(profile, self._masking.workspace)):
+                    to = (notice.person, notice.channel)
+                    statements.append(notices.make_wish_notice(wish, title, *to, now, notice.due_ms))
         await self._store.write(statements)
 
     # -- sending -----------------------------------------------------------------------------------
@@ -176,6 +202,9 @@ class Telling:
         places = await self._store.read(lambda c: human_tasks.places_of(c, [notice.task for notice in together]))
         shown = []
         for notice in together:
+            if notice.about:
+                shown.append(notice)  # it names workflows and people, and no data of a run
+                continue
             digest, pointer = places.get(notice.task, UNKNOWN_PLACE)
             lens = self._masking.lens(digest, by=identity_of(profile, self._masking.workspace))
             title = answers.title(lens, notice.title, pointer) if lens.hidden else notice.title
@@ -218,6 +247,8 @@ def _said(together: Sequence[NoticeRecord], link: str | None) -> tuple[str, str]
         return digest_text([(notice.kind, notice.title, notice.incident or notice.task) for notice in together])
     (notice,) = together
     due = None if notice.due is None else iso(notice.due)
+    if notice.about:
+        return text_of_wish(notice.kind, notice.title)
     if notice.incident:
         return text_of_exception(notice.title, number=notice.incident, due=due)
     return text_of(notice.kind, notice.title, number=notice.task, due=due, link=link)

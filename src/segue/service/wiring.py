@@ -52,6 +52,7 @@ from segue.service.timeline import Timeline
 from segue.service.tokens import Tokens
 from segue.service.vault import Secrets
 from segue.service.waiting import Waiting
+from segue.service.wish_audience import WishAudience
 from segue.service.workflows import Workflows
 from segue.store import Store
 
@@ -126,7 +127,8 @@ async def _people(ground: Ground, store: Store, host: EmbeddedHost | None, stack
 async def _tell(ground: Ground, store: Store, people: _People, stack: AsyncExitStack) -> None:
     """Tell people and systems what happens, as long as the folder is open."""
     settings, handlers = ground.settings, ground.handlers
-    telling = Telling(store, people.directory, handlers, ground.source, settings.public_url, ground.masking)
+    wishes = WishAudience(ground.guard, ground.ownership.consents.owner_of)
+    telling = Telling(store, people.directory, handlers, ground.source, settings.public_url, ground.masking, wishes)
     await stack.enter_async_context(telling.kept())
     if settings.lifecycle_webhook is not None:
         from segue.service.webhook import LifecycleWebhook

@@ -40,8 +40,8 @@ def want_consent(use: Use, at: int, by: str) -> Sql:
     sql = (
         "INSERT INTO consent (connection, namespace, name, access, state, wanted_at, wanted_by)"
         " VALUES (?, ?, ?, ?, 'waiting', ?, ?) ON CONFLICT (connection, namespace, name, access) DO UPDATE SET"
-        " state = 'waiting', wanted_at = excluded.wanted_at, wanted_by = excluded.wanted_by, decided_at = NULL,"
-        " decided_by = NULL, reason = NULL WHERE state IN ('refused', 'revoked')"
+        " state = 'waiting', told = 0, wanted_at = excluded.wanted_at, wanted_by = excluded.wanted_by,"
+        " decided_at = NULL, decided_by = NULL, reason = NULL WHERE state IN ('refused', 'revoked')"
     )
     return sql, (*use, at, by)
 
