@@ -6,6 +6,7 @@ time; `python -m segue.hosts.simulated` runs seeds. Open `simulation.py` first, 
 """
 
 from segue.hosts.simulated.host import SimulatedHost
-from segue.hosts.simulated.simulation import Finding, Report, World, run_seed
+from segue.hosts.simulated.reporting import Finding, Report
+from segue.hosts.simulated.simulation import World, run_seed
 
 __all__ = ["Finding", "Report", "SimulatedHost", "World", "run_seed"]

@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from segue.hosts.simulated.faults import NEWEST
-from segue.hosts.simulated.simulation import Finding, World
+from segue.hosts.simulated.reporting import Finding
+from segue.hosts.simulated.simulation import World
 
 _CHUNK = 50
 _LOG_LINES_MAX = 400
