@@ -14,6 +14,7 @@ from tests.integration.api_support import FIRST, YAML, choose_own, client_of, pr
 from tests.integration.service_support import TOKEN
 
 from segue.api import streams
+from segue.hosts.embedded import postman
 from segue.service import Service, Settings, open_service
 
 V1 = "/api/v1"
@@ -163,6 +164,20 @@ async def test_a_stream_ends_with_the_right_to_follow_it(
     assert (await owner.post(f"{V1}/identities/service/vic", json=locked)).status_code == 200
 
     assert (await asyncio.wait_for(following, 10)).status_code == 200
+
+
+async def test_types_of_events_that_are_over_are_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever sends events makes their types up, and each one stayed in memory for good."""
+    monkeypatch.setattr(postman, "_TYPES_MIN", 50)
+    async with open_service(tmp_path, Settings(early_events_ms=1)) as service:
+        assert service.host is not None
+        for n in range(6):
+            await asyncio.sleep(0.005)
+            about = {"specversion": "1.0", "source": "/s", "data": n}
+            await service.events.send([{**about, "id": f"{n}-{m}", "type": f"t-{n}-{m}"} for m in range(40)])
+            # A batch is delivered a moment after it is on disk.
+            await asyncio.sleep(0.005)
+        assert len(service.host._engine.postman._latest) <= 100
 
 
 async def test_nobody_follows_without_end(owner: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:

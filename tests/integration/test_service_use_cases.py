@@ -313,6 +313,9 @@ async def test_one_process_has_a_folder(tmp_path: Path) -> None:
         {**PAID, "type": "io.segue.exception.overdue.v1"},
         {**PAID, "source": "/segue/exceptions"},
         {**PAID, "source": "/segue/exceptions/"},
+        {**PAID, "type": "t" * 4097},
+        {**PAID, "id": "i" * 4097},
+        {**PAID, "extension": "x" * 4097},
     ],
 )
 async def test_what_is_no_cloud_event_is_refused(service: Service, event: object) -> None:

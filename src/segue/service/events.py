@@ -12,6 +12,9 @@ from segue.service.masks import refuse_masks
 from segue.service.shapes import Sent, SentEvents
 
 BATCH_MAX: Final = 1000
+TEXT_MAX: Final = 4096
+"""Characters of an attribute. Types, sources and ids are keys, in memory and on disk; what is large belongs into
+`data`."""
 _REQUIRED: Final = ("specversion", "id", "source", "type")
 _OWN_TYPES: Final = "io.segue."
 _OWN_SOURCE: Final = "/segue/exceptions/"
@@ -76,6 +79,9 @@ def _check(event: Any, place: int) -> None:
     for name in _REQUIRED:
         if not isinstance(event.get(name), str) or not event[name]:
             raise ServiceError("event-refused", f"Event {place}: {name!r} must be text and not empty.")
+    for name, value in event.items():
+        if name != "data" and name != "data_base64" and isinstance(value, str) and len(value) > TEXT_MAX:
+            raise ServiceError("event-refused", f"Event {place}: {name[:40]!r} has more than {TEXT_MAX} characters.")
     if event["type"].startswith(_OWN_TYPES) or (event["source"] + "/").startswith(_OWN_SOURCE):
         raise ServiceError(
             "event-refused",

@@ -35,6 +35,8 @@ ANY: Final = ""
 _OFFERED_KEY: Final = "events-offered"
 _PAGE: Final = 500
 _WOKEN_AT_ONCE: Final = 256
+_TYPES_MIN: Final = 10_000
+"""So many types are remembered before any are looked through for those that are over."""
 
 Key = tuple[str, str]
 
@@ -51,6 +53,7 @@ class Postman:
         self._backlog: dict[tuple[LiveRun, int], list[StoredEvent]] = {}
         self._parked_types: set[str] = set()
         self._latest: dict[str, int] = {}
+        self._latest_max = _TYPES_MIN
         # Events on their way to the disk; done once it is decided whether they are new.
         self._arriving: dict[Key, asyncio.Future[None]] = {}
         self._queue: deque[StoredEvent] = deque()
@@ -269,11 +272,20 @@ class Postman:
         """Offer an event that is on disk to everybody, after those that came before it."""
         name = event.envelope["type"]
         self._latest[name] = max(event.received_at, self._latest.get(name, 0))
+        if len(self._latest) > self._latest_max:
+            self._forget_types()
         if self._missed_until is None:
             self._offer_in_turn(event)
         else:
             # Not before those that the last process left, or `offered` would pass them by.
             self._missed_until = max(self._missed_until, event.seq)
+
+    def _forget_types(self) -> None:
+        """Leave out types of which nothing came lately that a wait could be offered: whoever sends makes names up."""
+        since_ms = self._engine.clock.now_ms() - self._engine.settings.early_events_ms
+        self._latest = {name: at for name, at in self._latest.items() if at >= since_ms}
+        # Twice what is left, so that looking through them costs little for each event.
+        self._latest_max = max(_TYPES_MIN, 2 * len(self._latest))
 
     def _offer_in_turn(self, event: StoredEvent) -> None:
         name = event.envelope["type"]
