@@ -26,8 +26,10 @@ from segue.service import (
     Service,
     ServiceError,
     Settings,
+    backup_of_folder,
     init_keys,
     open_service,
+    restore_folder,
 )
 from segue.service.functions import register
 from segue.store.folder import open_reader
@@ -274,3 +276,63 @@ async def test_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture
     assert set(made) == {
         *("format", "madeAt", "masked", "subject", "person", "runs", "events", "labels", "audit", "user")
     }
+
+
+WAITS = document("- w: {listen: {to: {one: {with: {type: go}}}}}", name="waits").replace(
+    "version: '1.0.0'}", f"version: '1.0.0', {ABOUT}}}"
+)
+DONE = document("- w: {set: {a: 1}}", name="done").replace("version: '1.0.0'}", f"version: '1.0.0', {ABOUT}}}")
+
+
+async def test_a_run_that_nobody_can_read_keeps_no_folder_shut(tmp_path: Path) -> None:
+    """A backup from before somebody was erased may hold an open run of theirs: nothing could start again."""
+    data, again = tmp_path / "data", tmp_path / "again"
+    init_keys(data, tmp_path / "kek")
+    settings = Settings(key_file=str(tmp_path / "kek"))
+    async with open_service(data, settings) as service:
+        await service.workflows.publish(WAITS)
+        ann, _ = await service.runs.start("demo/waits", input={"name": "ann"})
+        ben, _ = await service.runs.start("demo/waits", input={"name": "ben"})
+    backup_of_folder(data, tmp_path / "monday.db")
+    async with open_service(data, settings) as service:
+        await service.runs.control(ann.id, "cancel")
+        await asyncio.sleep(0.2)
+        done = await service.subjects.erase(NewErasure(subject="ann", reason="asked", dry_run=False))
+        assert done.keys == 1
+    restore_folder(tmp_path / "monday.db", again)
+    for key in data.glob("*keys*"):
+        (again / key.name).write_bytes(key.read_bytes())
+
+    async with open_service(again, settings) as service:
+        assert (await service.runs.get(ben.id)).status == "waiting"
+        (told,) = (await service.exceptions.page()).items
+        assert told.run == ann.id
+        await service.runs.control(ann.id, "cancel", reason="their data is gone")
+        assert (await service.runs.get(ann.id)).input == "erased"
+    async with open_service(again, settings) as service:
+        assert not (await service.exceptions.page()).items
+
+
+async def test_nobody_is_erased_while_a_run_about_them_begins(tmp_path: Path) -> None:
+    """It would be sealed with a key that is gone, and could be neither read nor gone on with."""
+    init_keys(tmp_path / "data", tmp_path / "kek")
+    async with open_service(tmp_path / "data", Settings(key_file=str(tmp_path / "kek"))) as service:
+        await service.workflows.publish(WAITS)
+        await service.workflows.publish(DONE)
+        first, _ = await service.runs.start("demo/done", input={"name": "ann"})
+        await asyncio.wait_for(service.runs.wait(first.id), 10)
+        wanted = NewErasure(subject="ann", reason="asked", dry_run=False)
+
+        async def later(turns: int) -> str:
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            return (await service.runs.start("demo/waits", input={"name": "ann"}))[0].id
+
+        erased, *begun = await asyncio.gather(
+            service.subjects.erase(wanted), *map(later, range(12)), return_exceptions=True
+        )
+        assert isinstance(erased, ServiceError), erased
+        assert erased.kind == "run-open"
+        for run in begun:
+            assert isinstance(run, str)
+            assert (await service.runs.get(run)).status == "waiting"

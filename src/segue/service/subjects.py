@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -47,10 +48,21 @@ class Erased(Shape, frozen=True, kw_only=True):
 
 
 class Subjects(UseCases):
-    """Data subjects of one data folder: whom its runs are about, as their documents say."""
+    """Data subjects of one data folder: whom its runs are about, as their documents say.
 
-    def __init__(self, store: Store, ring: KeyRing | None, exporting: Exporting) -> None:
+    Args:
+        in_memory: A run about a subject that a host holds, as `EmbeddedHost.about`; none where no host runs.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        ring: KeyRing | None,
+        exporting: Exporting,
+        in_memory: Callable[[str], str | None] = lambda subject: None,
+    ) -> None:
         self._store = store
+        self._in_memory = in_memory
         self._ring = ring
         self._exporting = exporting
 
@@ -95,8 +107,12 @@ class Subjects(UseCases):
             return Erased(
                 dry_run=True, runs=len(found.runs), events=len(found.events), labels=len(found.labels), keys=0
             )
+        # From this look to the end of the key nothing is awaited: a run that began meanwhile would be one that nobody
+        # can read, or go on with.
+        if (begun := self._in_memory(key)) is not None:
+            raise ServiceError("run-open", f"Run {begun} about this subject has not ended, or only just now.")
         try:
-            keys = await asyncio.to_thread(ring.destroy, key, wanted.reason)
+            keys = ring.destroy(key, wanted.reason)
         except KeysRefused as error:
             raise ServiceError("keys-refused", f"{error}.") from None
         self._store.note(

@@ -179,7 +179,7 @@ def _assembled(ground: Ground, store: Store, host: EmbeddedHost | None, audit: A
         audit=audit,
         controls=Controls(store, audit, ground.models, ground.ring),
         keys=Keys(store, ground.ring),
-        subjects=Subjects(store, ground.ring, exporting),
+        subjects=Subjects(store, ground.ring, exporting, *(() if host is None else (host.about,))),
         secrets=Secrets(store, ground.source, definitions, ground.loaded),
         retention=Retention(ground.rules, settings, definitions, store, host),
         timeline=Timeline(store, runs, ground.ring, masking),

@@ -239,6 +239,11 @@ class EmbeddedHost:
 
     # -- runs --------------------------------------------------------------------------------------
 
+    def about(self, subject: str) -> str | None:
+        """The id of a run in memory that is about this data subject, given as it is looked up; also one that is only
+        on its way to the disk."""
+        return next((run.id for run in self._engine.runs.values() if run.subject == subject), None)
+
     async def start(
         self, digest: str, input: Any = None, *, run_id: str | None = None, cause: Mapping[str, Any] | None = None
     ) -> str:

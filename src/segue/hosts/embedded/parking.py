@@ -22,7 +22,7 @@ from segue.hosts.embedded.folding import restored
 from segue.hosts.embedded.live import EFFORTS_MAX, Effort, LiveRun
 from segue.hosts.embedded.own import call_soon, spawn
 from segue.hosts.embedded.plans import Plans
-from segue.store import Batch, HostError, RunRecord, Store, effects, records, runs, snapshots
+from segue.store import Batch, ErasedData, HostError, RunRecord, Store, effects, records, runs, snapshots
 from segue.types import (
     AttemptSucceeded,
     AwaitMessages,
@@ -48,10 +48,23 @@ class Found:
 
     Args:
         refused: Runs whose newest snapshot this release cannot read.
+
+    Attributes:
+        erased: Runs that nobody can read any more. They must not keep those beside them from going on.
     """
 
     def __init__(self, c: sqlite3.Connection, seqs: Sequence[int], refused: Sequence[int] = ()) -> None:
         self.records = [r for r in runs.find_runs(c, seqs) if r.residence in ("live", "parked")]
+        self.erased: list[RunRecord] = []
+        try:
+            self._read(c, refused)
+        except ErasedData:
+            self.erased = [record for record in self.records if _is_erased(c, record.seq)]
+            gone = {record.seq for record in self.erased}
+            self.records = [record for record in self.records if record.seq not in gone]
+            self._read(c, refused)
+
+    def _read(self, c: sqlite3.Connection, refused: Sequence[int]) -> None:
         chosen = [r.seq for r in self.records]
         self.heads = snapshots.heads(c, chosen, skip=refused)
         whole = [seq for seq in chosen if seq not in self.heads]
@@ -71,6 +84,16 @@ class Found:
             self.children.setdefault(parent, {})[command] = child
         self.taken = {r.seq: _taken(c, self.histories[r.seq]) for r in self.records if r.hidden}
         self.above = {r.seq: _above(c, r) for r in self.records if r.parent_command is not None}
+
+
+def _is_erased(c: sqlite3.Connection, seq: int) -> bool:
+    try:
+        snapshots.heads(c, [seq])
+        runs.read_histories(c, [seq])
+        records.read_inbox(c, [seq])
+    except ErasedData:
+        return True
+    return False
 
 
 class Parking:
@@ -275,6 +298,9 @@ class Parking:
 
     async def _load(self, seqs: Sequence[int], left: Collection[int], recovering: bool) -> None:
         found = await self._store.read(lambda c: Found(c, seqs))
+        for record in found.erased:
+            if record.seq not in self._engine.runs:
+                self._set_aside(record, ErasedData("it is about a data subject that was erased"))
         for place, record in enumerate(found.records):
             # A child that was started meanwhile, or a run that was never gone.
             if record.seq in self._engine.runs or record.seq in left:
