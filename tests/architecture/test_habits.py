@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import re
 import subprocess
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
+
+import segue
 
 ROOT = Path(__file__).parents[2]
 REGISTRIES = ("pypi" + ".org", "pythonhosted" + ".org", "npmjs" + ".org", "deb.debian" + ".org")
@@ -57,3 +61,13 @@ def test_the_host_does_nothing_in_the_name_of_a_request() -> None:
     pattern = re.compile(r"\bcreate_task\(|\.call_soon\(")
     host = [(path, text) for path, text in texts() if "embedded" in path.parts and path.parts[0] == "src"]
     assert {path.name for path, text in host if pattern.search(text)} == {"own.py"}
+
+
+def test_every_name_that_a_package_offers_is_there() -> None:
+    """One that is not breaks whoever takes all of them, and nobody before."""
+    packages = [
+        segue,
+        *(import_module(f"segue.{found.name}") for found in iter_modules(segue.__path__) if found.ispkg),
+    ]
+    missing = [f"{p.__name__}.{name}" for p in packages for name in getattr(p, "__all__", ()) if not hasattr(p, name)]
+    assert not missing

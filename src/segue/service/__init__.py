@@ -276,7 +276,6 @@ __all__ = [
     "Lifecycle",
     "Login",
     "MadeToken",
-    "Migrating",
     "Migration",
     "MigrationMove",
     "MigrationObstacle",
