@@ -274,7 +274,10 @@ async def test_nobody_raises_themselves(owner: httpx.AsyncClient) -> None:
     )
     assert "not-oneself" in told["detail"]
     await account(owner, "other")
-    assert (await owner.post(f"{V1}/identities/service/other", json=wanted, headers=admin)).status_code == 200
+    other = f"{V1}/identities/service/other"
+    assert (await owner.post(other, json={"roles": ["publisher"]}, headers=admin)).status_code == 200
+    # Another administrator would be themselves once more, and an account of a program asks for none.
+    problem(await owner.post(other, json=wanted, headers=admin), 403, "permission-denied")
     for role in ("owner", "system"):
         given = {"roles": [role]}
         problem(
