@@ -166,7 +166,7 @@ class _Door:
     def admit(self, folder: Path, service: Service, settings: Settings) -> None:
         token, _ = _token(folder)
         url = self._server.url + address_of(folder.name)
-        self._border.admit(folder.name, service, token=token)
+        self._border.admit(folder.name, service, token=token, settings=settings)
         try:
             write_private(folder / SERVER_FILE, msgspec.json.encode(replace(self._server, url=url, token=token)))
         except OSError:

@@ -18,6 +18,7 @@ import pytest
 from tests.integration.api_support import YAML, problem
 from tests.integration.cli_support import Cli, serving, start, wait_until
 from tests.integration.service_support import PAID, WAITS, document
+from tests.integration.test_permissions import account
 from tests.integration.workspaces_support import Several, address_in, several
 
 from segue.service import Settings, create_workspace, open_service
@@ -293,6 +294,21 @@ async def test_a_folder_that_served_alone_goes_on_among_others(tmp_path: Path) -
     async with several(folder) as served:
         (north,) = [one for one in served.workspaces.list() if one.name == "north"]
         assert (north.state, "call the workspace 'elsewhere'" in north.reason) == ("broken", True)
+
+
+async def test_what_a_workspace_says_for_itself_holds_for_its_requests(tmp_path: Path) -> None:
+    """A team that is to be held back is, and no other with it."""
+    folder = tmp_path / "all"
+    create_workspace(folder, "slow")
+    (folder / "slow" / "segue.toml").write_text("requests_per_minute = 3\n")
+    async with several(folder, "quick", flags={"requests_per_minute": None}) as served:
+        last = {}
+        for name in ("slow", "quick"):
+            async with served.client(name) as owner:
+                headers = await account(owner, "ci", "viewer")
+            async with served.client(name, headers) as client:
+                last[name] = [(await client.get(f"{V1}/runs")).status_code for _ in range(4)]
+    assert last == {"slow": [200, 200, 200, 429], "quick": [200, 200, 200, 200]}
 
 
 async def test_of_a_folder_and_its_copy_one_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

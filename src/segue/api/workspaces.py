@@ -33,6 +33,7 @@ from segue.service import (
     WorkspaceRemoval,
     Workspaces,
     WorkspaceView,
+    is_name,
 )
 from segue.types import LOCAL_OWNER
 
@@ -89,7 +90,7 @@ class Border:
         self._guesses = Pace(settings.guesses_per_minute)
         self._open: dict[str, _Open] = {}
         self._strange: OrderedDict[str, Asgi] = OrderedDict()
-        self._nobodys, _ = self._made(nobody, token)
+        self._nobodys, _ = self._made(nobody, token, settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path: str = scope.get("path", "")
@@ -100,8 +101,11 @@ class Border:
         app = self._open.get(name) or self._no_one(name, path)
         await app({**scope, "root_path": _PREFIX + name}, receive, send)
 
-    def admit(self, name: str, service: Service, *, token: str) -> None:
+    def admit(self, name: str, service: Service, *, token: str, settings: Settings) -> None:
         """Let requests in.
+
+        Args:
+            settings: Of the workspace, which hold those of the server.
 
         Raises:
             ServiceError: `folder-unusable` where another workspace has this token.
@@ -112,7 +116,7 @@ class Border:
                 f"The file `token` of {name!r} is that of another workspace.",
                 remedy="Remove it; another one is made.",
             )
-        self._open[name] = _Open(*self._made(service, token), token)
+        self._open[name] = _Open(*self._made(service, token, settings), token)
 
     def refuse(self, name: str) -> _Open:
         """Let none in any more, and end its streams."""
@@ -133,11 +137,11 @@ class Border:
         for one in self._open.values():
             one.stopping.set()
 
-    def _made(self, service: Service, token: str) -> tuple[Asgi, asyncio.Event]:
+    def _made(self, service: Service, token: str, settings: Settings) -> tuple[Asgi, asyncio.Event]:
         return create_app(
             service,
             token=token,
-            settings=self._settings,
+            settings=settings,
             routes=self._routes,
             guesses=self._guesses,
             open_paths=GUESSED_PATHS,
@@ -146,12 +150,14 @@ class Border:
 
     def _no_one(self, name: str, path: str) -> Asgi:
         """Who answers for a name that nobody has."""
-        if not path.endswith(f"{PREFIX}/login"):
+        # What no workspace can be called tells nothing, and would be kept here at any length.
+        if not path.endswith(f"{PREFIX}/login") or not is_name(name):
             return self._nobodys
         # Five wrong passwords bar a name in one workspace and not in the next: so it must be here.
         app = self._strange.pop(name, None)
         if app is None:
-            app, _ = self._made(replace(self._nobody, sessions=self._nobody.sessions.anew()), self._token)
+            alike = replace(self._nobody, sessions=self._nobody.sessions.anew())
+            app, _ = self._made(alike, self._token, self._settings)
         self._strange[name] = app
         if len(self._strange) > _STRANGE_MAX:
             self._strange.popitem(last=False)

@@ -165,7 +165,7 @@ from segue.service.shapes import (
     WorkflowRef,
     WorkflowSummary,
 )
-from segue.service.shared import SHARED_NAME, address_of
+from segue.service.shared import SHARED_NAME, address_of, is_name
 from segue.service.sso import CodeOfCli
 from segue.service.steering import Steering
 from segue.service.subjects import Erased, NewErasure, NewHold
@@ -376,6 +376,7 @@ __all__ = [
     "export_to",
     "find_workspaces",
     "init_keys",
+    "is_name",
     "lifecycle_of",
     "list_workspaces",
     "load_functions",
