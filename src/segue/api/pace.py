@@ -13,6 +13,8 @@ from collections.abc import Callable
 from typing import Final
 
 _KNOWN_MAX: Final = 10_000
+_ROUNDING: Final = 1e-9
+"""Whoever waits exactly as long as they were told must not be refused for the last digit of a sum."""
 
 
 class Pace:
@@ -35,7 +37,7 @@ class Pace:
         now = self._clock()
         left, at = self._buckets.pop(who, (float(self._most), now))
         left = min(float(self._most), left + (now - at) * self._most / 60)
-        allowed = left >= 1
+        allowed = left >= 1 - _ROUNDING
         self._buckets[who] = (left - 1 if allowed else left, now)
         if len(self._buckets) > _KNOWN_MAX:
             self._buckets.popitem(last=False)
