@@ -90,9 +90,15 @@ class ActDoor:
             self._kept.clear()
         # What has consequences for somebody is asked about whoever wrote the rules: some of those ship.
         ruled = self._ruled or bool(command.affects)
-        if not ruled and not self._switches.any and not self._limits.any and command.handler != _OWNED:
+        only_rules = not self._switches.any and not self._limits.any and command.handler != _OWNED
+        if only_rules and not ruled:
             return ""
         name = workflow.rpartition(":")[0]
+        if only_rules:
+            # Nothing but a rule can stop it, and mostly none does.
+            answer, said = self._verdict(workflow, name, command)
+            if answer.allowed and not answer.warnings:
+                return said
         thrown = self._switches.stops(name, command)
         if thrown is not None:
             return _stopped(command, f"{thrown.kind} {thrown.name!r} is stopped by {thrown.by}: {thrown.reason}")
@@ -175,8 +181,8 @@ class ActDoor:
         if changes != self._kept_at or len(self._kept) >= _KEPT_MAX:
             self._kept.clear()
             self._kept_at = changes
-        decided = (command.affects, command.adverse, command.decided_by, command.decided) if command.affects else ()
-        key = (workflow, command.pointer, command.handler, *_target(command), decided)
+        decided = (command.affects, command.adverse, command.decided_by, command.decided) if command.affects else None
+        key = (workflow, command.pointer, command.handler, _target(command), decided)
         found = self._kept.get(key)
         if found is None:
             verdict = self._asked(workflow, name, command)
@@ -238,12 +244,14 @@ def _resource(name: str, command: Perform) -> Resource:
 
 def _target(command: Perform) -> tuple[str, str]:
     """The connection and the operation that an act names, as far as it does."""
-    kind, target = named_by(command)
     arguments: Any = command.arguments
-    operation = arguments.get("operation") if isinstance(arguments, dict) else None
     if command.handler == "workflow":
-        operation = f"{arguments['namespace']}/{arguments['name']}"
-    return target if kind == "connection" else "", operation if isinstance(operation, str) else ""
+        return "", f"{arguments['namespace']}/{arguments['name']}"
+    if not isinstance(arguments, dict):
+        return "", ""
+    operation = arguments.get("operation")
+    connection = named_by(command)[1] if command.handler == _OWNED else ""
+    return connection, operation if isinstance(operation, str) else ""
 
 
 def _are_ruled(policies: Policies) -> bool:
