@@ -76,8 +76,10 @@ class WritingThread:
     def put(self, batch: Batch) -> None:
         """Write this batch."""
         began = time.monotonic()
-        if not batch.is_small or began < self._patient_until:
-            self._give(batch)
+        is_small = batch.is_small
+        if not is_small or began < self._patient_until:
+            # Beside a small one there is little to do, so nothing is gained by waiting.
+            self._give(batch, wait=not is_small)
             return
         error = self._try(batch)
         ended = time.monotonic()
@@ -86,11 +88,11 @@ class WritingThread:
         # As from the thread: what follows a commit is the host's own, and nobody's whose request was the last.
         self._loop.call_soon(self._written, batch, error, context=Context())
 
-    def _give(self, batch: Batch) -> None:
-        """Give a batch to the thread, and let go of the interpreter lock until it is taken."""
+    def _give(self, batch: Batch, *, wait: bool) -> None:
+        """Give a batch to the thread; with `wait`, let go of the interpreter lock until it is taken."""
         self._given.acquire(blocking=False)
         self._orders.put(batch)
-        if self._given.acquire(timeout=_TAKEN_SECONDS):
+        if wait and self._given.acquire(timeout=_TAKEN_SECONDS):
             self._given.release()
 
     async def close(self) -> None:
