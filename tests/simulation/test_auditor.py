@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import sys
+from collections.abc import Iterable
 from random import Random
 from typing import Any
 
@@ -40,9 +41,29 @@ RARE = {"looks for a parent once": (1726, 2)}
 """Seed and edition of a world that finds a broken host which few worlds find."""
 
 
+FINDING = {
+    "sleeps through a jump": 55,
+    "begins what is cancelled": 61,
+    "starts what is stopped": 105,
+    "waits for a reading": 170,
+    "_drops_what_others_hold": 56,
+    "_ends_its_siblings": 153,
+    "_holds_one_at_a_time": 153,
+    "_starts_anyway": 199,
+}
+"""Seeds of worlds that find what dozens before them do not: looked at first, because the search takes long. After a
+new edition they may find nothing; that costs time, and the search goes on through all worlds."""
+
+
 def complaint_about(case: str = "", **broken: Any) -> str:
     """What is found first, within `SEEDS` worlds, or in the one that is known for it."""
-    seeds, edition = (range(SEEDS), None) if case not in RARE else ((RARE[case][0],), RARE[case][1])
+    seeds: Iterable[int] = range(SEEDS)
+    edition = None
+    if case in RARE:
+        seeds, edition = (RARE[case][0],), RARE[case][1]
+    elif case in FINDING:
+        assert FINDING[case] < SEEDS
+        seeds = (FINDING[case], *seeds)
     for seed in seeds:
         try:
             run_seed(seed, **({} if edition is None else {"edition": edition}), **broken)
@@ -493,4 +514,4 @@ def test_a_broken_core_is_found(monkeypatch: pytest.MonkeyPatch, place: Any, nam
     """Forgotten cancels, a pause that does not hold, dice that are thrown again on replay; failures that are not
     held, held too long or lost, hands that reach beyond the task they name, and acts that nobody approved."""
     monkeypatch.setattr(place, name, broken)
-    assert complaint_about()
+    assert complaint_about(broken.__name__)

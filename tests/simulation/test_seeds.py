@@ -1,4 +1,4 @@
-"""Simulated worlds: a few thousand in each test run, and by name those in which something was once found.
+"""Simulated worlds: a thousand in each test run, and by name those in which something was once found.
 
 `SEGUE_SEEDS` changes how many; `python -m segue.hosts.simulated --seeds N` runs any number, elsewhere.
 """
@@ -11,7 +11,7 @@ import pytest
 
 from segue.hosts.simulated import World, run_seed
 
-SEEDS = int(os.environ.get("SEGUE_SEEDS", "2000"))
+SEEDS = int(os.environ.get("SEGUE_SEEDS", "1000"))
 PARTS = 10
 
 FOUND = {
@@ -78,16 +78,16 @@ def test_a_seed_is_a_world() -> None:
 
 def test_the_worlds_are_rough() -> None:
     """A simulation in which nothing goes wrong would prove nothing."""
-    reports = [run_seed(seed) for seed in range(200)]
-    assert sum(r.crashes for r in reports) > 200
-    assert sum(r.events for r in reports) > 2_000
-    assert sum(r.acts for r in reports) > 1_000
-    assert sum(r.held for r in reports) > 60
-    assert sum(r.interventions for r in reports) > 100
-    assert sum(r.children for r in reports) > 50
-    assert sum(r.scheduled for r in reports) > 100
-    assert sum(r.unread for r in reports) > 200
-    assert sum(r.refusals for r in reports) > 100
-    assert sum(r.decisions for r in reports) > 200
-    assert sum(r.migrations for r in reports) > 30
-    assert sum(r.undone for r in reports) > 200
+    reports = [run_seed(seed) for seed in range(100)]
+    assert sum(r.crashes for r in reports) > 100
+    assert sum(r.events for r in reports) > 1_000
+    assert sum(r.acts for r in reports) > 500
+    assert sum(r.held for r in reports) > 30
+    assert sum(r.interventions for r in reports) > 50
+    assert sum(r.children for r in reports) > 25
+    assert sum(r.scheduled for r in reports) > 50
+    assert sum(r.unread for r in reports) > 100
+    assert sum(r.refusals for r in reports) > 50
+    assert sum(r.decisions for r in reports) > 100
+    assert sum(r.migrations for r in reports) > 15
+    assert sum(r.undone for r in reports) > 100
