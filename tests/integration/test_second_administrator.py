@@ -17,6 +17,7 @@ from tests.integration.test_owning import CRM
 from tests.integration.test_scim import PATCH, SCIM, TYPE, USER, settings_of
 
 from segue.service import NewIdentity, Service, Settings, open_service, second
+from segue.store.personal import acts_of
 
 V1 = "/api/v1"
 OWN = "correct horse battery {}"
@@ -317,6 +318,9 @@ async def test_what_waits_survives_a_restart_and_keeps_no_password(tmp_path: Pat
         await house.enter("ann", "a very secret password")
     with sqlite3.connect(folder / "segue.db") as connection:
         assert connection.execute("SELECT wish FROM account_change").fetchall() == [("{}",)]
+        for names in (["person:adam"], ["person:eve"], ["ann"]):
+            (row,) = acts_of(connection, names)["accountChanges"]
+            assert (row["whom"], row["wanted_by"], row["decided_by"]) == ("person/ann", "person:adam", "person:eve")
 
 
 def test_on_the_command_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

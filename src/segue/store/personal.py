@@ -19,7 +19,7 @@ _ACTS: Final = {
         " WHERE by IN ({who}) OR owner IN ({who}) ORDER BY id"
     ),
     "notices": (
-        "SELECT id, task, kind, channel, state, made_at AS at, sent_at, read_at FROM notice"
+        "SELECT id, task, about, kind, channel, state, made_at AS at, sent_at, read_at FROM notice"
         " WHERE person IN ({who}) ORDER BY id"
     ),
     "labels": "SELECT task, model, version, outcome, agreed, at FROM label WHERE by IN ({who}) ORDER BY task",
@@ -32,6 +32,11 @@ _ACTS: Final = {
         "SELECT number, namespace || '/' || name || ':' || version AS workflow, state, wanted_at AS at, wanted_by,"
         " decided_at, decided_by, reason FROM publication WHERE wanted_by IN ({who}) OR decided_by IN ({who})"
         " ORDER BY number"
+    ),
+    "accountChanges": (
+        "SELECT number, what, kind || '/' || id AS whom, state, wanted_at AS at, wanted_by, decided_at, decided_by,"
+        " reason FROM account_change WHERE wanted_by IN ({who}) OR decided_by IN ({who})"
+        " OR (kind = 'person' AND id IN ({who})) ORDER BY number"
     ),
     "policyChanges": "SELECT number, name, at, by, reason FROM policy_change WHERE by IN ({who}) ORDER BY number",
     "switches": (
