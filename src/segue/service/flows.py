@@ -48,7 +48,7 @@ class Flows:
         self._definitions = definitions
         self._connections = connections
         self._operations = OperationsCache()
-        self._kept: OrderedDict[str, Flow] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, bool], Flow] = OrderedDict()
         self._giving: dict[str, bool] = {}
         self._between: Between | None = None
         self._as_of = -1
@@ -61,13 +61,16 @@ class Flows:
         """
         return self._flow(digest).leaving
 
-    def covers(self, digest: str) -> Covers:
+    def covers(self, digest: str, *, clean: bool = False) -> Covers:
         """The data classes of every value that a run of a published definition may have.
+
+        Args:
+            clean: Of a run in whose input personal data was looked for in vain.
 
         Raises:
             LookupError, ServiceError: As `Definitions.plan`.
         """
-        return self._flow(digest).covers
+        return self._flow(digest, clean=clean).covers
 
     def of_plan(self, plan: Plan) -> tuple[dict[str, Leaving], list[Reached]]:
         """What each act of a plan that is not published could send out; and acts of others that it would reach."""
@@ -128,15 +131,16 @@ class Flows:
 
     # -- together ----------------------------------------------------------------------------------
 
-    def _flow(self, digest: str) -> Flow:
+    def _flow(self, digest: str, *, clean: bool = False) -> Flow:
         between = self._current()
-        found = self._kept.get(digest)
+        key = (digest, clean)
+        found = self._kept.get(key)
         if found is None:
-            found = self._kept[digest] = between.flow(self._definitions.plan(digest))
+            found = self._kept[key] = between.flow(self._definitions.plan(digest), clean=clean)
             if len(self._kept) > _KEPT_MAX:
                 self._kept.popitem(last=False)
         else:
-            self._kept.move_to_end(digest)
+            self._kept.move_to_end(key)
         return found
 
     def _current(self) -> Between:

@@ -18,6 +18,7 @@ from segue.dsl.flows import NO_COVERS, Cover, Covers, both
 from segue.governance import Guard, Policies, Resource
 from segue.governance.policy import applies
 from segue.service.definitions import Definitions
+from segue.service.detecting import is_clean
 from segue.service.errors import ServiceError
 from segue.service.flows import Flows
 from segue.service.masks import mask_text, masked
@@ -140,9 +141,9 @@ class Masking:
         identity = by or self._guard.who()
         if self.sees_all(identity):
             return CLEAR_LENS
-        covers = NO_COVERS
+        covers, clean = NO_COVERS, is_clean(past)
         for digest in past.definitions():
-            covers = both(covers, self._covers(digest))
+            covers = both(covers, self._covers(digest, clean=clean))
         return self._over(past.record.digest, covers, identity)
 
     def _over(self, digest: str, covers: Covers, identity: Identity | None) -> Lens:
@@ -167,9 +168,9 @@ class Masking:
         """`lens_of` for many."""
         return cache(self.lens_of)
 
-    def _covers(self, digest: str) -> Covers:
+    def _covers(self, digest: str, *, clean: bool = False) -> Covers:
         try:
-            return self._flows.covers(digest)
+            return self._flows.covers(digest, clean=clean)
         except (LookupError, ServiceError):
             whole = Cover(frozenset({UNREADABLE}))
             return Covers(whole.classes, whole, whole, whole)

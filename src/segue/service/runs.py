@@ -17,6 +17,7 @@ from segue.core import Plan, RunState, replay
 from segue.service import answers
 from segue.service.access import UseCases, governed, of, signed, workflow_of
 from segue.service.definitions import Definitions
+from segue.service.detecting import LOOKED, Detecting
 from segue.service.errors import ServiceError
 from segue.service.lifecycle import Lifecycle, lifecycle_of
 from segue.service.masking import Lens, Masking
@@ -121,6 +122,7 @@ class Runs(UseCases):
         self._masking = masking
         self._limits = limits
         self._keyed = asyncio.Lock()
+        self._detecting = Detecting()
 
     @governed("run.start", on=workflow_of)
     async def start(
@@ -532,7 +534,10 @@ class Runs(UseCases):
     ) -> RunSummary:
         host = self._driving()
         definition = self._workflows.find(*parse_workflow(workflow), version)
-        require_input(self._definitions.plan(definition.digest), given)
+        plan = self._definitions.plan(definition.digest)
+        require_input(plan, given)
+        if (looked := await self._detecting.look(plan, given)) is not None:
+            cause = {**cause, LOOKED: looked}
         try:
             begun = await host.begin(definition.digest, given, run_id=run_id, cause=cause)
         except ValueError as error:

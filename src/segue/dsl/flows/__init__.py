@@ -10,9 +10,9 @@ other events. Decisions 0090 and 0133 say what this promises and what not.
 from segue.dsl.flows.between import Between, gives, listens_to, targets_of
 from segue.dsl.flows.covers import CLEAR, NO_COVERS, Cover, Covers, TaskCovers, both, merged
 from segue.dsl.flows.decided import undecided
-from segue.dsl.flows.labels import NO_LABELS, Labels, declared_labels
+from segue.dsl.flows.labels import NO_LABELS, Labels, declared_labels, detected_places
 from segue.dsl.flows.leaving import Flow, Leaving, followed, leaving
-from segue.dsl.flows.sources import WORKFLOW, OperationSchema, Target, started_by, target_of, type_of
+from segue.dsl.flows.sources import WORKFLOW, OperationSchema, Target, input_schema_of, started_by, target_of, type_of
 from segue.dsl.flows.traced import ITEM, Origin, Traced
 
 __all__ = [
@@ -34,8 +34,10 @@ __all__ = [
     "Traced",
     "both",
     "declared_labels",
+    "detected_places",
     "followed",
     "gives",
+    "input_schema_of",
     "leaving",
     "listens_to",
     "merged",

@@ -56,9 +56,14 @@ class Between:
             self._sources[plan.digest] = Sources(plan, operation_schema)
         self._settle()
 
-    def flow(self, plan: Plan) -> Flow:
-        """Where the data of a plan goes, with what reaches it from the others."""
-        sources = self._sources.get(plan.digest) or Sources(plan, self._schema)
+    def flow(self, plan: Plan, *, clean: bool = False) -> Flow:
+        """Where the data of a plan goes, with what reaches it from the others.
+
+        Args:
+            clean: Of a run in whose input personal data was looked for in vain.
+        """
+        known = None if clean else self._sources.get(plan.digest)
+        sources = known or Sources(plan, self._schema, clean=clean)
         sources.hear(self.arriving(plan))
         return flow_of(self._walk(plan, sources), sources)
 

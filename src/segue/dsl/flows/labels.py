@@ -1,9 +1,11 @@
 """Labels: what a schema says of the values that it describes.
 
-Two keywords, anywhere in a JSON Schema, ignored by validators:
+Three keywords, anywhere in a JSON Schema, ignored by validators:
 
     x-data-class: personal        a class, or a list of classes
     x-untrusted: true             a stranger wrote it; false on events: whoever sends them is trusted
+    x-detect: true                personal data may stand in this text: `personal`, unless it was looked for in vain;
+                                  a class, where it is to be another one
 
 A label holds for the value and everything below it.
 """
@@ -19,6 +21,8 @@ from segue.dsl.flows.traced import ITEM, Path
 
 CLASS: Final = "x-data-class"
 UNTRUSTED: Final = "x-untrusted"
+PERSONAL: Final = "personal"
+DETECT: Final = "x-detect"
 _REFERENCES: Final = ("$ref", "$dynamicRef", "$recursiveRef")
 _PARTS_MAX: Final = 20_000
 """How many parts of a schema are read; references can unfold a short one without end."""
@@ -46,6 +50,30 @@ class Labels:
 
 
 NO_LABELS: Final = Labels()
+
+
+def detected_places(schema: Any) -> dict[Path, Labels]:
+    """Where a schema wants personal data to be looked for, and the class of what is found there."""
+    return declared_labels(_only_detect(schema))
+
+
+def _only_detect(schema: Any) -> Any:
+    """The schema without the labels that hold whatever stands there."""
+    if isinstance(schema, dict):
+        return {key: _only_detect(held) for key, held in schema.items() if not _is_word(key, held, CLASS, UNTRUSTED)}
+    return [_only_detect(held) for held in schema] if isinstance(schema, list) else schema
+
+
+def without_detected(schema: Any) -> Any:
+    """The schema as if nothing had to be looked for."""
+    if isinstance(schema, dict):
+        return {key: without_detected(held) for key, held in schema.items() if not _is_word(key, held, DETECT)}
+    return [without_detected(held) for held in schema] if isinstance(schema, list) else schema
+
+
+def _is_word(key: str, held: Any, *words: str) -> bool:
+    """It is one of our keywords, and no property of that name."""
+    return key in words and not isinstance(held, dict)
 
 
 def declared_labels(schema: Any) -> dict[Path, Labels]:
@@ -175,6 +203,8 @@ def _own(schema: dict[str, Any]) -> Labels:
     written = schema.get(CLASS)
     classes = written if isinstance(written, list) else [written] if written is not None else []
     named = frozenset(str(name) for name in classes if not isinstance(name, dict | list))
+    if (detect := schema.get(DETECT)) is True or isinstance(detect, str):
+        named |= {detect if isinstance(detect, str) else PERSONAL}
     return Labels(named, schema.get(UNTRUSTED) is True)
 
 

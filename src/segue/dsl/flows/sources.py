@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from segue.core.plan import ActNode, EmitNode, FunctionNode, HumanNode, ListenNode, Node, Plan, Program, place_of
 from segue.dsl.compiler.shapes import Constant
-from segue.dsl.flows.labels import NO_LABELS, Labels, declared_labels, is_vouched_for, labels_at
+from segue.dsl.flows.labels import NO_LABELS, Labels, declared_labels, is_vouched_for, labels_at, without_detected
 from segue.dsl.flows.places import NOWHERE, Places, as_read, together, within
 from segue.dsl.flows.traced import INPUT_SOURCE, ITEM, NOTHING, Path, Traced, join, seen_from_outside
 
@@ -87,13 +87,18 @@ ALONE: Final = Arriving()
 
 
 class Sources:
-    """The sources of one plan."""
+    """The sources of one plan.
 
-    def __init__(self, plan: Plan, operation_schema: OperationSchema) -> None:
+    Args:
+        clean: Personal data was looked for in the input, and there is none.
+    """
+
+    def __init__(self, plan: Plan, operation_schema: OperationSchema, *, clean: bool = False) -> None:
         self.plan = plan
         document = plan.definition if isinstance(plan.definition, dict) else {}
+        given = input_schema_of(plan)
         self.own: dict[str, Places] = {
-            INPUT_SOURCE: declared_labels(self._schema(document.get("input"))),
+            INPUT_SOURCE: declared_labels(without_detected(given) if clean else given),
             "output": declared_labels(self._schema(document.get("output"))),
         }
         """Declared by the definition and its connections, whatever other runs give it."""
@@ -142,14 +147,7 @@ class Sources:
                 self.own[source] = together((self.own.get(source, NOWHERE), places))
 
     def _schema(self, holder: Any) -> Any:
-        """The schema of an input or output, wherever it is kept."""
-        schema = holder.get("schema") if isinstance(holder, dict) else None
-        if not isinstance(schema, dict):
-            return None
-        if "document" in schema:
-            return schema["document"]
-        resource = schema.get("resource")
-        return self.plan.schemas.get(place_of(resource.get("endpoint"))) if isinstance(resource, dict) else None
+        return _schema_of(self.plan, holder)
 
     def hear(self, arriving: Arriving) -> None:
         """Take in what reaches it from other runs."""
@@ -175,7 +173,7 @@ class Sources:
         if schedule is None or schedule.on is None:
             return NOWHERE
         self._names[INPUT_SOURCE] = frozenset({INPUT_SOURCE, EVENT})
-        vouched = is_vouched_for(self._schema(self.plan.definition.get("input")))
+        vouched = is_vouched_for(input_schema_of(self.plan))
         return _told(as_read(self.arriving.events(schedule.on.types), schedule.read), vouched=vouched)
 
     def declared(self, source: str) -> Places:
@@ -235,6 +233,22 @@ def _told(events: Places, *, vouched: bool) -> Places:
 def failure_of(node: Node) -> str:
     """The source of what the failure of a started run says."""
     return f"{node.pointer}/failure"
+
+
+def input_schema_of(plan: Plan) -> Any:
+    """The schema of a workflow's input."""
+    return _schema_of(plan, plan.definition.get("input")) if isinstance(plan.definition, dict) else None
+
+
+def _schema_of(plan: Plan, holder: Any) -> Any:
+    """The schema of an input or output, wherever it is kept."""
+    schema = holder.get("schema") if isinstance(holder, dict) else None
+    if not isinstance(schema, dict):
+        return None
+    if "document" in schema:
+        return schema["document"]
+    resource = schema.get("resource")
+    return plan.schemas.get(place_of(resource.get("endpoint"))) if isinstance(resource, dict) else None
 
 
 def given_of(node: Node) -> str:

@@ -1,0 +1,97 @@
+"""Looking for personal data in the inputs of runs, where their schemas ask for it with `x-detect`.
+
+A value at such a place counts as having its class, unless it was looked through and nothing was found. So what nobody
+looked through, because it is too large or because no person and no system started the run, is masked like the rest.
+
+Source: decision 0135.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from segue.core import Plan
+from segue.dsl.flows import ITEM, detected_places, input_schema_of
+from segue.governance.detection import find_in_text
+from segue.service.past import Past
+from segue.types import TaskRestarted, TaskSkipped
+
+CHARACTERS_MAX: Final = 200_000
+"""Texts of one input that are looked through, all together: well under a second of one core."""
+
+LOOKED: Final = "looked"
+"""Where the cause of a run tells of it."""
+
+_AT_ONCE: Final = 2
+_Path = tuple[str, ...]
+
+
+class Detecting:
+    """Looks through inputs, in threads, a few at a time."""
+
+    def __init__(self) -> None:
+        self._free = asyncio.Semaphore(_AT_ONCE)
+
+    async def look(self, plan: Plan, given: Any) -> dict[str, Any] | None:
+        """What was found; None where the schema asks for nothing.
+
+        Returns:
+            `result`: `found`, `nothing` or `too-large`. With `found` also `kinds`, how many of each, and `at`, the
+            places of the schema; never what stands there.
+        """
+        places = detected_places(input_schema_of(plan))
+        if not places:
+            return None
+        texts = [(place, text) for place in places for text in _texts(given, place)]
+        if sum(len(text) for _, text in texts) > CHARACTERS_MAX:
+            return {"result": "too-large"}
+        async with self._free:
+            found = await asyncio.to_thread(_found, texts)
+        if not found:
+            return {"result": "nothing"}
+        kinds = sum(found.values(), Counter[str]())
+        return {"result": "found", "kinds": dict(sorted(kinds.items())), "at": sorted(map(_pointer, found))}
+
+
+def is_clean(past: Past) -> bool:
+    """Personal data was looked for in all that the run was given, and there was none."""
+    cause = past.record.cause
+    looked = cause.get(LOOKED) if isinstance(cause, Mapping) else None
+    if not isinstance(looked, Mapping) or looked.get("result") != "nothing":
+        return False
+    # What operators put in, and inputs of other versions, nobody looked through.
+    put_in = any(isinstance(event, TaskRestarted | TaskSkipped) for event in past.events)
+    return not put_in and past.before == 0 and len(past.definitions()) == 1
+
+
+def _found(texts: list[tuple[_Path, str]]) -> dict[_Path, Counter[str]]:
+    found: dict[_Path, Counter[str]] = {}
+    for place, text in texts:
+        if kinds := Counter(one.kind for one in find_in_text(text)):
+            found[place] = found.get(place, Counter()) + kinds
+    return found
+
+
+def _texts(value: Any, place: _Path) -> Iterator[str]:
+    """The texts at a place of a value and below it, keys and numbers too."""
+    pending = [(value, place)]
+    while pending:
+        part, rest = pending.pop()
+        if isinstance(part, dict):
+            if not rest:
+                yield from part
+            wanted = part.values() if not rest or rest[0] == ITEM else [part[key] for key in rest[:1] if key in part]
+            pending.extend((held, rest[1:]) for held in wanted)
+        elif isinstance(part, list):
+            pending.extend((held, rest[1:] if rest[:1] == (ITEM,) else rest) for held in part)
+        elif isinstance(part, str):
+            yield part
+        elif part is not None and not isinstance(part, bool):
+            yield str(part)
+
+
+def _pointer(place: _Path) -> str:
+    return "".join(f"/{'*' if key == ITEM else key}" for key in place)
