@@ -105,16 +105,31 @@ NOTHING: Final = Traced()
 
 
 def join(*values: Traced) -> Traced:
-    """A value that may be any of these."""
-    held = [value for value in values if value is not NOTHING]
-    if len(held) < 2:
-        return held[0] if held else NOTHING
-    parts: dict[str, Traced] = {}
-    for value in held:
-        for key, part in value.parts.items():
-            parts[key] = join(parts[key], part) if key in parts else part
-    copies = _NO_ORIGINS.union(*(value.copies for value in held))
-    return _within(Traced(copies, _NO_ORIGINS.union(*(value.mixes for value in held)), parts), PARTS_MAX)
+    """A value that may be any of these.
+
+    Where one adds nothing to another, that is given itself and no copy of it: loops come back with what they began
+    with, and telling that something is the same as before must not cost what it holds.
+    """
+    joined = NOTHING
+    for value in values:
+        joined = _joined(joined, value)
+    return _within(joined, PARTS_MAX)
+
+
+def _joined(one: Traced, other: Traced) -> Traced:
+    if one is other or other is NOTHING:
+        return one
+    if one is NOTHING:
+        return other
+    copies, mixes = one.copies | other.copies, one.mixes | other.mixes
+    parts = dict(one.parts)
+    for key, part in other.parts.items():
+        parts[key] = _joined(parts[key], part) if key in parts else part
+    for known in (one, other):
+        same = len(parts) == len(known.parts) and all(part is known.parts.get(key) for key, part in parts.items())
+        if same and copies == known.copies and mixes == known.mixes:
+            return known
+    return Traced(copies, mixes, parts)
 
 
 def made_of(parts: Mapping[str, Traced]) -> Traced:
