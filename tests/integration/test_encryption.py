@@ -211,9 +211,8 @@ async def test_everything_reads_as_if_nothing_were_sealed(tmp_path: Path) -> Non
     async with opened(data, key) as service:
         run = await story(service, "anna")
     async with opened(data, key) as service:
-        found = await service.runs.get(run)
-        assert found.input == {"name": "anna", "text": LONG}
-        assert found.status == "completed"
+        assert await service.runs.input(run) == {"name": "anna", "text": LONG}
+        assert (await service.runs.get(run)).status == "completed"
         page = await service.exceptions.page(state=None)
         assert page.items[0].resolution is not None
         assert "anna asked" in page.items[0].resolution.reason
@@ -280,8 +279,8 @@ async def test_rotated_keys_leave_everything_readable(tmp_path: Path) -> None:
         async with opened(data, old):
             pass
     async with opened(data, new) as service:
-        assert (await service.runs.get(before)).input["name"] == "anna"
-        assert (await service.runs.get(after)).input["name"] == "ben"
+        assert (await service.runs.input(before))["name"] == "anna"
+        assert (await service.runs.input(after))["name"] == "ben"
         assert [k.kind for k in (await service.keys.list()).items].count("workspace") == 2
 
 
@@ -301,7 +300,7 @@ async def test_one_person_is_exported_and_erased_and_the_proof_stays(tmp_path: P
             await service.subjects.erase(NewErasure(subject="anna", reason="asked", dry_run=False))
         await service.subjects.hold(NewHold(subject="anna", reason="over", on=False))
         assert (await service.subjects.erase(NewErasure(subject="anna", reason="asked"))).runs == 2
-        assert (await service.runs.get(anna)).input["name"] == "anna"
+        assert (await service.runs.input(anna))["name"] == "anna"
         done = await service.subjects.erase(NewErasure(subject="anna", reason="asked", dry_run=False))
         assert (done.runs, done.keys) == (2, 1)
         assert done.events >= 2
@@ -313,7 +312,7 @@ async def test_one_person_is_exported_and_erased_and_the_proof_stays(tmp_path: P
         assert refused.value.kind == "data-erased"
         assert "anna" not in repr(await service.exceptions.page(state=None))
         assert "anna" not in repr(await service.runs.page(limit=100, results=True))
-        assert (await service.runs.get(ben)).input["name"] == "ben"
+        assert (await service.runs.input(ben))["name"] == "ben"
         await service.audit.sign()
         assert (await service.audit.verify()).problems == []
         (erased,) = (await service.audit.page(action="subject.erase", verdict="done")).items
@@ -325,7 +324,7 @@ async def test_one_person_is_exported_and_erased_and_the_proof_stays(tmp_path: P
     restore_folder(tmp_path / "b.db", data, force=True)
     async with opened(data, key) as service:
         assert (await service.runs.get(anna)).input == "erased"
-        assert (await service.runs.get(ben)).input["name"] == "ben"
+        assert (await service.runs.input(ben))["name"] == "ben"
 
 
 async def test_an_erased_person_who_comes_back_begins_anew(tmp_path: Path) -> None:
@@ -431,7 +430,7 @@ async def test_what_was_folded_is_as_secret_and_is_erased_too(tmp_path: Path) ->
                 break
             await asyncio.sleep(0.01)
         assert detail.history.folded
-        assert detail.input["text"] == LONG
+        assert (await service.runs.input(run.id))["text"] == LONG
         assert showing(data) == []
         assert {
             e.receipt["text"] for e in (await service.effects.page(run=run.id, limit=500)).items if e.receipt
