@@ -31,7 +31,7 @@ GROUPS_WITHOUT_VALUES = {
     "scim_users": "people as a directory provisions them",
 }
 # Attributes of use cases that are use cases, or parts of them, themselves.
-PARTS = {"_exporting": "exporting", "_runs": "runs", "_showing": "showing"}
+PARTS = {"_exporting": "exporting", "_followers": "following", "_runs": "runs", "_showing": "showing"}
 
 
 def holds_values(kind: Any, seen: frozenset[type] = frozenset()) -> bool:

@@ -107,6 +107,7 @@ from segue.service.limits import ActLimitView
 from segue.service.observe import Observation, observe
 from segue.service.opening import open_checker, open_service
 from segue.service.owning import ConsentDecision, ConsentView, NewOwner, Owned
+from segue.service.paging import PAGE_MAX
 from segue.service.permissions import (
     Explanation,
     NewPolicy,
@@ -121,7 +122,8 @@ from segue.service.publishing import PublicationDecision, PublicationView
 from segue.service.retention import NewPurge, PurgeView, RetentionView
 from segue.service.rewriting import KeysRewritten, NewRewrite
 from segue.service.run_document import ONE_RUN, run_document
-from segue.service.runs import PAGE_MAX, Action, RunFilter, RunStatusName
+from segue.service.run_lists import RunFilter, RunStatusName
+from segue.service.runs import Action
 from segue.service.scim import COUNT_MAX, ERROR_URN, FILTER_MAX, ScimRefusal
 from segue.service.scim import PREFIX as SCIM_PREFIX
 from segue.service.second import AccountChangeView, AccountDecision

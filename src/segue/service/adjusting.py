@@ -20,7 +20,7 @@ from segue.service.adjusted import ACTION, Adjusted, make_adjustment
 from segue.service.errors import ServiceError
 from segue.service.masks import refuse_masks
 from segue.service.observe import iso
-from segue.service.runs import place_of
+from segue.service.paging import place_of
 from segue.service.shapes import Page, Shape, Why
 from segue.service.workflows import Workflows, parse_workflow
 from segue.store import Store, codec

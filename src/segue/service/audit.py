@@ -29,7 +29,7 @@ from segue.service.access import UseCases, governed, open_to_all
 from segue.service.errors import ServiceError
 from segue.service.masking import Masking
 from segue.service.observe import iso
-from segue.service.runs import PAGE_MAX, ms_of, place_of
+from segue.service.paging import PAGE_MAX, ms_of, place_of
 from segue.service.shapes import Page, Shape
 from segue.store import HostError, Store
 from segue.store.chain import (

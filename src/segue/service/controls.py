@@ -23,7 +23,7 @@ from segue.service.control_catalog import LIVE, Catalogue, Control, ControlQuery
 from segue.service.control_sources import Found, Sources
 from segue.service.errors import ServiceError
 from segue.service.observe import iso
-from segue.service.runs import ms_of
+from segue.service.paging import ms_of
 from segue.service.shapes import Page, Shape
 from segue.store import Store
 from segue.store.chain import AuditFilter, list_audit

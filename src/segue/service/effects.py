@@ -13,7 +13,7 @@ from segue.service.errors import ServiceError
 from segue.service.inbox import EffectStateName, EffectView
 from segue.service.masking import Masking
 from segue.service.observe import iso
-from segue.service.runs import PAGE_MAX, ms_of
+from segue.service.paging import PAGE_MAX, ms_of
 from segue.service.shapes import Page
 from segue.store import Store
 from segue.store.effects import EffectEntry, EffectFilter, Place, effects_by_key, list_effects

@@ -27,8 +27,8 @@ from segue.service.inbox import (
 from segue.service.masking import Masking
 from segue.service.masks import refuse_masks
 from segue.service.observe import Observation, iso, observe
+from segue.service.paging import PAGE_MAX, place_of
 from segue.service.past import Past, read_past
-from segue.service.runs import PAGE_MAX, place_of
 from segue.service.shapes import Page, WorkflowRef
 from segue.service.workflows import parse_workflow
 from segue.store import Store, codec

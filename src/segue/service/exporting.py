@@ -22,9 +22,9 @@ from segue.service.effects import Effects
 from segue.service.exceptions import Exceptions
 from segue.service.masking import CLEAR_LENS, Lens, Masking
 from segue.service.observe import iso, observe
+from segue.service.paging import PAGE_MAX
 from segue.service.past import read_past
 from segue.service.profiles import Profiles
-from segue.service.runs import PAGE_MAX
 from segue.service.shapes import Page, Shape
 from segue.service.tasks import Tasks
 from segue.service.tokens import Tokens

@@ -15,8 +15,8 @@ from segue.service.access import UseCases, admit_to, connection_of, governed, op
 from segue.service.errors import ServiceError
 from segue.service.observe import iso
 from segue.service.ownership import Ownership
+from segue.service.paging import place_of
 from segue.service.publishing import Publications
-from segue.service.runs import place_of
 from segue.service.shapes import Page, Shape, Why
 from segue.store import Store
 from segue.store.consents import ConsentRecord, ConsentState, Use, find_consent, list_consents

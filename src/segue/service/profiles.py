@@ -14,9 +14,9 @@ from segue.service.asked import NoticeView
 from segue.service.directory import Directory
 from segue.service.errors import ServiceError
 from segue.service.masking import UNKNOWN_PLACE, Masking
+from segue.service.paging import PAGE_MAX, place_of
 from segue.service.reach import NO_EFFECT, Reach
 from segue.service.roster import Roster, somebody
-from segue.service.runs import PAGE_MAX, place_of
 from segue.service.second import Wishes, ask_for_effect
 from segue.service.shapes import Page
 from segue.service.showing import notice_view

@@ -3,54 +3,47 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import time
-from collections.abc import AsyncGenerator, Iterable, Mapping
-from contextlib import closing
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
+from collections.abc import AsyncGenerator, Mapping
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
 
-from segue.core import Plan, RunState, replay
+from segue.core import RunState, replay
 from segue.service import answers
 from segue.service.access import UseCases, governed, of, signed, workflow_of
 from segue.service.definitions import Definitions
 from segue.service.detecting import LOOKED, Detecting
 from segue.service.errors import ServiceError
-from segue.service.lifecycle import Lifecycle, lifecycle_of
-from segue.service.masking import Lens, Masking
+from segue.service.following import Followers
+from segue.service.lifecycle import lifecycle_of
+from segue.service.masking import Masking
 from segue.service.masks import refuse_masks
-from segue.service.observe import Observation, iso, observe
-from segue.service.past import Past, first_plan_of, read_past, state_of
-from segue.service.portions import Portion, Sizes, cut, in_short, told_apart
+from segue.service.paging import PAGE_MAX, place_of
+from segue.service.past import Past, read_past
+from segue.service.portions import Portion, Sizes, cut, told_apart
 from segue.service.recorded import NO_LIMITS, Limits, recorded
+from segue.service.run_lists import RunFilter, stored_filter
+from segue.service.run_views import erased, observed, shown, summary_of, told, within
 from segue.service.shapes import (
     Held,
     HistoryPage,
     Page,
     Queued,
-    Recorded,
     RunDetail,
     RunReport,
     RunSummary,
     TaskDetail,
     TaskView,
-    WorkflowRef,
 )
+from segue.service.starting import keyed_ids, require_input
 from segue.service.workflows import Workflows, parse_workflow
 from segue.store import ErasedData, RunRecord, Store
-from segue.store import RunFilter as StoredFilter
 from segue.store.incidents import first_held
 from segue.store.places import queue_place
-from segue.store.snapshots import read_kept, read_page
+from segue.store.snapshots import read_page
 from segue.types import (
     CLOSED,
-    DEFAULT_WORKSPACE,
-    Event,
     Failure,
-    Identity,
     RunCancelled,
     RunPaused,
     RunResumed,
@@ -61,46 +54,11 @@ if TYPE_CHECKING:
     from segue.hosts import EmbeddedHost
 
 Action = Literal["pause", "resume", "cancel"]
-RunStatusName = Literal["pending", "running", "waiting", "suspended", "cancelled", "faulted", "completed"]
-PAGE_MAX: Final = 500
-SHOWN_MAX: Final = 500
-"""Tasks, decisions and events of a run that its details show: the newest."""
-
-Item = TypeVar("Item")
-_SEQ_MAX: Final = 2**62
-_FOLLOWED_MAX: Final = 2000
-_LONG_HISTORY: Final = 1000
 _CONTROLS: Final[Mapping[str, type[RunPaused | RunResumed | RunCancelled]]] = {
     "pause": RunPaused,
     "resume": RunResumed,
     "cancel": RunCancelled,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class RunFilter:
-    """Which runs to list; what is None does not restrict.
-
-    Attributes:
-        workflow: `namespace/name`.
-        parent: Only runs that this run started.
-        since, until: Started at this time or later, and before this time. A time without a zone is UTC.
-    """
-
-    workflow: str | None = None
-    status: RunStatusName | None = None
-    parent: str | None = None
-    since: datetime | None = None
-    until: datetime | None = None
-
-
-@dataclass(slots=True)
-class _Followed:
-    """A run among many that are followed. `seen` counts the events of its history that were read."""
-
-    record: RunRecord
-    lifecycle: Lifecycle
-    seen: int = 0
 
 
 class Runs(UseCases):
@@ -123,6 +81,7 @@ class Runs(UseCases):
         self._limits = limits
         self._keyed = asyncio.Lock()
         self._detecting = Detecting()
+        self._followers = Followers(store, definitions, masking)
 
     @governed("run.start", on=workflow_of)
     async def start(
@@ -156,7 +115,7 @@ class Runs(UseCases):
         if key is None:
             return await self._begin(workflow, version, input, None, told), True
         async with self._keyed:
-            run_id, earlier = _keyed_ids(key, self.guard.workspace)
+            run_id, earlier = keyed_ids(key, self.guard.workspace)
             known = await self._store.run(run_id)
             if known is None and earlier is not None:
                 known = await self._store.run(earlier)
@@ -187,7 +146,7 @@ class Runs(UseCases):
         """
         wanted = wanted or RunFilter()
         parent = None if wanted.parent is None else (await self._record(wanted.parent)).seq
-        chosen = _stored_filter(wanted, parent)
+        chosen = stored_filter(wanted, parent)
         page = await self._store.runs(chosen, limit=min(limit, PAGE_MAX), before=place_of(after))
         held = await self._held([record.seq for record in page.items if not record.is_closed])
         portion = Portion()
@@ -232,8 +191,8 @@ class Runs(UseCases):
         try:
             past = await self._read(run_id)
         except ErasedData:
-            return _erased(await self._record(run_id))
-        record, seen = past.record, await _observed(past)
+            return erased(await self._record(run_id))
+        record, seen = past.record, await observed(past)
         held = await self._held([] if record.is_closed else [record.seq])
         lens, sizes = self._masking.lens_over(past), Sizes()
         portion = Portion(sizes=sizes)
@@ -268,7 +227,7 @@ class Runs(UseCases):
         try:
             past = await self._read(run_id)
         except ErasedData:
-            return _erased(await self._record(run_id)).input
+            return erased(await self._record(run_id)).input
         lens = self._masking.lens_over(past)
         return lens.value(past.input, lens.covers.input)
 
@@ -298,7 +257,7 @@ class Runs(UseCases):
         number = place_of(after) or 0
         past = await self._read(run_id)
         lens = self._masking.lens_over(past)
-        found = [task for task in (await _observed(past)).tasks.values() if task.id > number]
+        found = [task for task in (await observed(past)).tasks.values() if task.id > number]
         more = str(found[limit - 1].id) if len(found) > limit else None
         return Page(items=[answers.task(lens, task.view()) for task in found[:limit]], next=more)
 
@@ -311,7 +270,7 @@ class Runs(UseCases):
                 kept.
         """
         past = await self._read(run_id)
-        task = (await _observed(past)).tasks.get(number)
+        task = (await observed(past)).tasks.get(number)
         beginning = past.beginning()
         if task is None and beginning is not None and number < beginning.next_id:
             raise ServiceError("history-folded", f"Task {number} of run {run_id} has ended before: {past.left()}.")
@@ -404,14 +363,14 @@ class Runs(UseCases):
             ServiceError: `run-unknown`.
         """
         past = await self._read(run.id)
-        seen = await _observed(past)
+        seen = await observed(past)
         return RunReport(
             id=run.id,
             workflow=run.workflow,
             status=run.status,
             duration_ms=run.duration_ms or 0,
             folded=past.before,
-            **answers.run_fields(self._masking.lens_over(past), seen, _in(portion, run.id, told(seen))),
+            **answers.run_fields(self._masking.lens_over(past), seen, within(portion, run.id, told(seen))),
         )
 
     @governed("run.read", on=of("Run"))
@@ -446,46 +405,12 @@ class Runs(UseCases):
         """
         record = await self._record(run_id)
         # Whose eyes it is for is settled here: what iterates later may run as somebody else, or as nobody.
-        return self._following(self._driving(), record, self._masking.lens(record.digest))
-
-    async def _following(
-        self, host: EmbeddedHost, record: RunRecord, lens: Lens
-    ) -> AsyncGenerator[dict[str, Any], None]:
-        run = self._followed(record)
-        # Subscribed before the first read, so nothing can happen unseen in between.
-        with closing(host.subscribe(record.id)) as changes:
-            while True:
-                for event in await self._news(run):
-                    for cloud_event in run.lifecycle.apply(event):
-                        yield answers.lifecycle(lens, cloud_event)
-                if run.lifecycle.closed or await anext(changes, None) is None:
-                    return
+        return self._followers.follow(self._driving(), record, self._masking.lens(record.digest))
 
     @governed("run.follow")
     def follow_all(self) -> AsyncGenerator[dict[str, Any], None]:
         """Lifecycle CloudEvents of all runs, of what happens from now on."""
-        return self._following_all(self._driving(), self.guard.who())
-
-    async def _following_all(
-        self, host: EmbeddedHost, reader: Identity | None
-    ) -> AsyncGenerator[dict[str, Any], None]:
-        since_ms = time.time_ns() // 1_000_000
-        followed: dict[str, _Followed] = {}
-        with closing(host.subscribe(None)) as changes:
-            async for change in changes:
-                run = followed.pop(change.run_id, None) or await self._take_up(change.run_id)
-                if run is None:
-                    continue
-                lens = self._masking.lens(run.record.digest, by=reader)
-                for event in await self._news(run):
-                    for cloud_event in run.lifecycle.apply(event):
-                        # What happened before is read to know where the run stands, and not told.
-                        if event.at >= since_ms:
-                            yield answers.lifecycle(lens, cloud_event)
-                if not run.lifecycle.closed:
-                    followed[change.run_id] = run
-                    if len(followed) > _FOLLOWED_MAX:
-                        followed.pop(next(iter(followed)))
+        return self._followers.follow_all(self._driving(), self.guard.who())
 
     # -- helpers -------------------------------------------------------------------------------
 
@@ -508,26 +433,6 @@ class Runs(UseCases):
             )
             for seq, count, number, pointer, reason in found
         }
-
-    async def _take_up(self, run_id: str) -> _Followed | None:
-        record = await self._store.run(run_id)
-        if record is None or record.hidden:
-            return None
-        return self._followed(record)
-
-    def _followed(self, record: RunRecord) -> _Followed:
-        return _Followed(record, Lifecycle(self._definitions.plan(record.digest), record.id))
-
-    async def _news(self, run: _Followed) -> list[Event]:
-        """The events that a follower has not seen; it begins anew where some of them were folded meanwhile."""
-        seen = run.seen
-        kept = await self._store.read(lambda c: read_kept(c, run.record.seq, after=seen))
-        if kept.snapshot is not None:
-            plan = self._definitions.plan(run.record.digest)
-            state = state_of(run.record.id, first_plan_of(self._definitions, plan, kept), kept.snapshot)
-            run.lifecycle = Lifecycle(plan, run.record.id, state, kept.before)
-        run.seen = kept.count
-        return kept.events
 
     async def _begin(
         self, workflow: str, version: str, given: Any, run_id: str | None, cause: dict[str, Any]
@@ -569,144 +474,12 @@ class Runs(UseCases):
         lens = self._masking.lens_over(past)
         if not lens.hidden:
             return items
-        pointers = {number: task.pointer for number, task in (await _observed(past)).tasks.items()}
+        pointers = {number: task.pointer for number, task in (await observed(past)).tasks.items()}
         return [answers.history(lens, item, pointers) for item in items]
 
     async def _read(self, run_id: str) -> Past:
         return await read_past(self._store, self._definitions, run_id)
 
 
-async def _observed(past: Past) -> Observation:
-    """Tell what is kept; much of it in a thread, because telling takes some microseconds for each event."""
-    if len(past.events) < _LONG_HISTORY:
-        return observe(past.plan, past.events, past.beginning())
-    return await asyncio.to_thread(observe, past.plan, past.events, past.beginning())
-
-
-def require_input(plan: Plan, given: Any) -> None:
-    """Refuse an input that does not fit the workflow's schema.
-
-    Raises:
-        ServiceError: `input-refused`, naming the place.
-    """
-    check = plan.root.input_check
-    complaint = None if check is None else check(given)
-    if complaint is not None:
-        raise ServiceError("input-refused", f"{plan.namespace}/{plan.name}:{plan.version}: {complaint}.")
-
-
-def told(seen: Observation) -> dict[str, Any]:
-    """What reports and details of a run share; its events with the tasks that emitted them."""
-    state = seen.state
-    return {
-        "output": state.output,
-        "error": None if state.failure is None else state.failure.as_data(),
-        "tasks": [task.view() for task in seen.tasks.values()],
-        "skipped": seen.skipped,
-        "decisions": seen.decisions,
-        "events": seen.emitted,
-    }
-
-
-def newest(items: Iterable[Item]) -> list[Item]:
-    """The newest of a list that has no bound."""
-    return list(items)[-SHOWN_MAX:]
-
-
-def shown(seen: Observation, run_id: str, portion: Portion) -> dict[str, Any]:
-    """What details of a run say: the newest of everything, and of values what there is room for."""
-    whole = told(seen)
-    names = ("tasks", "skipped", "decisions", "events")
-    omitted = {name: len(whole[name]) - SHOWN_MAX for name in names if len(whole[name]) > SHOWN_MAX}
-    output = portion.value(whole["output"], f"/runs/{run_id}/output")
-    parts = {name: newest(whole[name]) for name in names} | {"omitted": omitted, "output": output}
-    return _in(portion, run_id, whole | parts)
-
-
-def _in(portion: Portion | None, run_id: str, fields: dict[str, Any]) -> dict[str, Any]:
-    if portion is None:
-        return fields
-    decisions = portion.decisions(run_id, fields["decisions"])
-    return fields | {"decisions": decisions, "events": portion.emitted(run_id, fields["events"])}
-
-
-def summary_of(record: RunRecord, *, portion: Portion | None = None, held: Held | None = None) -> RunSummary:
-    """A run as one line of a list.
-
-    Args:
-        portion: Also its output, as far as there is room, or its error.
-    """
-    ended = record.ended_at
-    failed = None if portion is None else record.failure
-    return RunSummary(
-        id=record.id,
-        workflow=WorkflowRef(
-            namespace=record.namespace, name=record.name, version=record.version, digest=record.digest
-        ),
-        status=record.status,
-        started_at=iso(record.started_at),
-        ended_at=None if ended is None else iso(ended),
-        duration_ms=None if ended is None else ended - record.started_at,
-        cause=record.cause if isinstance(record.cause, dict) else {},
-        output=None if portion is None else portion.value(record.output, f"/runs/{record.id}/output"),
-        error=None if failed is None else in_short(failed.as_data()),
-        held=held,
-    )
-
-
-def _erased(record: RunRecord) -> RunDetail:
-    """What is left of a run about a data subject that was erased: when it ran, and how it ended."""
-    summary = summary_of(record)
-    fields = {name: getattr(summary, name) for name in summary.__struct_fields__}
-    left = Recorded(events=0, folded=0, limit=None)
-    return RunDetail(**fields | {"input": "erased", "output": "erased", "history": left})
-
-
-def _stored_filter(wanted: RunFilter, parent: int | None) -> StoredFilter:
-    namespace, name = (None, None) if wanted.workflow is None else parse_workflow(wanted.workflow)
-    return StoredFilter(
-        status=None if wanted.status is None else [wanted.status],
-        namespace=namespace,
-        name=name,
-        parent=parent,
-        started_from=ms_of(wanted.since),
-        started_to=ms_of(wanted.until),
-    )
-
-
-def ms_of(moment: datetime | None) -> int | None:
-    """Milliseconds since the epoch; a time without a zone is UTC."""
-    if moment is None:
-        return None
-    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
-
-
-def _keyed_ids(key: str, workspace: str) -> tuple[str, str | None]:
-    """The id of the run that a key starts, and the one that an earlier release gave it, where that is another.
-
-    The key gives the run its id, so a restart remembers it without a table of keys. The workspace is part of it: from
-    the id follow the keys under which other systems do each act once, and those may be systems that two workspaces
-    share, where a key such as `order-7` of one must not be taken for that of the other (decision 0131).
-    """
-
-    def made(text: str) -> str:
-        return "k-" + hashlib.blake2b(text.encode(), digest_size=15).hexdigest()
-
-    return (made(key), None) if workspace == DEFAULT_WORKSPACE else (made(f"{workspace}\0{key}"), made(key))
-
-
 def _unknown(run_id: str) -> ServiceError:
     return ServiceError("run-unknown", f"There is no run {run_id!r}.")
-
-
-def place_of(after: str | None) -> int | None:
-    """The number that the `next` of a page stands for.
-
-    Raises:
-        ServiceError: `request-malformed`.
-    """
-    if after is None:
-        return None
-    if not (after.isascii() and after.isdigit()) or int(after) > _SEQ_MAX:
-        raise ServiceError("request-malformed", f"{after!r} is not the `next` of a page.")
-    return int(after)

@@ -15,10 +15,10 @@ from segue.governance import Guard, Resource, Verdict
 from segue.service.access import UseCases, admit_or_wait, admit_to, governed, open_to_all
 from segue.service.errors import ServiceError
 from segue.service.observe import iso
+from segue.service.paging import place_of
 from segue.service.personal import Personal
 from segue.service.reach import Effect
 from segue.service.roster import Roster, now_ms, somebody
-from segue.service.runs import place_of
 from segue.service.shapes import Page, Shape
 from segue.store import Store
 from segue.store.account_changes import (

@@ -32,7 +32,8 @@ from segue.service.observe import iso, observe
 from segue.service.past import Past, read_past
 from segue.service.portions import Portion, Sizes, told_apart
 from segue.service.recorded import NO_LIMITS, Limits, recorded
-from segue.service.runs import Runs, newest, shown, summary_of
+from segue.service.run_views import newest, shown, summary_of
+from segue.service.runs import Runs
 from segue.service.shapes import RunSummary
 from segue.service.walk import Walk, walk
 from segue.service.workflows import Workflows

@@ -41,7 +41,7 @@ from segue.service.errors import ServiceError
 from segue.service.masking import UNKNOWN_PLACE, Masking
 from segue.service.masks import refuse_masks
 from segue.service.observe import iso
-from segue.service.runs import PAGE_MAX, place_of
+from segue.service.paging import PAGE_MAX, place_of
 from segue.service.shapes import Page
 from segue.service.showing import Showing, requesters_of, seen_of, view
 from segue.service.workflows import parse_workflow

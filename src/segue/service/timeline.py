@@ -16,7 +16,9 @@ from segue.service.audit import AuditView, audit_view
 from segue.service.errors import ServiceError
 from segue.service.masking import Masking
 from segue.service.observe import iso
-from segue.service.runs import Runs, place_of, summary_of
+from segue.service.paging import place_of
+from segue.service.run_views import summary_of
+from segue.service.runs import Runs
 from segue.service.shapes import Page, RunSummary, Shape
 from segue.store import Store
 from segue.store.chain import AuditFilter, list_audit

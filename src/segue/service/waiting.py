@@ -26,7 +26,7 @@ from segue.service.exceptions import view as exception_view
 from segue.service.masking import Masking
 from segue.service.observe import iso
 from segue.service.ownership import Ownership
-from segue.service.runs import PAGE_MAX
+from segue.service.paging import PAGE_MAX
 from segue.service.second import LAPSES_MS
 from segue.service.shapes import Page, Shape
 from segue.service.tasks import Tasks
