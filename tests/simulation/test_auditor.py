@@ -207,7 +207,7 @@ def _takes_a_wish_for_an_approval(self: Any, run: Any, command: Any) -> str:
 # -- people ------------------------------------------------------------------------------------------
 
 
-async def _confirms_every_decision(self: Any, run_id: str, event: Any) -> None:
+async def _confirms_every_decision(self: Any, run_id: str, event: Any, *meant: Any) -> None:
     await self._store.commit.wait_durable()
 
 
@@ -276,7 +276,7 @@ BROKEN_HOSTS: list[tuple[str, Any, str, Any, str]] = [
     ("looks for a parent once", Children, "_fetch", _fetches_once, "never retrieved"),
     ("asks no guard", Performer, "_admitted", lambda self, run, command: "rules 1", "though|nobody said"),
     ("forgets what people must approve", Engine, "withhold", lambda self, run, wanted: None, "was lost"),
-    ("says that what it forgets counts", Desk, "attend", lambda self, run, event: None, "on disk"),
+    ("says that what it forgets counts", Desk, "attend", lambda self, run, event, *meant: None, "on disk"),
     ("goes on without an approval", Performer, "_admitted", _takes_a_wish_for_an_approval, "though"),
     ("hears everybody", desk, "refuses", lambda state, event: None, "of|fits no|not open"),
     ("confirms every decision", Operator, "attend", _confirms_every_decision, "on disk"),
