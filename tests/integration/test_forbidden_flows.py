@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,19 @@ async def test_a_rule_that_warns_lets_it_be_published_and_says_so(tmp_path: Path
         assert warned.severity == "warning"
         run = await segue.start("demo/flow", input={"customer": {"name": "Ada"}, "city": "Rome"})
         assert await run.result() == {"said": {"name": "Ada", "place": "Rome"}}
+
+
+async def test_a_flow_that_somebody_must_approve_is_published_and_waits(tmp_path: Path) -> None:
+    """A rule that asks a person is no refusal: the act waits for them, with what it is about to send."""
+    async with Segue.open(tmp_path, functions={"touch": touch}) as segue:
+        await rule(segue, RULE.replace('@id("no-personal")', '@id("no-personal") @approval("approver")'))
+        assert (await segue.publish(FLOW)).created
+        run = await segue.start("demo/flow", input={"customer": {"name": "Ada"}, "city": "Rome"})
+        for _ in range(1000):
+            if waiting := (await segue.service.tasks.page(kind="approval")).items:
+                break
+            await asyncio.sleep(0.02)
+        assert [item.run for item in waiting] == [run.id]
 
 
 async def test_a_permit_that_needs_clean_data_refuses_what_is_not(tmp_path: Path) -> None:

@@ -89,10 +89,13 @@ def _judged(
         return
     laden = _ask(guard, plan, nodes[act.pointer], act, act.labels)
     plain = _ask(guard, plan, nodes[act.pointer], act, before)
-    if not laden.allowed and (refusing := set(laden.rules) - (set() if plain.allowed else set(plain.rules))):
-        yield from ((rule, "error") for rule in sorted(refusing))
-    elif not laden.allowed and plain.allowed:
-        yield "", "error"
+    # An act that somebody must approve is not refused: it waits for them when it is about to happen.
+    if laden.verdict == "deny":
+        stood = set(plain.rules) if plain.verdict == "deny" else set()
+        if refusing := set(laden.rules) - stood:
+            yield from ((rule, "error") for rule in sorted(refusing))
+        elif plain.verdict != "deny":
+            yield "", "error"
     yield from ((rule, "warning") for rule in sorted(set(laden.warnings) - set(plain.warnings)))
 
 
