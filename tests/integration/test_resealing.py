@@ -69,7 +69,7 @@ async def test_it_goes_on_from_where_it_stopped_and_beside_work(tmp_path: Path) 
                 break
             await asyncio.sleep(0)
         assert (done.complete, done.destroyed) == (True, 1)
-        assert (await service.runs.get(anna)).input["text"] == LONG
+        assert (await service.runs.input(anna))["text"] == LONG
         await service.audit.sign()
         assert (await service.audit.verify()).problems == []
 

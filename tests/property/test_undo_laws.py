@@ -115,7 +115,8 @@ class UndoStory:
         self.audit = RunAudit()
         self.outside = Outside(self)
         self.state = None  # type: ignore[assignment]
-        flags = ("hold",) if rng.random() < 0.5 else ()
+        # As hosts start runs now: without `finishes` an undoing could be left half done (decision 0142).
+        flags = ("finishes", "hold") if rng.random() < 0.5 else ("finishes",)
         self.now = 1_000_000
         self.step(RunStarted(self.now, "run", self.plan.digest, 5, "seed", flags=flags))
         for _ in range(steps_max):
