@@ -37,6 +37,7 @@ from segue.types import (
     Perform,
     TaskRestarted,
     TaskSkipped,
+    TimerFired,
 )
 
 Scope = tuple[Any, ...]
@@ -91,6 +92,11 @@ class Undoing:
             return
         if isinstance(event, TaskRestarted) and event.id in self._under_way and event.input is not msgspec.UNSET:
             self._altered.add(self._under_way[event.id][0])
+        if isinstance(event, TimerFired) and event.id in state.timers:
+            attempted, purpose = state.timers[event.id]
+            if purpose == "attempt":
+                # In a run that is paused nothing of the list may have begun, or be left to be cancelled.
+                self._last[attempted.node.name] = "cancelled"
         if not isinstance(event, AttemptSucceeded | TaskSkipped):
             return
         frame = state.frames.get(event.id)
@@ -202,6 +208,8 @@ class Undoing:
             self._nothing_stands_in(place.around, "though its list starts again", only_begun=True)
         if place.section == "catch" and moment.what in ("started", "skipped"):
             self._nothing_stands_in(place.around, "though its failure is handled")
+        if moment.what == "cancelled" and self._last.get(place.around) == "skipped":
+            return  # It was below what a person skipped, which is over and well.
         self._last[place.around] = moment.what
 
     def _try(self, place: _Place, moment: Moment, after: RunState) -> None:
