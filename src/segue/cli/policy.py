@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from segue.cli.ask import Request, ask
 from segue.cli.common import After, AsJson, Data, Limit
 from segue.cli.inputs import fitting, read_file, read_json
-from segue.cli.output import clean, fields, note, paint, print_json, say, say_document, table
+from segue.cli.output import clean, fields, note, paint, print_json, say, say_document, table, tell_more
 from segue.service import EXIT_COMPLETED, EXIT_FAULTED, NewPolicy, PolicyQuestion, PolicyTest, ServiceError
 
 Name = Annotated[str, Parameter(help="Name of the policy file.")]
@@ -75,6 +75,7 @@ def history(*, limit: Limit = 50, after: After = None, data: Data = None, json: 
         for c in page["items"]
     ]
     table(("number", "file", "what", "by", "at", "reason"), rows, empty="The policies are those that ship.")
+    tell_more(page)
 
 
 def explain(

@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from segue.cli.ask import Request, ask
 from segue.cli.common import After, AsJson, Data, Limit
-from segue.cli.output import fields, print_json, say, say_document, table
+from segue.cli.output import fields, print_json, say, say_document, table, tell_more
 from segue.service import PublicationDecision
 
 Number = Annotated[int, Parameter(help="Number of the publication.")]
@@ -38,6 +38,7 @@ def list_(
         for p in page["items"]
     ]
     table(("number", "workflow", "state", "wanted by", "needs"), rows, empty="Nothing waits.")
+    tell_more(page)
 
 
 def show(number: Number, /, *, data: Data = None, json: AsJson = False) -> None:

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from segue.cli.ask import Request, ask
 from segue.cli.common import After, AsJson, Data, Limit
 from segue.cli.inputs import fitting
-from segue.cli.output import note, print_json, say, table
+from segue.cli.output import note, print_json, say, table, tell_more
 from segue.service import NewSwitch
 
 Kind = Annotated[Literal["agent", "model", "connection", "workflow", "workspace"], Parameter(help="What it is.")]
@@ -60,6 +60,7 @@ def list_(
         return
     rows = [(s["kind"], s["name"], s["by"], s["at"], s["reason"], s["releasedAt"]) for s in page["items"]]
     table(("kind", "name", "by", "at", "reason", "released"), rows, empty="Nothing is stopped.")
+    tell_more(page)
 
 
 def _switch(kind: str, name: str, reason: str) -> NewSwitch:

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from segue.cli.ask import Request, ask
 from segue.cli.common import After, AsJson, Data, Limit
-from segue.cli.output import note, print_json, say, table, tell_more
+from segue.cli.output import print_json, say, table, tell_more
 
 
 def timeline(
@@ -32,8 +32,7 @@ def timeline(
         return
     names = ("at", "kind", "what", "by", "reason", "workflow", "place", "run")
     table(names, [[entry[name] for name in names] for entry in page["items"]], empty="Nothing.")
-    if page["next"]:
-        note(f"There are older runs: --after {page['next']}")
+    tell_more(page)
 
 
 def changes(*, limit: Limit = 50, after: After = None, data: Data = None, json: AsJson = False) -> None:

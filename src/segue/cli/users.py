@@ -65,8 +65,7 @@ def list_(*, limit: Limit = 50, after: After = None, data: Data = None, json: As
         for who in page["items"]
     ]
     table(("kind", "name", "display", "roles", "groups", "state"), rows, empty="There is nobody but the owner.")
-    if page["next"]:
-        note(f"more: --after {page['next']}")
+    tell_more(page)
 
 
 def show(name: Name, /, *, service: Account = False, data: Data = None, json: AsJson = False) -> None:
