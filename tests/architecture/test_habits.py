@@ -63,6 +63,15 @@ def test_the_host_does_nothing_in_the_name_of_a_request() -> None:
     assert {path.name for path, text in host if pattern.search(text)} == {"own.py"}
 
 
+def test_the_host_knows_no_clock_but_the_engine_s_and_the_loop_s() -> None:
+    """What measures real time makes a simulated world another one on a slow machine. Remedy: `loop.time()`."""
+    pattern = re.compile(r"^(?:import|from) (?:time|random|uuid)\b", re.MULTILINE)
+    rooms = {"core", "embedded"}
+    inside = [(path, text) for path, text in texts() if path.parts[0] == "src" and rooms & {*path.parts}]
+    assert inside
+    assert not [str(path) for path, text in inside if pattern.search(text)]
+
+
 def test_every_name_that_a_package_offers_is_there() -> None:
     """One that is not breaks whoever takes all of them, and nobody before."""
     packages = [

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -74,6 +76,44 @@ def test_a_seed_is_a_world() -> None:
         logs.append(world.log)
     assert logs[0] == logs[1]
     assert len(logs[0]) > 10
+
+
+def test_a_seed_is_the_same_world_in_every_process() -> None:
+    """One command repeats a finding: neither hashing, nor addresses, nor a slow machine decides anything."""
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", ELSEWHERE, hash_seed, str(slowness)],
+            env=os.environ | {"PYTHONHASHSEED": hash_seed},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for hash_seed, slowness in (("1", 0.0), ("2", 0.02))
+    ]
+    told = [process.communicate()[0].split() for process in processes]
+    assert len(told[0]) == len(PLACES)
+    assert told[0] == told[1]
+
+
+PLACES = ((1, 3), (1, 28), (4, 25), (6, 0), (6, 25), (6, 28), (8, 3), (8, 11), (8, 28))
+"""Worlds that fold histories while the disk is slow: once they were others on a machine under load."""
+
+ELSEWHERE = f"""
+import hashlib, random, sys, time
+dice, slowness, passed = random.Random(sys.argv[1]), float(sys.argv[2]), 0.0
+kept = [bytearray(dice.randrange(200)) for _ in range(10_000)]  # Other addresses for all that follows.
+
+def clock():
+    global passed
+    passed += dice.random() * slowness
+    return passed
+
+time.monotonic = time.perf_counter = clock
+from segue.hosts.simulated import World
+for edition, seed in {PLACES}:
+    world = World(seed, edition=edition, verbose=True)
+    world.run()
+    print(hashlib.sha256("\\n".join(world.log).encode()).hexdigest())
+"""
 
 
 def test_the_worlds_are_rough() -> None:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Sequence
 from functools import partial
 from typing import Final, NamedTuple
@@ -144,14 +143,15 @@ class Folding:
         statements = await self._store.read(partial(snapshots.fold, run=run, until=until))
         if not statements:
             return True
-        began = time.perf_counter()
+        loop = asyncio.get_running_loop()
+        began = loop.time()  # The loop's own, so that a simulated world rests as long as its disk took.
         # At most so many rows of history: verifying the audit chain accepts that they are gone.
         rows = min(snapshots.FOLDED_AT_ONCE, until)
         self._engine.commit.pending.note(
             "history.fold", "history", at=self._engine.clock.now_ms(), data={"history": rows}
         )
         await self._store.write(statements)
-        await asyncio.sleep((time.perf_counter() - began) * _REST)
+        await asyncio.sleep((loop.time() - began) * _REST)
         return False
 
 

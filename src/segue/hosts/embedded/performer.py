@@ -110,7 +110,8 @@ class Performer:
         self._targets: Final[dict[str, TargetOf]] = {
             name: handler.target for name, handler in handlers.items() if hasattr(handler, "target")
         }
-        self._under_way: set[Act] = set()
+        # In the order in which they began: what is stopped is stopped in that order, on every machine.
+        self._under_way: dict[Act, None] = {}
         self._trying: dict[tuple[int, str], asyncio.Future[None]] = {}
         self._closing = False
 
@@ -239,13 +240,13 @@ class Performer:
         return Lane(command.handler, target_of(command) if named else "", run.workflow)  # type: ignore[misc]
 
     def _launch(self, act: Act) -> None:
-        self._under_way.add(act)
+        self._under_way[act] = None
         act.task = spawn(self._perform(act))
         act.task.add_done_callback(lambda task: self._finished(act))
 
     def _finished(self, act: Act) -> None:
         self._turns.leave(act.lane)
-        self._under_way.discard(act)
+        self._under_way.pop(act, None)
         while not self._closing and (following := self._turns.next()) is not None:
             self._launch(following)
 

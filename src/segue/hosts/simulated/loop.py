@@ -11,9 +11,21 @@ import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
+from itertools import count
 from typing import Any
 
 from segue.hosts.simulated.time import Time
+
+
+class _Task(asyncio.Task[Any]):
+    """One whose hash is its number, so that sets of tasks are walked in the same order in every process."""
+
+    def __init__(self, coro: Coroutine[Any, Any, Any], number: int, **about: Any) -> None:
+        self._number = number  # Before asyncio puts it into sets of its own.
+        super().__init__(coro, **about)
+
+    def __hash__(self) -> int:
+        return self._number
 
 
 class SimulatedLoop(asyncio.AbstractEventLoop):
@@ -28,6 +40,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         self._time = time
         self._ready: deque[asyncio.Handle] = deque()
         self._dead = False
+        self._made = count()
 
     def run(self, act: Callable[[], Any]) -> None:
         """Call `act` as if the loop had, and go on until everybody waits."""
@@ -59,7 +72,8 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         before = asyncio._get_running_loop()
         asyncio._set_running_loop(self)
         try:
-            for task in asyncio.all_tasks(self):
+            # asyncio keeps them by weak references, whose order is that of their places in memory.
+            for task in sorted(asyncio.all_tasks(self), key=hash):
                 work = task.get_coro()
                 assert isinstance(work, Coroutine)
                 work.close()
@@ -109,7 +123,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
 
     def create_task(self, coro: Any, *, name: str | None = None, context: Any = None) -> asyncio.Task[Any]:
         """A task of this loop."""
-        return asyncio.Task(coro, loop=self, name=name, context=context)
+        return _Task(coro, next(self._made), loop=self, name=name, context=context)
 
     def get_debug(self) -> bool:
         """No."""
