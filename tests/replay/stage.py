@@ -30,6 +30,7 @@ from segue.types import (
     TaskFailure,
     failure,
 )
+from segue.types.causes import UNTOLD
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,13 @@ class Withholding(OpenDoor):
         self._names = names
 
     def ask(
-        self, run: str, workflow: str, command: Perform, *, begun: bool = False
+        self,
+        run: str,
+        workflow: str,
+        command: Perform,
+        cause: Mapping[str, Any] = UNTOLD,
+        *,
+        begun: bool = False,
     ) -> Failure | ApprovalWanted | str:
         if command.name not in self._names:
             return ""

@@ -6,7 +6,7 @@ so as long as nobody wrote a rule about acts and nothing is stopped, asking cost
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from segue.governance.approvals import act_digest, lifted
@@ -17,12 +17,17 @@ from segue.governance.limits import ActLimits, Exceeded
 from segue.governance.policy import Policies, Resource, Verdict, applies
 from segue.governance.switches import Switches, named_by
 from segue.types import ApprovalWanted, Failure, Identity, Perform, failure
+from segue.types.causes import UNTOLD, Way, way_of
 
 ACTION: Final = "act.perform"
 _OWNED: Final = "connector"
 """The handler whose acts use connections, which may have owners."""
-Facts = Callable[[str, str], dict[str, Any]]
-"""`(namespace/name:version, pointer of the task) -> context of the request`, as `actions.context_of` has it."""
+LABELS: Final = frozenset({"context", "context.classes", "context.untrusted", "context.sources"})
+"""What rules read of the labels of an act."""
+
+Facts = Callable[[str, str, Way | None], dict[str, Any]]
+"""`(namespace/name:version, pointer of the task, way of the run) -> context of the request`, as `actions.context_of`
+has it. Where the way is not known, everything that may have come to a run of this definition counts."""
 
 
 class _Wanting(NamedTuple):
@@ -46,18 +51,20 @@ class ActDoor:
         consents: What owners of connections consented to.
         clock: What the clock does while an act waits, where neither rule nor limit says it.
         changes: How often what `facts` says may have changed, for the verdicts that are kept.
+        apart: Whether `facts` says of runs of this definition (`namespace/name:version`) what depends on their way.
     """
 
     def __init__(
         self,
         guard: Guard,
         switches: Switches,
-        facts: Facts = lambda workflow, pointer: {},
+        facts: Facts = lambda workflow, pointer, way: {},
         limits: ActLimits | None = None,
         consents: Consents | None = None,
         *,
         clock: ApprovalClock = NO_CLOCK,
         changes: Callable[[], int] = lambda: 0,
+        apart: Callable[[str], bool] = lambda workflow: False,
     ) -> None:
         self._limits = limits or ActLimits()
         self._consents = consents or Consents(lambda connection: None, lambda connection, operation: "write")
@@ -66,8 +73,10 @@ class ActDoor:
         self._switches = switches
         self._facts = facts
         self._seen: Policies | None = None
-        self._ruled = False
+        self._ruled = self._labelled = False
         self._changes = changes
+        self._apart = apart
+        self._told_apart: dict[str, bool] = {}
         self._kept: dict[tuple[Any, ...], tuple[Verdict, str]] = {}
         self._kept_at = -1
 
@@ -76,7 +85,13 @@ class ActDoor:
         return self._switches.find("workflow", workflow) is None
 
     def ask(
-        self, run: str, workflow: str, command: Perform, *, begun: bool = False
+        self,
+        run: str,
+        workflow: str,
+        command: Perform,
+        cause: Mapping[str, Any] = UNTOLD,
+        *,
+        begun: bool = False,
     ) -> Failure | ApprovalWanted | str:
         """The failure of the task, who must approve it, or what is recorded of the permission.
 
@@ -87,6 +102,7 @@ class ActDoor:
         policies = self._guard.policies
         if policies is not self._seen:
             self._seen, self._ruled = policies, _are_ruled(policies)
+            self._labelled = not policies.reads(ACTION).isdisjoint(LABELS)
             self._kept.clear()
         # What has consequences for somebody is asked about whoever wrote the rules: some of those ship.
         ruled = self._ruled or bool(command.affects)
@@ -96,7 +112,7 @@ class ActDoor:
         name = workflow.rpartition(":")[0]
         if only_rules:
             # Nothing but a rule can stop it, and mostly none does.
-            answer, said = self._verdict(workflow, name, command)
+            answer, said = self._verdict(workflow, name, command, cause)
             if answer.allowed and not answer.warnings:
                 return said
         thrown = self._switches.stops(name, command)
@@ -110,7 +126,7 @@ class ActDoor:
         for found in exceeded:
             if not found.limit.approver:
                 return self._refused(name, command, self._over(found))
-        verdict, said = self._verdict(workflow, name, command) if ruled else (None, "")
+        verdict, said = self._verdict(workflow, name, command, cause) if ruled else (None, "")
         if not self._limits.any and (verdict is None or (verdict.allowed and not verdict.warnings)):
             return said
         if verdict is not None and verdict.verdict == "deny":
@@ -125,7 +141,7 @@ class ActDoor:
             given = lifted(command, digest, {wanting.rule: wanting.text for wanting in withheld})
             missing = [wanting for wanting in withheld if wanting.rule not in given]
             if missing:
-                return self._wanted(workflow, command, digest, missing, begun=begun)
+                return self._wanted(workflow, command, cause, digest, missing, begun=begun)
             approvers = tuple(dict.fromkeys(given.values()))
         if self._limits.any and not begun:
             self._limits.take(name, command, key, besides={found.limit.rule for found in exceeded})
@@ -146,7 +162,14 @@ class ActDoor:
         return found
 
     def _wanted(
-        self, workflow: str, command: Perform, digest: str, missing: Sequence[_Wanting], *, begun: bool
+        self,
+        workflow: str,
+        command: Perform,
+        cause: Mapping[str, Any],
+        digest: str,
+        missing: Sequence[_Wanting],
+        *,
+        begun: bool,
     ) -> Failure | ApprovalWanted:
         """Who must approve; or that nobody can any more."""
         name, version = workflow.rpartition(":")[0], self._guard.policies.version
@@ -162,7 +185,7 @@ class ActDoor:
         verdict = Verdict("needs-approval", tuple(rules), version, reason, role)
         self._guard.note(self._process(name), ACTION, _resource(name, command), verdict)
         amounts = [wanting.amount for wanting in asked if wanting.amount is not None]
-        labels = dict(self._facts(workflow, command.pointer))
+        labels = dict(self._facts(workflow, command.pointer, way_of(cause)))
         amount = max(amounts, default=None)
         clocks = clocks_of((wanting.clock for wanting in asked), self._clock)
         return ApprovalWanted(0, command.id, role, rules, version, reason, digest, labels, amount, clocks)
@@ -175,23 +198,34 @@ class ActDoor:
         self._guard.note(self._process(name), ACTION, _resource(name, command), verdict)
         return _stopped(command, f"{verdict.reason} (policy {verdict.policy})")
 
-    def _verdict(self, workflow: str, name: str, command: Perform) -> tuple[Verdict, str]:
+    def _verdict(self, workflow: str, name: str, command: Perform, cause: Mapping[str, Any]) -> tuple[Verdict, str]:
         """The verdict, and what is recorded of it; kept by everything that it can depend on."""
         changes = self._changes()
         if changes != self._kept_at or len(self._kept) >= _KEPT_MAX:
             self._kept.clear()
+            self._told_apart.clear()
             self._kept_at = changes
+        way = way_of(cause) if self._labelled and self._is_apart(workflow) else None
         decided = (command.affects, command.adverse, command.decided_by, command.decided) if command.affects else None
-        key = (workflow, command.pointer, command.handler, _target(command), decided)
+        key = (workflow, command.pointer, command.handler, _target(command), decided, way)
         found = self._kept.get(key)
         if found is None:
-            verdict = self._asked(workflow, name, command)
+            verdict = self._asked(workflow, name, command, way)
             found = self._kept[key] = (verdict, _said_of(verdict, self._guard.policies.version, (), ()))
         return found
 
-    def _asked(self, workflow: str, name: str, command: Perform) -> Verdict:
+    def _is_apart(self, workflow: str) -> bool:
+        """What reaches runs of this definition is not the same for all of them. Most have one answer for all."""
+        found = self._told_apart.get(workflow)
+        if found is None:
+            found = self._told_apart[workflow] = self._apart(workflow)
+        return found
+
+    def _asked(self, workflow: str, name: str, command: Perform, way: Way | None) -> Verdict:
         reads = self._guard.policies.reads(ACTION) - _CARRIED
-        facts = self._facts(workflow, command.pointer) if any(place.startswith("context") for place in reads) else {}
+        facts = (
+            self._facts(workflow, command.pointer, way) if any(place.startswith("context") for place in reads) else {}
+        )
         context = {**facts, **decided_by(command)}
         return self._guard.verdict(self._process(name), ACTION, _resource(name, command), context)
 

@@ -10,6 +10,7 @@ from segue.core import Plan, RunState
 from segue.core.adjustable import settled
 from segue.store import Rules
 from segue.types import ApprovalWanted, EffectContext, Failure, Perform, RunStatus
+from segue.types.causes import UNTOLD
 
 
 class Clock(Protocol):
@@ -66,13 +67,20 @@ class Door(Protocol):
         ...
 
     def ask(
-        self, run: str, workflow: str, command: Perform, *, begun: bool = False
+        self,
+        run: str,
+        workflow: str,
+        command: Perform,
+        cause: Mapping[str, Any] = UNTOLD,
+        *,
+        begun: bool = False,
     ) -> Failure | ApprovalWanted | str:
         """May this be done?
 
         Args:
             run: Id of the run.
             workflow: `namespace/name:version` of its definition.
+            cause: Of the run; tells the way by which data came to it (`segue.types.causes`).
             begun: It is under way, and is asked about once more. Then nobody is asked for an approval any more.
 
         Returns:
@@ -90,7 +98,13 @@ class OpenDoor:
         return True
 
     def ask(
-        self, run: str, workflow: str, command: Perform, *, begun: bool = False
+        self,
+        run: str,
+        workflow: str,
+        command: Perform,
+        cause: Mapping[str, Any] = UNTOLD,
+        *,
+        begun: bool = False,
     ) -> Failure | ApprovalWanted | str:
         """It may."""
         return ""

@@ -18,12 +18,10 @@ from segue.dsl.flows import ITEM, detected_places, input_schema_of
 from segue.governance.detection import find_in_text
 from segue.service.past import Past
 from segue.types import TaskRestarted, TaskSkipped
+from segue.types.causes import LOOKED, Way, way_of
 
 CHARACTERS_MAX: Final = 200_000
 """Texts of one input that are looked through, all together: well under a second of one core."""
-
-LOOKED: Final = "looked"
-"""Where the cause of a run tells of it."""
 
 _AT_ONCE: Final = 2
 _Path = tuple[str, ...]
@@ -39,7 +37,8 @@ class Detecting:
         """What was found; None where the schema asks for nothing.
 
         Returns:
-            `result`: `found`, `nothing` or `too-large`. With `found` also `kinds`, how many of each, and `at`, the
+            `result`: `found`, `nothing` or `too-large`. With `nothing` also `door`, which stands until an operator
+            puts something in (`segue.types.causes`). With `found` also `kinds`, how many of each, and `at`, the
             places of the schema; never what stands there.
         """
         places = detected_places(input_schema_of(plan))
@@ -51,12 +50,21 @@ class Detecting:
         async with self._free:
             found = await asyncio.to_thread(_found, texts)
         if not found:
-            return {"result": "nothing"}
+            return {"result": "nothing", "door": True}
         kinds = sum(found.values(), Counter[str]())
         return {"result": "found", "kinds": dict(sorted(kinds.items())), "at": sorted(map(_pointer, found))}
 
 
-def is_clean(past: Past) -> bool:
+def way_to(past: Past) -> Way | None:
+    """The way by which data came to a run; None where any of its definition counts."""
+    way = way_of(past.record.cause or {})
+    if way is None or len(past.definitions()) > 1:
+        return None
+    # Runs of earlier releases do not say that the door may go by what was looked for.
+    return Way(way.hops, _is_clean(past))
+
+
+def _is_clean(past: Past) -> bool:
     """Personal data was looked for in all that the run was given, and there was none."""
     cause = past.record.cause
     looked = cause.get(LOOKED) if isinstance(cause, Mapping) else None

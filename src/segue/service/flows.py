@@ -13,12 +13,13 @@ import msgspec
 
 from segue.connectors import Connection, MemoryConnections, OperationsCache
 from segue.core import Plan
-from segue.dsl.flows import Between, Covers, Flow, Labels, Leaving, Target, gives, listens_to, targets_of
+from segue.dsl.flows import Between, Covers, Flow, Hop, Labels, Leaving, Target, gives, listens_to, targets_of
 from segue.service.definitions import Definitions
 from segue.service.errors import ServiceError
 from segue.service.publishing import facts_of
 from segue.store import Definition
 from segue.types import TaskFailure
+from segue.types.causes import Way, hop_of
 
 _log = logging.getLogger("segue.service")
 
@@ -48,7 +49,7 @@ class Flows:
         self._definitions = definitions
         self._connections = connections
         self._operations = OperationsCache()
-        self._kept: OrderedDict[tuple[str, bool], Flow] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, Way | None], Flow] = OrderedDict()
         self._giving: dict[str, bool] = {}
         self._between: Between | None = None
         self._as_of = -1
@@ -61,16 +62,16 @@ class Flows:
         """
         return self._flow(digest).leaving
 
-    def covers(self, digest: str, *, clean: bool = False) -> Covers:
+    def covers(self, digest: str, way: Way | None = None) -> Covers:
         """The data classes of every value that a run of a published definition may have.
 
         Args:
-            clean: Of a run in whose input personal data was looked for in vain.
+            way: By which data came to the run; any where it is None.
 
         Raises:
             LookupError, ServiceError: As `Definitions.plan`.
         """
-        return self._flow(digest, clean=clean).covers
+        return self._flow(digest, way).covers
 
     def of_plan(self, plan: Plan) -> tuple[dict[str, Leaving], list[Reached]]:
         """What each act of a plan that is not published could send out; and acts of others that it would reach."""
@@ -108,21 +109,27 @@ class Flows:
         """How often what `facts` says may have changed."""
         return self._connections.changes + self._definitions.changes
 
-    def facts(self, workflow: str, pointer: str) -> dict[str, Any]:
+    def tells_apart(self, workflow: str) -> bool:
+        """What `facts` says of runs of this definition depends on their way."""
+        definition = self._named(workflow)
+        if definition is None:
+            return False
+        return self._current().is_told_apart(self._definitions.plan(definition.digest))
+
+    def facts(self, workflow: str, pointer: str, way: Way | None = None) -> dict[str, Any]:
         """The context of an act's request: what its document declares, and the labels of what it can send.
 
         Args:
             workflow: `namespace/name:version` of the run.
+            way: By which data came to the run; any where it is None.
         """
-        name, _, version = workflow.rpartition(":")
-        namespace, _, short = name.partition("/")
-        definition = self._definitions.find(namespace, short, version)
+        definition = self._named(workflow)
         if definition is None:
             return {}
         declared = facts_of(self._definitions.plan(definition.digest).definition)
         facts: dict[str, Any] = {name: declared[name] for name in ("risk", "use_case")}
         facts["declares"] = declared["classes"]
-        act = self.of(definition.digest).get(pointer)
+        act = self._flow(definition.digest, way).leaving.get(pointer)
         if act is not None:
             facts["classes"] = sorted(act.labels.classes)
             facts["untrusted"] = act.labels.untrusted
@@ -131,17 +138,37 @@ class Flows:
 
     # -- together ----------------------------------------------------------------------------------
 
-    def _flow(self, digest: str, *, clean: bool = False) -> Flow:
+    def _named(self, workflow: str) -> Definition | None:
+        name, _, version = workflow.rpartition(":")
+        namespace, _, short = name.partition("/")
+        return self._definitions.find(namespace, short, version)
+
+    def _flow(self, digest: str, way: Way | None = None) -> Flow:
         between = self._current()
-        key = (digest, clean)
+        key = (digest, way)
         found = self._kept.get(key)
         if found is None:
-            found = self._kept[key] = between.flow(self._definitions.plan(digest), clean=clean)
+            found = self._kept[key] = self._follow(between, self._definitions.plan(digest), way)
             if len(self._kept) > _KEPT_MAX:
                 self._kept.popitem(last=False)
         else:
             self._kept.move_to_end(key)
         return found
+
+    def _follow(self, between: Between, plan: Plan, way: Way | None) -> Flow:
+        if way is None:
+            return between.flow(plan)
+        hops = [self._hop(text) for text in way.hops]
+        known = [hop for hop in hops if hop is not None]
+        given = between.given_by(known, plan) if len(known) == len(hops) else None
+        # Of a way that leads through what is not known here, only what was looked for in this run is known.
+        return between.flow(plan, clean=way.clean, given=given)
+
+    def _hop(self, text: str) -> Hop | None:
+        workflow, pointer, clean = hop_of(text)
+        definition = self._named(workflow)
+        plan = None if definition is None else self._plan(definition.digest)
+        return None if plan is None else Hop(plan, pointer, clean)
 
     def _current(self) -> Between:
         """Everything that gives others something, followed together as of now."""

@@ -14,6 +14,7 @@ from segue.core.plan import ActNode, EmitNode
 from segue.dsl import Document
 from segue.dsl.flows import WORKFLOW, Labels, Leaving, listens_to, started_by, type_of
 from segue.governance import Guard, Resource, Verdict
+from segue.governance.door import LABELS
 from segue.service.definitions import finding_of
 from segue.service.errors import Finding
 from segue.service.flows import Flows
@@ -21,7 +22,6 @@ from segue.service.publishing import facts_of
 from segue.types import Identity
 
 _ACTION: Final = "act.perform"
-_LABELS: Final = frozenset({"context", "context.classes", "context.untrusted", "context.sources"})
 _TARGET: Final = frozenset({"resource.connection", "resource.operation", "resource.id"})
 _ARGUMENTS_MAX: Final = 5
 _REMEDY: Final = (
@@ -37,7 +37,7 @@ def forbidden_flows(guard: Guard, document: Document, plan: Plan, flows: Flows) 
     An act whose connection or operation is computed is left to the door where rules look at those.
     """
     reads = guard.policies.reads(_ACTION)
-    if not reads & _LABELS:
+    if not reads & LABELS:
         return
     acts, reached = flows.of_plan(plan)
     for act in acts.values():

@@ -155,7 +155,16 @@ class Ground:
         guard, flows = self.guard, self.flows
         consents = self.ownership.consents
         usual = self.settings.approvals
-        return ActDoor(guard, guard.switches, flows.facts, self.limits, consents, clock=usual, changes=flows.changes)
+        return ActDoor(
+            guard,
+            guard.switches,
+            flows.facts,
+            self.limits,
+            consents,
+            clock=usual,
+            changes=flows.changes,
+            apart=flows.tells_apart,
+        )
 
 
 def make_handlers(

@@ -18,12 +18,13 @@ from segue.dsl.flows import NO_COVERS, Cover, Covers, both
 from segue.governance import Guard, Policies, Resource
 from segue.governance.policy import applies
 from segue.service.definitions import Definitions
-from segue.service.detecting import is_clean
+from segue.service.detecting import way_to
 from segue.service.errors import ServiceError
 from segue.service.flows import Flows
 from segue.service.masks import mask_text, masked
 from segue.service.past import Past
 from segue.types import DEFAULT_STATUS, ERROR_BASE, Identity, canonical_type
+from segue.types.causes import Way
 
 SEE: Final = "data.see"
 UNKNOWN_PLACE: Final = ("", "")
@@ -141,9 +142,9 @@ class Masking:
         identity = by or self._guard.who()
         if self.sees_all(identity):
             return CLEAR_LENS
-        covers, clean = NO_COVERS, is_clean(past)
+        covers, way = NO_COVERS, way_to(past)
         for digest in past.definitions():
-            covers = both(covers, self._covers(digest, clean=clean))
+            covers = both(covers, self._covers(digest, way))
         return self._over(past.record.digest, covers, identity)
 
     def _over(self, digest: str, covers: Covers, identity: Identity | None) -> Lens:
@@ -168,9 +169,9 @@ class Masking:
         """`lens_of` for many."""
         return cache(self.lens_of)
 
-    def _covers(self, digest: str, *, clean: bool = False) -> Covers:
+    def _covers(self, digest: str, way: Way | None = None) -> Covers:
         try:
-            return self._flows.covers(digest, clean=clean)
+            return self._flows.covers(digest, way)
         except (LookupError, ServiceError):
             whole = Cover(frozenset({UNREADABLE}))
             return Covers(whole.classes, whole, whole, whole)

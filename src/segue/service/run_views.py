@@ -11,6 +11,7 @@ from segue.service.past import Past
 from segue.service.portions import Portion, in_short
 from segue.service.shapes import Held, Recorded, RunDetail, RunSummary, WorkflowRef
 from segue.store import RunRecord
+from segue.types import causes
 
 SHOWN_MAX: Final = 500
 """Tasks, decisions and events of a run that its details show: the newest."""
@@ -80,7 +81,7 @@ def summary_of(record: RunRecord, *, portion: Portion | None = None, held: Held 
         started_at=iso(record.started_at),
         ended_at=None if ended is None else iso(ended),
         duration_ms=None if ended is None else ended - record.started_at,
-        cause=record.cause if isinstance(record.cause, dict) else {},
+        cause=causes.told(record.cause),
         output=None if portion is None else portion.value(record.output, f"/runs/{record.id}/output"),
         error=None if failed is None else in_short(failed.as_data()),
         held=held,

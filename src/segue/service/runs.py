@@ -12,7 +12,7 @@ from segue.core import RunState, replay
 from segue.service import answers
 from segue.service.access import UseCases, governed, of, signed, workflow_of
 from segue.service.definitions import Definitions
-from segue.service.detecting import LOOKED, Detecting
+from segue.service.detecting import Detecting
 from segue.service.errors import ServiceError
 from segue.service.following import Followers
 from segue.service.lifecycle import lifecycle_of
@@ -49,6 +49,7 @@ from segue.types import (
     RunResumed,
     RunStarted,
 )
+from segue.types.causes import LOOKED
 
 if TYPE_CHECKING:
     from segue.hosts import EmbeddedHost

@@ -38,7 +38,7 @@ from segue.service.shapes import RunSummary
 from segue.service.walk import Walk, walk
 from segue.service.workflows import Workflows
 from segue.store import RunRecord, Store, codec
-from segue.types import CLOSED, RunMigrated, RunStarted, TaskRestarted, TaskSkipped
+from segue.types import CLOSED, RunMigrated, RunStarted, TaskRestarted, TaskSkipped, causes
 
 if TYPE_CHECKING:
     from segue.hosts import EmbeddedHost
@@ -190,6 +190,7 @@ class Steering(UseCases):
             digest, first = self._other_version(host, past, number, version)
         by = signed(by)
         told = {"kind": "fork", "run": run_id, "task": pointer, "event": number, "by": by, "reason": reason}
+        told |= causes.copied_way(past.record.cause or {})
         if who := self.guard.who():
             told["as"] = who.name
         cause, new_id, history = codec.settled(told), host.new_run_id(), past.until(number)

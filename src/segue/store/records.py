@@ -348,6 +348,11 @@ def migrate_run(seq: int, digest: str, version: str) -> Sql:
     return "UPDATE run SET digest = ?, version = ? WHERE seq = ?", (digest, version, seq)
 
 
+def change_cause(seq: int, cause: str) -> Sql:
+    """What the cause of a run (as JSON) says of it from now on."""
+    return "UPDATE run SET cause = seal(?, ?) WHERE seq = ?", (cause, seq, seq)
+
+
 def close_lingering(seq: int) -> Sql:
     """The last act of a run that had ended is over."""
     return "UPDATE run SET residence = 'closed' WHERE seq = ? AND ended_at IS NOT NULL", (seq,)

@@ -5,6 +5,7 @@ live here. Nothing here imports another room, does I/O or decides anything.
 Open `events.py` first, then `commands.py`.
 """
 
+from segue.types import causes
 from segue.types.audit import AUDIT_GENESIS, AuditRecord, AuditRow, audit_hash
 from segue.types.commands import (
     CLOSED,
@@ -126,6 +127,7 @@ __all__ = [
     "acting_as",
     "audit_hash",
     "canonical_type",
+    "causes",
     "fail",
     "failure",
     "on_leave",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -25,6 +26,7 @@ from segue.types import (
     TaskRestarted,
     failure,
 )
+from segue.types.causes import UNTOLD
 
 PAY = workflow("pay", act("before", "free"), act("pay"), act("after", "free"))
 OFFER = 3
@@ -39,7 +41,13 @@ class Withholding(OpenDoor):
     stopped = False
 
     def ask(
-        self, run: str, workflow: str, command: Perform, *, begun: bool = False
+        self,
+        run: str,
+        workflow: str,
+        command: Perform,
+        cause: Mapping[str, Any] = UNTOLD,
+        *,
+        begun: bool = False,
     ) -> Failure | ApprovalWanted | str:
         if command.handler != "echo":
             return ""
@@ -265,7 +273,13 @@ class _Changing(OpenDoor):
     """Its rules are others once somebody has approved."""
 
     def ask(
-        self, run: str, workflow: str, command: Perform, *, begun: bool = False
+        self,
+        run: str,
+        workflow: str,
+        command: Perform,
+        cause: Mapping[str, Any] = UNTOLD,
+        *,
+        begun: bool = False,
     ) -> Failure | ApprovalWanted | str:
         lifted = {rule for given in command.approvals for rule in given.rules}
         rule = next((rule for rule in ("first", "second") if rule not in lifted), None)

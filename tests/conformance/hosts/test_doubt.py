@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -25,6 +26,7 @@ from tests.conformance.hosts.test_held import held, inbox, ledger
 from segue.core.plan import UndoNode
 from segue.hosts.contracts import OpenDoor
 from segue.types import EffectContext, Failure, FailureReleased, Perform, Recovery, RunCancelled, fail, failure
+from segue.types.causes import UNTOLD
 
 ONE = workflow("one", retried("again", act("a")))
 OTHER = workflow("other", act("b", handler="other"))
@@ -57,7 +59,15 @@ class _Shut(OpenDoor):
 
     is_shut = False
 
-    def ask(self, run: str, workflow: str, command: Perform, *, begun: bool = False) -> Failure | str:
+    def ask(
+        self,
+        run: str,
+        workflow: str,
+        command: Perform,
+        cause: Mapping[str, Any] = UNTOLD,
+        *,
+        begun: bool = False,
+    ) -> Failure | str:
         return failure("authorization", "the switch is off") if self.is_shut else "rules"
 
 

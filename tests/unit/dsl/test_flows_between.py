@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from segue.core import Plan
 from segue.dsl import Environment, PythonFunction, compile_plan, read_document
-from segue.dsl.flows import Between, Labels, Leaving
+from segue.dsl.flows import Between, Hop, Labels, Leaving
 from segue.dsl.flows.tasks import Walk
 
 PERSONAL = "input: {schema: {document: {properties: {mail: {x-data-class: personal}}}}}"
@@ -13,14 +14,19 @@ PERSONAL = "input: {schema: {document: {properties: {mail: {x-data-class: person
 
 def between(*texts: str) -> dict[str, dict[str, Leaving]]:
     """What each act of each document can send out, by the names of the documents."""
+    found, plans = together(*texts)
+    return {name: found.flow(plan).leaving for name, plan in plans.items()}
+
+
+def together(*texts: str) -> tuple[Between, dict[str, Plan]]:
+    """The documents followed together, and their plans by name."""
     environment = Environment(functions={"f": PythonFunction("f")})
     plans = []
     for text in texts:
         name, _, rest = text.partition("\n")
         head = f"document: {{dsl: '1.0.3', namespace: n, name: {name}, version: 1.0.0}}\n"
         plans.append(compile_plan(read_document(head + rest), environment))
-    found = Between(plans, lambda connection, operation: ())
-    return {plan.name: found.flow(plan).leaving for plan in plans}
+    return Between(plans, lambda connection, operation: ()), {plan.name: plan for plan in plans}
 
 
 def starting(name: str, given: str = "{a: '${ . }'}") -> str:
@@ -100,3 +106,44 @@ do:
 """
     acts = between(turn, back)
     assert acts["one"]["/do/0/again"].labels.classes == {"x"}
+
+
+SEND = "send\ndo: [{tell: {call: f, with: {v: '${ .a }'}}}]"
+PASS = "pass\ndo: [{on: " + starting("send", "{a: '${ .a }'}") + "}]"
+CAREFUL = f"careful\n{PERSONAL}\n" + "do: [{ask: " + starting("pass", "{a: '${ .mail }'}") + "}]"
+PLAIN = f"plain\ndo: [{{ask: {starting('pass')}}}]"
+
+
+def classes(found: Between, plans: dict[str, Plan], *hops: tuple[str, str]) -> frozenset[str]:
+    given = found.given_by([Hop(plans[name], pointer, clean=False) for name, pointer in hops], plans["send"])
+    assert given is not None
+    return found.flow(plans["send"], given=given).leaving["/do/0/tell"].labels.classes
+
+
+def test_a_run_has_the_labels_of_those_that_led_to_it_and_of_no_others() -> None:
+    """Else one careful caller would have everybody's acts stopped."""
+    found, plans = together(SEND, PASS, CAREFUL, PLAIN)
+    assert found.flow(plans["send"]).leaving["/do/0/tell"].labels.classes == {"personal"}
+    assert classes(found, plans, ("careful", "/do/0/ask"), ("pass", "/do/0/on")) == {"personal"}
+    assert classes(found, plans, ("plain", "/do/0/ask"), ("pass", "/do/0/on")) == set()
+    assert classes(found, plans) == set()
+    # Followed anew it is the same: nothing of another run sticks.
+    assert found.flow(plans["send"]).leaving["/do/0/tell"].labels.classes == {"personal"}
+
+
+def test_a_workflow_that_starts_itself_keeps_what_it_was_given() -> None:
+    """However often it did: the way to it has the task once."""
+    on, last = starting("again", "{b: '${ .mail // .b }'}"), starting("send", "{a: '${ $workflow.input.b }'}")
+    again = f"again\n{PERSONAL}\ndo: [{{on: {on}}}, {{last: {last}}}]"
+    found, plans = together(SEND, again)
+    hops = (("again", "/do/0/on"), ("again", "/do/1/last"))
+    assert classes(found, plans, *hops) == {"personal"}
+    assert classes(found, plans, hops[1]) == set()
+
+
+def test_a_way_through_what_is_not_known_tells_nothing() -> None:
+    """A task that is not there may have given anything."""
+    found, plans = together(SEND, PASS)
+    assert found.given_by([Hop(plans["pass"], "/do/7/on", clean=False)], plans["send"]) is None
+    _, others = together(PLAIN)
+    assert found.given_by([Hop(others["plain"], "/do/0/ask", clean=False)], plans["send"]) is None

@@ -8,6 +8,7 @@ import msgspec
 
 from segue.governance import ActDoor, Guard, Policies, shipped
 from segue.types import Approval, ApprovalWanted, Failure, Perform, SecretText
+from segue.types.causes import Way
 
 RULE = '@id("{0}") @approval("{1}")\nforbid (principal, action == Action::"act.perform", resource) when {{ {2} }};\n'
 FINANCE = RULE.format("money", "finance", 'resource.connection == "billing"')
@@ -18,7 +19,7 @@ FACTS = {"untrusted": True, "classes": ["personal"], "sources": ["input"], "risk
 
 def door(*rules: str) -> ActDoor:
     guard = Guard(Policies({**shipped(), "here": "\n".join(rules)}))
-    return ActDoor(guard, guard.switches, lambda workflow, pointer: FACTS)
+    return ActDoor(guard, guard.switches, lambda workflow, pointer, way: FACTS)
 
 
 def act(**more: Any) -> Perform:
@@ -101,7 +102,7 @@ def test_a_kept_verdict_ends_with_what_it_was_made_of() -> None:
     guard = Guard(Policies({**shipped(), "here": LEGAL}))
     asked: list[str] = []
 
-    def told(workflow: str, pointer: str) -> dict[str, Any]:
+    def told(workflow: str, pointer: str, way: Way | None) -> dict[str, Any]:
         asked.append(pointer)
         return dict(facts)
 

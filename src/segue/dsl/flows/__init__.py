@@ -7,7 +7,7 @@ Open `traced.py` first, then `tasks.py`; `between.py` follows several definition
 other events. Decisions 0090 and 0133 say what this promises and what not.
 """
 
-from segue.dsl.flows.between import Between, gives, listens_to, targets_of
+from segue.dsl.flows.between import Between, Hop, gives, listens_to, targets_of
 from segue.dsl.flows.covers import CLEAR, NO_COVERS, Cover, Covers, TaskCovers, both, merged
 from segue.dsl.flows.decided import undecided
 from segue.dsl.flows.labels import NO_LABELS, Labels, declared_labels, detected_places
@@ -25,6 +25,7 @@ __all__ = [
     "Cover",
     "Covers",
     "Flow",
+    "Hop",
     "Labels",
     "Leaving",
     "OperationSchema",

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from segue.core.plan import ActNode, EmitNode, ListenNode, Node, Plan
-from segue.dsl.flows.labels import NO_LABELS, Labels
+from segue.dsl.flows.labels import NO_LABELS, Labels, detected_places
 from segue.dsl.flows.leaving import Flow, flow_of
 from segue.dsl.flows.places import NOWHERE, Places, places_of, together
 from segue.dsl.flows.sources import (
@@ -23,13 +23,24 @@ from segue.dsl.flows.sources import (
     OperationSchema,
     Sources,
     Target,
+    input_schema_of,
     started_by,
     type_of,
 )
 from segue.dsl.flows.tasks import Walk
-from segue.dsl.flows.traced import Origin, Traced, join
+from segue.dsl.flows.traced import NOTHING, Origin, Traced, join
 
 Name = tuple[str | None, str | None]
+
+
+class Hop(NamedTuple):
+    """A task (by its pointer) of a run of a plan that started another run. `clean`: as in `Between.flow`."""
+
+    plan: Plan
+    pointer: str
+    clean: bool
+
+
 Key = TypeVar("Key")
 
 
@@ -56,19 +67,59 @@ class Between:
             self._sources[plan.digest] = Sources(plan, operation_schema)
         self._settle()
 
-    def flow(self, plan: Plan, *, clean: bool = False) -> Flow:
+    def flow(self, plan: Plan, *, clean: bool = False, given: Places | None = None) -> Flow:
         """Where the data of a plan goes, with what reaches it from the others.
 
         Args:
             clean: Of a run in whose input personal data was looked for in vain.
+            given: Of a run whose input has these labels from whoever started it; of any run where it is left out.
         """
-        known = None if clean else self._sources.get(plan.digest)
+        known = self._sources.get(plan.digest) if given is None and not clean else None
         sources = known or Sources(plan, self._schema, clean=clean)
-        sources.hear(self.arriving(plan))
+        sources.hear(self.arriving(plan, given))
         return flow_of(self._walk(plan, sources), sources)
 
-    def arriving(self, plan: Plan) -> Arriving:
-        """What reaches the runs of a plan."""
+    def given_by(self, hops: Iterable[Hop], plan: Plan) -> Places | None:
+        """What reaches the input of a run that these tasks led to, one starting the other.
+
+        Each counts as if it could have started any of the others that its document names, so that a workflow which
+        starts itself has one hop, however often it did.
+
+        Returns:
+            None where a hop is not known here, so that nothing follows from it.
+        """
+        known = list(hops)
+        nodes = [_starting(hop) for hop in known]
+        if not all(nodes) or not all(hop.plan.digest in self._sources for hop in known):
+            return None
+        reached: dict[tuple[str, bool], Places] = {}
+        while True:
+            before = dict(reached)
+            for hop, found in zip(known, nodes, strict=True):
+                sources = Sources(hop.plan, self._schema, clean=hop.clean)
+                sources.hear(self.arriving(hop.plan, reached.get((hop.plan.digest, hop.clean), NOWHERE)))
+                walk = self._walk(hop.plan, sources)
+                for node in found:
+                    given = walk.given.get(node.index, NOTHING).at("input")
+                    places = places_of(given, sources.declared, sources.names)
+                    for other in {p.digest: p for p in (plan, *(hop.plan for hop in known))}.values():
+                        if started_by(node).may_be(other.namespace, other.name):
+                            _grow(reached, (other.digest, False), places)
+            if reached == before:
+                return reached.get((plan.digest, False), NOWHERE)
+
+    def is_told_apart(self, plan: Plan) -> bool:
+        """What reaches its runs depends on who started them, or on what was looked for in their input."""
+        return bool(self.arriving(plan).input) or bool(detected_places(input_schema_of(plan)))
+
+    def arriving(self, plan: Plan, given: Places | None = None) -> Arriving:
+        """What reaches the runs of a plan.
+
+        Args:
+            given: By whoever started the run; by anybody where it is left out.
+        """
+        if given is not None:
+            return Arriving(given, self._told, partial(self._answer, plan))
         names: tuple[Name, ...] = (
             (plan.namespace, plan.name),
             (plan.namespace, None),
@@ -193,6 +244,12 @@ def _innermost_first(started: Mapping[str, list[str]]) -> list[str]:
                 pending.append((digest, True))
                 pending.extend((other, False) for other in started[digest])
     return list(order)
+
+
+def _starting(hop: Hop) -> list[ActNode]:
+    """The nodes of a task that starts others; a function stands once and may be called from several places."""
+    nodes = [node for node in hop.plan.nodes if isinstance(node, ActNode) and node.handler == WORKFLOW]
+    return [node for node in nodes if node.pointer == hop.pointer]
 
 
 def targets_of(plan: Plan) -> Iterator[Target]:

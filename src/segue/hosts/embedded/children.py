@@ -30,6 +30,7 @@ from segue.types import (
     RunCancelled,
     RunStatus,
     TaskFailure,
+    causes,
     fail,
     failure,
 )
@@ -86,7 +87,12 @@ class Children:
             f"{run.id}{CHILD_MARK}{command.id}",
             digest=digest,
             input=codec.settled(wanted.get("input"), self._engine.settings.payload_bytes_max),
-            cause={"kind": "run", "run": run.id, "task": command.pointer},
+            cause={
+                "kind": "run",
+                "run": run.id,
+                "task": command.pointer,
+                **causes.handed_on(run.cause, run.workflow, command.pointer),
+            },
             parent=None if command.detached else run,
             parent_command=None if command.detached else command.id,
             starter=run,
@@ -107,7 +113,7 @@ class Children:
         Raises:
             TaskFailure: The door does not let it through.
         """
-        answer = self._door.ask(run.id, run.workflow, command)
+        answer = self._door.ask(run.id, run.workflow, command, run.cause)
         if isinstance(answer, Failure):
             raise TaskFailure(answer)
         wanted = f"{command.arguments['namespace']}/{command.arguments['name']}"

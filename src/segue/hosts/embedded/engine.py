@@ -56,6 +56,7 @@ from segue.types import (
     TaskSkipped,
     UpdateOffer,
     acting,
+    causes,
     failure,
     whereabouts,
 )
@@ -372,6 +373,7 @@ class Engine:
         control = _CONTROLS.get(type(event))
         if control is not None and not run.hidden:
             self.said(control, f"run:{run.id}", event.by, event.reason, data=_task_of(event))  # type: ignore[union-attr]
+            self._note_cause(run, causes.changed_by(run.cause, event), batch)
         if run.parked or run.parking:
             # Also where the batch that parks it is on its way: what that writes must not outlive this event.
             run.parked = False
@@ -389,6 +391,12 @@ class Engine:
                 run.status = batch.status[run.seq] = status
             if run.events >= run.snapshot_due:
                 self.folding.take(run, batch)
+
+    def _note_cause(self, run: LiveRun, cause: dict[str, Any], batch: Batch) -> None:
+        """The row of a run tells what its first event cannot, which may be folded."""
+        if cause is not run.cause:
+            run.cause = cause
+            batch.statements.append(records.change_cause(run.seq, codec.encode(cause).decode()))
 
     def _take(self, run: LiveRun, commands: Sequence[Command], batch: Batch) -> None:
         """What must be in the same transaction as its cause happens now; the rest is held."""

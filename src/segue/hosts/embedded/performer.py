@@ -147,7 +147,7 @@ class Performer:
         """Stop what is under way and may not be any more; what waits is asked when its turn comes."""
         refused = 0
         for act in [a for a in self._under_way if a.entered]:
-            answer = self._door.ask(act.run.id, act.run.workflow, act.command, begun=True)
+            answer = self._door.ask(act.run.id, act.run.workflow, act.command, act.run.cause, begun=True)
             if isinstance(answer, Failure) and act.task is not None and not act.cancelled:
                 act.refused = answer
                 act.task.cancel()
@@ -220,7 +220,7 @@ class Performer:
             TaskFailure: The guard does not let it through.
             _Withheld: Somebody must approve it first.
         """
-        answer = self._door.ask(run.id, run.workflow, command)
+        answer = self._door.ask(run.id, run.workflow, command, run.cause)
         if isinstance(answer, str):
             return answer
         if isinstance(answer, Failure):

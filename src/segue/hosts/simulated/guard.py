@@ -5,11 +5,13 @@ It outlives the processes, as rules on disk do, and remembers what it answered, 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from random import Random
 from typing import Any
 
 from segue.hosts.simulated.reach import require
 from segue.types import ApprovalWanted, Failure, Perform, failure
+from segue.types.causes import UNTOLD
 
 
 class Guard:
@@ -55,7 +57,13 @@ class Guard:
         return workflow not in self.stopped
 
     def ask(
-        self, run: str, workflow: str, command: Perform, *, begun: bool = False
+        self,
+        run: str,
+        workflow: str,
+        command: Perform,
+        cause: Mapping[str, Any] = UNTOLD,
+        *,
+        begun: bool = False,
     ) -> Failure | ApprovalWanted | str:
         """Refuse what is stopped, leave to people what is withheld; a permission names the rules that gave it."""
         name = workflow.partition(":")[0]
