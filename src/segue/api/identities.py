@@ -32,7 +32,7 @@ router = APIRouter(tags=["identities"])
 Kind = Annotated[Literal["person", "service"], Path(description="A person, or a service account.")]
 Who = Annotated[str, Path(alias="identity", description="Its name.", min_length=1, max_length=63)]
 Number = Annotated[int, Path(alias="change", description="Number of the change.", ge=1, le=2**53)]
-ChangeState = Annotated[Literal["waiting", "approved", "refused", "all"], Query(description="Only these.")]
+ChangeState = Annotated[Literal["waiting", "approved", "refused", "lapsed", "all"], Query(description="Only these.")]
 Token = Annotated[str, Path(alias="token", description="Id of the token.", min_length=1, max_length=64)]
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 

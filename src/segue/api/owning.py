@@ -14,7 +14,9 @@ from segue.service import ConsentDecision, ConsentView, NewOwner, Owned, Page
 router = APIRouter(tags=["owners"])
 ConnectionName = Annotated[str, Path(alias="connection", description="Name of the connection.", min_length=1)]
 Number = Annotated[int, Path(alias="consent", description="Number of the consent.", ge=1, le=2**53)]
-State = Annotated[Literal["waiting", "granted", "refused", "revoked", "all"], Query(description="Only these.")]
+State = Annotated[
+    Literal["waiting", "granted", "refused", "revoked", "lapsed", "all"], Query(description="Only these.")
+]
 Connection = Annotated[str | None, Query(description="Only of this connection.", max_length=63)]
 
 
@@ -55,7 +57,7 @@ async def list_consents(
         "decideConsent",
         "Consent to a use of a connection that one owns, or not",
         answers={200: json_answer(ConsentView, "As it was decided.")},
-        problems=("consent-unknown", "definition-refused", "version-taken"),
+        problems=("consent-unknown", "consent-decided", "definition-refused", "version-taken"),
         body=json_body(ConsentDecision),
     ),
 )

@@ -13,7 +13,7 @@ from segue.service import Page, PublicationDecision, PublicationView
 
 router = APIRouter(tags=["publications"])
 Number = Annotated[int, Path(alias="publication", description="Number of the publication.", ge=1, le=2**53)]
-State = Annotated[Literal["waiting", "approved", "refused", "all"], Query(description="Only these.")]
+State = Annotated[Literal["waiting", "approved", "refused", "lapsed", "all"], Query(description="Only these.")]
 
 
 @router.get(

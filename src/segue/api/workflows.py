@@ -24,7 +24,9 @@ from segue.service import (
 
 router = APIRouter(tags=["workflows"])
 Number = Annotated[int, Path(alias="adjustment", description="Number of the adjustment.", ge=1, le=2**53)]
-State = Annotated[Literal["made", "waiting", "approved", "refused", "all"], Query(description="Only these.")]
+State = Annotated[
+    Literal["made", "waiting", "approved", "refused", "lapsed", "all"], Query(description="Only these.")
+]
 
 _DOCUMENT = {
     "application/yaml": {"schema": {"type": "string", "description": "A workflow document."}},

@@ -70,7 +70,9 @@ def adjust(
 def list_(
     *,
     workflow: Annotated[str | None, Parameter(help="Only of namespace/name.")] = None,
-    state: Annotated[Literal["made", "waiting", "approved", "refused", "all"], Parameter(help="Only these.")] = "all",
+    state: Annotated[
+        Literal["made", "waiting", "approved", "refused", "lapsed", "all"], Parameter(help="Only these.")
+    ] = "all",
     limit: Limit = 50,
     after: After = None,
     data: Data = None,

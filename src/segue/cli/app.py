@@ -33,6 +33,7 @@ _COMMANDS: Final = {
     "logout": ("segue.cli.login:logout", "End the session at a server."),
     "whoami": ("segue.cli.login:whoami", "Show who you are and what you may do."),
     "waiting": ("segue.cli.waiting:waiting", "List what waits for you."),
+    "wishes": ("segue.cli.waiting:wishes", "List what waits for anybody's approval or consent."),
     "timeline": ("segue.cli.timeline:timeline", "Show everything about one subject."),
     "changes": ("segue.cli.timeline:changes", "List what changed how the installation behaves."),
     "backup": ("segue.cli.backup:backup", "Back up a data folder, also a busy one."),

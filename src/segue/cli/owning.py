@@ -44,7 +44,7 @@ def list_(
     *,
     connection: Annotated[str | None, Parameter(help="Only of this connection.")] = None,
     state: Annotated[
-        Literal["waiting", "granted", "refused", "revoked", "all"], Parameter(help="Only these.")
+        Literal["waiting", "granted", "refused", "revoked", "lapsed", "all"], Parameter(help="Only these.")
     ] = "all",
     limit: Limit = 50,
     after: After = None,

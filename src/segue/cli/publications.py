@@ -17,7 +17,9 @@ Why = Annotated[str, Parameter(help="Why; written down.")]
 
 def list_(
     *,
-    state: Annotated[Literal["waiting", "approved", "refused", "all"], Parameter(help="Only these.")] = "waiting",
+    state: Annotated[
+        Literal["waiting", "approved", "refused", "lapsed", "all"], Parameter(help="Only these.")
+    ] = "waiting",
     limit: Limit = 50,
     after: After = None,
     data: Data = None,

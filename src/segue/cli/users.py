@@ -120,7 +120,9 @@ def remove(name: Name, /, *, reason: Why, service: Account = False, data: Data =
 
 def changes(
     *,
-    state: Annotated[Literal["waiting", "approved", "refused", "all"], Parameter(help="Only these.")] = "waiting",
+    state: Annotated[
+        Literal["waiting", "approved", "refused", "lapsed", "all"], Parameter(help="Only these.")
+    ] = "waiting",
     limit: Limit = 50,
     after: After = None,
     data: Data = None,

@@ -1,4 +1,4 @@
-"""`segue waiting`: everything that waits for whoever asks."""
+"""`segue waiting`, `segue wishes`: everything that waits, for whoever asks and for anybody."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from cyclopts import Parameter
 from segue.cli.ask import Request, ask
 from segue.cli.common import After, AsJson, Data, Limit
 from segue.cli.output import print_json, table, tell_more
-from segue.service import WaitingKind
+from segue.service import WaitingKind, WishKind
 
 _NEXT: Final = {
     "task": "segue tasks show {}",
@@ -45,11 +45,55 @@ def waiting(
     rows = [
         (
             *(w["kind"], w["title"], w["workflow"], w["priority"]),
-            *((w["due"] or "") + (" late" if w["overdue"] else ""), w["since"], w["by"], w["because"]),
+            *((w["due"] or "") + (" late" if w["overdue"] else ""), w["since"], w["deadline"]),
+            *(w["by"], w["because"]),
             *(", ".join(w["can"]), _NEXT[w["kind"]].format(w["number"])),
         )
         for w in page["items"]
     ]
-    names = ("what", "title", "workflow", "priority", "due", "since", "from", "why you", "you can", "go on with")
+    names = (
+        "what",
+        "title",
+        "workflow",
+        "priority",
+        "due",
+        "since",
+        "until",
+        "from",
+        "why you",
+        "you can",
+        "go on with",
+    )
     table(names, rows, empty="Nothing waits for you.")
+    tell_more(page)
+
+
+def wishes(
+    *,
+    kind: Annotated[WishKind | None, Parameter(help="Only of this kind.")] = None,
+    mine: Annotated[bool, Parameter(negative="", help="Only what you want yourself.")] = False,
+    limit: Limit = 50,
+    after: After = None,
+    data: Data = None,
+    json: AsJson = False,
+) -> None:
+    """List what waits for anybody's approval or consent, the oldest first: for whom, and until when."""
+    query = {"kind": kind, "mine": "true" if mine else None, "limit": limit, "after": after}
+    page = ask(
+        data,
+        Request("GET", "/wishes", query),
+        lambda service: service.wishes.page(kind=kind, mine=mine, limit=limit, after=after),
+    )
+    if json:
+        print_json(page)
+        return
+    rows = [
+        (
+            *(w["kind"], w["number"], w["title"], w["wantedBy"], w["wantedAt"]),
+            *(", ".join(w["clock"]["asked"]), w["clock"]["reminded"], w["clock"]["nextAt"], w["clock"]["lapsesAt"]),
+        )
+        for w in page["items"]
+    ]
+    names = ("what", "number", "title", "from", "since", "waits for", "reminded", "next", "lapses")
+    table(names, rows, empty="Nothing waits.")
     tell_more(page)

@@ -18,6 +18,7 @@ from segue.governance.actions import (
 )
 from segue.governance.analysis import PolicyFinding, findings
 from segue.governance.checkpoints import AuditKey, Checkpoint, PublicKey, append_checkpoint, read_checkpoints
+from segue.governance.clocks import ApprovalClock, WishClocks
 from segue.governance.consents import CONSENT_RULE, Access, Consents
 from segue.governance.door import ActDoor
 from segue.governance.export import export_records
@@ -70,6 +71,7 @@ __all__ = [
     "ActDoor",
     "ActLimit",
     "ActLimits",
+    "ApprovalClock",
     "AuditKey",
     "AwsKms",
     "ChainCheck",
@@ -101,6 +103,7 @@ __all__ = [
     "Used",
     "VaultTransit",
     "Verdict",
+    "WishClocks",
     "WrappedKey",
     "append_checkpoint",
     "as_markdown",

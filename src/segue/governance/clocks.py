@@ -1,4 +1,4 @@
-"""What the clock does while an act waits for approval: remind, ask another role besides, and at last refuse.
+"""What the clock does while something waits for approval: remind, ask another role besides, and at last refuse.
 
 A rule or a limit says it in three short texts; the settings say it for those that do not. No clock ever approves.
 """
@@ -94,6 +94,60 @@ class ApprovalClock(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
 
 
 NO_CLOCK: Final = ApprovalClock()
+NONE: Final = "none"
+"""Where the settings say it for a kind of wish: no reminders, no ladder or no deadline, whatever is usual."""
+
+
+class WishClocks(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The clocks of what somebody wants and others decide about; each kind may say it otherwise.
+
+    Attributes:
+        remind, escalate, deadline: As `ApprovalClock` has them, for every kind. When the deadline has passed, it has
+            lapsed: nobody can approve it any more, and it may be wanted again.
+        publication, adjustment, consent, account: For one kind; what is left out is as for every kind, and `none`
+            turns it off. Changes of people always lapse.
+    """
+
+    remind: str = "P1D 3"
+    escalate: str = ""
+    deadline: str = "P7D"
+    publication: ApprovalClock = NO_CLOCK
+    adjustment: ApprovalClock = NO_CLOCK
+    consent: ApprovalClock = NO_CLOCK
+    account: ApprovalClock = ApprovalClock(remind="P1D 2", deadline="P3D")
+
+    def complaint(self) -> str | None:
+        """What is wrong with it."""
+        for kind in ("publication", "adjustment", "consent", "account"):
+            clock = self._usual(kind)
+            if (wrong := clock.complaint()) is not None:
+                return wrong
+            if clock.deadline.strip().endswith("timeout"):
+                return "deadline: what nobody decided about lapses, so no outcome is named"
+        # Else what nobody remembers would give somebody another's name years later.
+        return None if self._usual("account").deadline else "account: changes of people need a deadline"
+
+    def of(self, kind: str, asked: Iterable[ApprovalClock] = ()) -> dict[str, Any]:
+        """The clock of a wish, as `segue.people.agenda_of` reads it.
+
+        Args:
+            asked: What the rules say that want the approval; the settings count where they say nothing.
+        """
+        usual = self._usual(kind)
+        return clocks_of(tuple(asked) or (NO_CLOCK,), usual)
+
+    def _usual(self, kind: str) -> ApprovalClock:
+        said: ApprovalClock = getattr(self, kind)
+
+        def one(mine: str, usual: str) -> str:
+            found = mine or usual
+            return "" if found.strip() == NONE else found
+
+        return ApprovalClock(
+            remind=one(said.remind, self.remind),
+            escalate=one(said.escalate, self.escalate),
+            deadline=one(said.deadline, self.deadline),
+        )
 
 
 def clocks_of(found: Iterable[ApprovalClock], usual: ApprovalClock) -> dict[str, Any]:

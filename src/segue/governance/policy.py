@@ -70,6 +70,10 @@ class Verdict(msgspec.Struct, frozen=True):
         return self.verdict == "allow"
 
 
+_WAITING: Final = ("workflow.publish", "workflow.adjust", "identity.change", "profile.put")
+"""What waits, besides acts, where a rule asks for approval."""
+
+
 class PolicyRefused(ValueError):
     """Policies that cannot be used: the message names the file, the rule and what is wrong."""
 
@@ -233,13 +237,17 @@ def _rules(file: str, text: str) -> Iterator[Rule]:
 
 
 def _clock_of(file: str, name: str, annotations: Mapping[str, str], tree: Mapping[str, Any]) -> ApprovalClock:
-    """What the clock does while an act waits for the approval that a rule asks for."""
+    """What the clock does while something waits for the approval that a rule asks for."""
     said = {key: annotations[key] or "" for key in ("remind", "escalate", "deadline") if key in annotations}
     if not said:
         return NO_CLOCK
-    if not annotations.get("approval") or not applies(tree["action"], "act.perform"):
-        raise PolicyRefused(f"{file}: rule {name!r}: @{next(iter(said))} is for acts that wait for an @approval")
+    acts = applies(tree["action"], "act.perform")
+    waits = acts or any(applies(tree["action"], action) for action in _WAITING)
+    if not annotations.get("approval") or not waits:
+        raise PolicyRefused(f"{file}: rule {name!r}: @{next(iter(said))} is for what waits for an @approval")
     clock = ApprovalClock(**said)
+    if not acts and clock.deadline.strip().endswith("timeout"):
+        raise PolicyRefused(f"{file}: rule {name!r}: what nobody decided about lapses; leave the outcome out")
     if complaint := clock.complaint():
         raise PolicyRefused(f"{file}: rule {name!r}: {complaint}")
     return clock

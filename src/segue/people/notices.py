@@ -26,9 +26,14 @@ KINDS: Final = {
     "adjustment": "A change of a value waits for your approval",
     "consent": "A use of your connection waits for your consent",
     "account": "A change of a person waits for a second administrator",
+    "wish-reminded": "Still waits for you",
+    "wish-escalated": "Waits for you as well now",
+    "wish-lapsed": "Nobody decided in time",
 }
 """What changes are called in notices."""
-WISHES: Final = frozenset({"publication", "adjustment", "consent", "account"})
+WISHES: Final = frozenset(
+    {"publication", "adjustment", "consent", "account", "wish-reminded", "wish-escalated", "wish-lapsed"}
+)
 """Of these, what somebody wants and others decide about."""
 
 _MINUTE_MS: Final = 60_000
@@ -94,12 +99,20 @@ def _people(told: Told, profiles: Mapping[str, Profile], now_ms: int) -> list[st
         person
         for person in named
         if (back or person not in told.requesters)
-        and not (person in profiles and is_absent(profiles[person], now_ms) and _has_deputy(profiles[person]))
+        and not (person in profiles and _is_stood_in_for(profiles[person], told.requesters, profiles, now_ms))
     ]
 
 
-def _has_deputy(profile: Profile) -> bool:
-    return profile.absent is not None and profile.absent.deputy is not None
+def _is_stood_in_for(
+    profile: Profile, requesters: frozenset[str], profiles: Mapping[str, Profile], now_ms: int
+) -> bool:
+    """They are away, and their deputy is there and may decide: where both are away, somebody must hear of it."""
+    if profile.absent is None or not is_absent(profile, now_ms):
+        return False
+    deputy = profile.absent.deputy
+    if deputy is None or deputy in requesters or deputy not in profiles:
+        return False
+    return not is_absent(profiles[deputy], now_ms)
 
 
 def _identity(profile: Profile) -> Identity:
@@ -127,7 +140,9 @@ def text_of_exception(title: str, *, number: int, due: str | None) -> tuple[str,
 def text_of_wish(kind: str, title: str) -> tuple[str, str]:
     """Subject and text of the notice of something that somebody wants and others decide about."""
     subject = " ".join(f"{KINDS[kind]}: {title}".split())[:200]
-    return subject, f"{KINDS[kind]}: {title}\n\nSee what waits for you with `segue waiting`.\n"
+    lapsed = kind == "wish-lapsed"
+    more = "You can ask for it again." if lapsed else "See what waits for you with `segue waiting`."
+    return subject, f"{KINDS[kind]}: {title}\n\n{more}\n"
 
 
 def text_of(change: str, title: str, *, number: int, due: str | None, link: str | None) -> tuple[str, str]:

@@ -163,6 +163,7 @@ from segue.service.shapes import (
     TaskDetail,
     TaskView,
     Validation,
+    WishClockView,
     WorkflowDetail,
     WorkflowRef,
     WorkflowSummary,
@@ -175,6 +176,7 @@ from segue.service.switches import NewSwitch, SwitchView
 from segue.service.timeline import TimelineEntry, Trace, TraceStep
 from segue.service.vault import NewSecret, SecretUsers, SecretView
 from segue.service.waiting import WaitingKind, WaitingView
+from segue.service.wishes import WishView
 from segue.service.workflows import parse_workflow
 from segue.service.workspace_folders import (
     create_workspace,
@@ -196,6 +198,7 @@ from segue.service.workspaces import (
     remove_workspace,
 )
 from segue.store import HostError
+from segue.store.wishes import WishKind
 
 __all__ = [
     "BATCH_MAX",
@@ -361,6 +364,9 @@ __all__ = [
     "WaitingKind",
     "WaitingView",
     "WhoAmI",
+    "WishClockView",
+    "WishKind",
+    "WishView",
     "WorkflowDetail",
     "WorkflowRef",
     "WorkflowSummary",

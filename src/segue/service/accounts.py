@@ -23,7 +23,7 @@ from segue.service.roster import (
     now_ms,
     somebody,
 )
-from segue.service.second import Wishes, ask_for_effect
+from segue.service.second import AccountWishes, ask_for_effect
 from segue.service.shapes import Page
 from segue.store.account_changes import AccountChangeRecord
 from segue.store.permission import IdentityRecord
@@ -44,7 +44,7 @@ class Accounts(UseCases):
         personal: Personal,
         directory: Directory,
         reach: Reach,
-        wishes: Wishes,
+        wishes: AccountWishes,
     ) -> None:
         self._roster = roster
         self._passwords = passwords

@@ -17,11 +17,12 @@ from segue.core.plan import Adjustable
 from segue.governance import Resource, Verdict
 from segue.service.access import UseCases, admit_or_wait, admit_to, governed, open_to_all, workflow_of
 from segue.service.adjusted import ACTION, Adjusted, make_adjustment
+from segue.service.deciders import Deciders
 from segue.service.errors import ServiceError
 from segue.service.masks import refuse_masks
 from segue.service.observe import iso
 from segue.service.paging import place_of
-from segue.service.shapes import Page, Shape, Why
+from segue.service.shapes import Page, Shape, Why, WishClockView
 from segue.service.workflows import Workflows, parse_workflow
 from segue.store import Store, codec
 from segue.store.adjustments import (
@@ -34,6 +35,7 @@ from segue.store.adjustments import (
     list_adjustments,
     put_values,
 )
+from segue.store.wishes import Wish, find_wish, give_clock
 
 if TYPE_CHECKING:
     from segue.service.definitions import Definitions
@@ -106,8 +108,8 @@ class AdjustmentView(Shape, frozen=True, kw_only=True):
     """A change of values, or the wish for one.
 
     Attributes:
-        state: `made`; or `waiting`, `approved`, `refused` where a rule asked for somebody's approval.
-        approver: The role that the rule asks for.
+        state: `made`; or `waiting`, `approved`, `refused`, `lapsed` where a rule asked for somebody's approval.
+        approver: The role that the rule asks for. clock: While it waits.
     """
 
     number: int
@@ -121,13 +123,17 @@ class AdjustmentView(Shape, frozen=True, kw_only=True):
     decided_at: str | None = None
     decided_by: str | None = None
     decided_reason: str | None = None
+    clock: WishClockView | None = None
 
 
 class Adjusting(UseCases):
     """Adjustable values of one data folder."""
 
-    def __init__(self, store: Store, definitions: Definitions, workflows: Workflows, adjusted: Adjusted) -> None:
+    def __init__(
+        self, store: Store, definitions: Definitions, workflows: Workflows, adjusted: Adjusted, deciders: Deciders
+    ) -> None:
         self._store = store
+        self._deciders = deciders
         self._definitions = definitions
         self._workflows = workflows
         self._adjusted = adjusted
@@ -172,7 +178,7 @@ class Adjusting(UseCases):
         found = await self._store.read(
             lambda c: list_adjustments(c, place=place, state=state, before=before, limit=limit + 1)
         )
-        items = [self._view(record) for record in found[:limit]]
+        items = [await self._view(record) for record in found[:limit]]
         return Page(items=items, next=str(items[-1].number) if len(found) > limit else None)
 
     @open_to_all("asks in its middle, value by value, what somebody may change to what")
@@ -209,8 +215,8 @@ class Adjusting(UseCases):
                 made = await make_adjustment(
                     self._store, self._adjusted, place, changes, identity.name, wanted.reason
                 )
-                return self._view(made)
-            number = await self._wait(place, changes, identity.name, wanted.reason, waits.approver)
+                return await self._view(made)
+            number = await self._wait(place, changes, identity.name, wanted.reason, waits)
         raise ServiceError(
             "approval-needed",
             f"The change waits as adjustment {number}: {waits.reason}.",
@@ -232,14 +238,13 @@ class Adjusting(UseCases):
             assert identity is not None, "the guard has let somebody in"
             resource = workflow_of(None, record.namespace, record.name)
             admit_to(self.guard, "adjustment.approve", resource, {"own": identity.name == record.by})
-            if record.approver not in identity.roles and "owner" not in identity.roles:
-                raise ServiceError(
-                    "permission-denied",
-                    f"{identity.name} lacks the role {record.approver!r}, which a rule asks for.",
-                    remedy=f"Let somebody with the role {record.approver!r} decide.",
-                )
+            wish = await self._wish(number)
+            await self._deciders.require(wish, identity)
+            if record.state == "lapsed":
+                raise ServiceError("adjustment-decided", "It has lapsed.", remedy="It can be asked for again.")
             if record.state != "waiting":
                 raise ServiceError("adjustment-decided", f"{record.decided_by or record.by} has {record.state} it.")
+            self._deciders.require_in_time(wish)
             if wanted.approve:
                 self._require_unchanged(record)
             now = time.time_ns() // 1_000_000
@@ -253,7 +258,7 @@ class Adjusting(UseCases):
             await self._store.write(statements)
             if wanted.approve:
                 self._adjusted.put(place, record.changes, number)
-            return self._view(await self._record(number))
+            return await self._view(await self._record(number))
 
     # -- helpers -----------------------------------------------------------------------------------
 
@@ -341,10 +346,11 @@ class Adjusting(UseCases):
             )
 
     async def _wait(
-        self, place: tuple[str, str], changes: list[ValueChange], by: str, reason: str, approver: str
+        self, place: tuple[str, str], changes: list[ValueChange], by: str, reason: str, verdict: Verdict
     ) -> int:
         now = time.time_ns() // 1_000_000
-        await self._store.write([add_adjustment(place, changes, now, by, reason, "waiting", approver)])
+        wanted = add_adjustment(place, changes, now, by, reason, "waiting", verdict.approver)
+        await self._store.write([wanted, give_clock("adjustment", self._deciders.clock_for("adjustment", verdict))])
         (record,) = await self._store.read(lambda c: list_adjustments(c, place=place, state="waiting", limit=1))
         return record.number
 
@@ -357,7 +363,12 @@ class Adjusting(UseCases):
     def _plan(self, namespace: str, name: str) -> Plan:
         return self._definitions.plan(self._workflows.find(namespace, name).digest)
 
-    def _view(self, record: AdjustmentRecord) -> AdjustmentView:
+    async def _wish(self, number: int) -> Wish:
+        wish = await self._store.read(lambda c: find_wish(c, "adjustment", number))
+        assert wish is not None, "adjustments are never removed"
+        return wish
+
+    async def _view(self, record: AdjustmentRecord) -> AdjustmentView:
         return AdjustmentView(
             number=record.number,
             workflow=f"{record.namespace}/{record.name}",
@@ -378,6 +389,7 @@ class Adjusting(UseCases):
             decided_at=None if record.decided_at is None else iso(record.decided_at),
             decided_by=record.decided_by,
             decided_reason=record.decided_reason,
+            clock=self._deciders.view(await self._wish(record.number)) if record.state == "waiting" else None,
         )
 
 

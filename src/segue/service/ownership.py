@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from segue.connectors import MemoryConnections, OperationsCache
 from segue.core import Plan
@@ -12,6 +13,7 @@ from segue.dsl.flows import target_of
 from segue.governance import Access, Consents
 from segue.store import Store
 from segue.store.consents import ConsentRecord, Use, decide_consent, want_consent
+from segue.store.wishes import give_clock
 from segue.types import Identity, TaskFailure
 
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -95,10 +97,10 @@ class Ownership:
         kind, _, name = owner.partition(":")
         return owner == identity.name or (kind == "group" and name in identity.groups) or "owner" in identity.roles
 
-    async def want(self, uses: Iterable[Use], by: str) -> None:
-        """Ask the owners."""
+    async def want(self, uses: Iterable[Use], by: str, clock: dict[str, Any]) -> None:
+        """Ask the owners. `clock`: see `segue.people.agenda_of`."""
         now = time.time_ns() // 1_000_000
-        await self._store().write([want_consent(use, now, by) for use in uses])
+        await self._store().write([*(want_consent(use, now, by) for use in uses), give_clock("consent", clock)])
 
     async def grant(self, uses: Iterable[Use], by: str, reason: str) -> None:
         """An owner consents."""

@@ -5,6 +5,7 @@ A workflow that newly uses a connection, or newly writes through it, is publishe
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
@@ -12,14 +13,16 @@ import msgspec
 from segue.connectors import MemoryConnections, connection_to_json
 from segue.governance import Resource
 from segue.service.access import UseCases, admit_to, connection_of, governed, open_to_all
+from segue.service.deciders import Deciders
 from segue.service.errors import ServiceError
 from segue.service.observe import iso
 from segue.service.ownership import Ownership
 from segue.service.paging import place_of
 from segue.service.publishing import Publications
-from segue.service.shapes import Page, Shape, Why
+from segue.service.shapes import Page, Shape, Why, WishClockView
 from segue.store import Store
 from segue.store.consents import ConsentRecord, ConsentState, Use, find_consent, list_consents
+from segue.store.wishes import Wish, find_wish
 
 if TYPE_CHECKING:
     from segue.service.definitions import Definitions
@@ -46,7 +49,8 @@ class ConsentView(Shape, frozen=True, kw_only=True):
 
     Attributes:
         access: `read`, or `write`, which includes it.
-        state: `waiting`, `granted`, `refused`, or `revoked`: then acts of the workflow are refused.
+        state: `waiting`, `granted`, `refused`, `lapsed`, or `revoked`: then acts of the workflow are refused.
+        clock: While it waits.
     """
 
     number: int
@@ -60,6 +64,7 @@ class ConsentView(Shape, frozen=True, kw_only=True):
     decided_at: str | None = None
     decided_by: str | None = None
     reason: str | None = None
+    clock: WishClockView | None = None
 
 
 class Owned(Shape, frozen=True, kw_only=True):
@@ -80,12 +85,16 @@ class Owning(UseCases):
         loaded: MemoryConnections,
         ownership: Ownership,
         publications: Publications,
+        deciders: Deciders,
     ) -> None:
         self._store = store
         self._definitions = definitions
         self._loaded = loaded
         self._ownership = ownership
         self._publications = publications
+        self._deciders = deciders
+        self.deciding = asyncio.Lock()
+        """Held by whoever decides, from looking at what waits until it is on disk."""
 
     @governed("connection.own", on=connection_of)
     async def own(self, name: str, wanted: NewOwner) -> Owned:
@@ -126,31 +135,39 @@ class Owning(UseCases):
         found = await self._store.read(
             lambda c: list_consents(c, of=connection, state=state, before=before, limit=limit + 1)
         )
-        items = [self._view(record) for record in found[:limit]]
+        items = [await self._view(record) for record in found[:limit]]
         return Page(items=items, next=str(items[-1].number) if len(found) > limit else None)
 
     @open_to_all("asks in its middle, where it is known whose connection it is")
     async def decide(self, number: int, wanted: ConsentDecision) -> ConsentView:
         """Consent to a use, refuse it, or take a consent back.
 
-        What waited for nothing else is published. What is taken back is refused from the next act on.
+        What waited for nothing else is published. What is taken back is refused from the next act on. The deputy of
+        an owner who is away, and whom the clock has come to, decide about what waits, and take back nothing.
 
         Raises:
-            ServiceError: `permission-denied` for whoever does not own the connection, `consent-unknown`, or what
-                publishing itself refuses.
+            ServiceError: `permission-denied` for whoever does not own the connection, `consent-unknown`,
+                `consent-decided`, or what publishing itself refuses.
         """
         admit_to(self.guard, "consent.decide", Resource("Connection"))
+        async with self.deciding:
+            return await self._decide(number, wanted)
+
+    async def _decide(self, number: int, wanted: ConsentDecision) -> ConsentView:
         record = await self._record(number)
         admit_to(self.guard, "consent.decide", connection_of(None, record.connection))
         identity = self.guard.who()
         assert identity is not None, "the guard has let somebody in"
         if not self._ownership.is_owner(identity, record.connection):
-            owner = self._ownership.consents.owner_of(record.connection) or "nobody"
-            raise ServiceError(
-                "permission-denied",
-                f"{identity.name} does not own the connection {record.connection!r}.",
-                remedy=f"It belongs to {owner}: let them decide.",
-            )
+            wish = await self._wish(number)
+            await self._deciders.require(wish, identity)
+            if record.state != "waiting":
+                raise ServiceError(
+                    "consent-decided",
+                    f"It is {record.state}, and {identity.name} decides about what waits only.",
+                    remedy=f"Let the owner decide: {self._ownership.consents.owner_of(record.connection)}.",
+                )
+            self._deciders.require_in_time(wish)
         use = (record.connection, record.namespace, record.name, record.access)
         if wanted.grant:
             await self._ownership.grant([use], identity.name, wanted.reason)
@@ -159,7 +176,7 @@ class Owning(UseCases):
             revoked = record.state in ("granted", "revoked")
             await self._ownership.deny(use, identity.name, wanted.reason, revoked=revoked)
             await self._publications.give_up(record.namespace, record.name, use, wanted.reason)
-        return self._view(await self._record(number))
+        return await self._view(await self._record(number))
 
     # -- helpers -----------------------------------------------------------------------------------
 
@@ -180,7 +197,12 @@ class Owning(UseCases):
             raise ServiceError("consent-unknown", f"There is no consent {number}.")
         return record
 
-    def _view(self, record: ConsentRecord) -> ConsentView:
+    async def _wish(self, number: int) -> Wish:
+        wish = await self._store.read(lambda c: find_wish(c, "consent", number))
+        assert wish is not None, "consents are never removed"
+        return wish
+
+    async def _view(self, record: ConsentRecord) -> ConsentView:
         return ConsentView(
             number=record.number,
             connection=record.connection,
@@ -193,4 +215,5 @@ class Owning(UseCases):
             decided_at=None if record.decided_at is None else iso(record.decided_at),
             decided_by=record.decided_by,
             reason=record.reason,
+            clock=self._deciders.view(await self._wish(record.number)) if record.state == "waiting" else None,
         )

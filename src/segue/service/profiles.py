@@ -17,7 +17,7 @@ from segue.service.masking import UNKNOWN_PLACE, Masking
 from segue.service.paging import PAGE_MAX, place_of
 from segue.service.reach import NO_EFFECT, Reach
 from segue.service.roster import Roster, somebody
-from segue.service.second import Wishes, ask_for_effect
+from segue.service.second import AccountWishes, ask_for_effect
 from segue.service.shapes import Page
 from segue.service.showing import notice_view
 from segue.store import Store, human_tasks, notices
@@ -32,7 +32,13 @@ class Profiles(UseCases):
     """The people of one data folder."""
 
     def __init__(
-        self, store: Store, directory: Directory, masking: Masking, roster: Roster, reach: Reach, wishes: Wishes
+        self,
+        store: Store,
+        directory: Directory,
+        masking: Masking,
+        roster: Roster,
+        reach: Reach,
+        wishes: AccountWishes,
     ) -> None:
         self._store = store
         self._masking = masking

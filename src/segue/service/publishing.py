@@ -9,19 +9,20 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
 
 from segue.dsl import Document
-from segue.governance import Guard, Resource
+from segue.governance import Guard, Resource, Verdict
 from segue.service.access import UseCases, admit_or_wait, admit_to, governed, open_to_all
 from segue.service.adjusted import Adjusted, let_go
+from segue.service.deciders import Deciders
 from segue.service.definitions import finding_of
 from segue.service.errors import Finding, ServiceError
 from segue.service.observe import iso
 from segue.service.ownership import Ownership
-from segue.service.shapes import Page, Shape
+from segue.service.shapes import Page, Shape, Why, WishClockView
 from segue.store import Store
 from segue.store.consents import Use
 from segue.store.publications import (
@@ -32,6 +33,7 @@ from segue.store.publications import (
     list_publications,
     want_publication,
 )
+from segue.store.wishes import Wish, find_wish, give_clock
 from segue.types import Identity
 
 if TYPE_CHECKING:
@@ -56,11 +58,15 @@ class PublicationDecision(msgspec.Struct, forbid_unknown_fields=True):
     """Approve it or not, and why."""
 
     approve: bool
-    reason: Annotated[str, msgspec.Meta(min_length=1, max_length=1000, pattern=r"\S")]
+    reason: Why
 
 
 class PublicationView(Shape, frozen=True, kw_only=True):
-    """A publication that waits, or was decided. `approver` is the role that a rule asks for."""
+    """A publication that waits, was decided, or has lapsed. `approver` is the role that a rule asks for.
+
+    Attributes:
+        clock: While it waits.
+    """
 
     number: int
     namespace: str
@@ -75,6 +81,7 @@ class PublicationView(Shape, frozen=True, kw_only=True):
     decided_by: str | None = None
     reason: str | None = None
     source: str | None = None
+    clock: WishClockView | None = None
 
 
 def missing(document: Document, strictness: Strictness) -> Iterator[Finding]:
@@ -114,10 +121,13 @@ def facts_of(definition: Any) -> dict[str, Any]:
 class Publishing:
     """What stands between a checked document and its publication."""
 
-    def __init__(self, store: Store, strictness: Strictness, adjusted: Adjusted, ownership: Ownership) -> None:
+    def __init__(
+        self, store: Store, strictness: Strictness, adjusted: Adjusted, ownership: Ownership, deciders: Deciders
+    ) -> None:
         self._store = store
         self._adjusted = adjusted
         self._ownership = ownership
+        self._deciders = deciders
         self.strictness: Strictness = strictness
 
     def complaints(self, document: Document, plan: Plan | None) -> Iterator[Finding]:
@@ -166,13 +176,13 @@ class Publishing:
         lacking = self._ownership.lacking(plan)
         if verdict.allowed and not lacking:
             return
-        number = await self._wait(plan, source, verdict.approver, identity)
+        number = await self._wait(plan, source, verdict, identity)
         why, remedies = [], []
         if not verdict.allowed:
             why.append(verdict.reason)
             remedies.append(f"Let somebody else with that role run `segue publications approve {number} --reason …`.")
         if lacking:
-            await self._ownership.want(lacking, identity.name)
+            await self._ownership.want(lacking, identity.name, self._deciders.clock_for("consent"))
             why.append(self._ownership.told(lacking))
             remedies.append("Let them run `segue consents grant NUMBER --reason …`; `segue consents list` shows it.")
         said = f"{resource.id}:{plan.version} waits as publication {number}: {'; '.join(why)}."
@@ -188,10 +198,12 @@ class Publishing:
         if mine:
             await self._ownership.grant(mine, identity.name, f"published {plan.name}:{plan.version}")
 
-    async def _wait(self, plan: Plan, source: str, approver: str, identity: Identity) -> int:
+    async def _wait(self, plan: Plan, source: str, verdict: Verdict, identity: Identity) -> int:
         place = (plan.namespace, plan.name, plan.version)
         now = time.time_ns() // 1_000_000
-        await self._store.write([want_publication(place, plan.digest, source, approver, now, identity.name)])
+        wanted = want_publication(place, plan.digest, source, verdict.approver, now, identity.name)
+        clock = self._deciders.clock_for("publication", None if verdict.allowed else verdict)
+        await self._store.write([wanted, give_clock("publication", clock)])
         (found,) = await self._store.read(lambda c: list_publications(c, state="waiting", digest=plan.digest))
         return found.number
 
@@ -199,10 +211,12 @@ class Publishing:
 class Publications(UseCases):
     """Publications of one data folder that wait, or were decided."""
 
-    def __init__(self, store: Store, workflows: Workflows) -> None:
+    def __init__(self, store: Store, workflows: Workflows, deciders: Deciders) -> None:
         self._store = store
         self._workflows = workflows
-        self._deciding = asyncio.Lock()
+        self._deciders = deciders
+        self.deciding = asyncio.Lock()
+        """Held by whoever decides, from looking at what waits until it is on disk."""
 
     @governed("publication.list")
     async def page(
@@ -218,7 +232,7 @@ class Publications(UseCases):
         before = None if after is None else int(after)
         found = await self._store.read(lambda c: list_publications(c, state=state, before=before, limit=limit + 1))
         return Page(
-            items=[_view(record) for record in found[:limit]],
+            items=[await self._view(record) for record in found[:limit]],
             next=str(found[limit - 1].number) if len(found) > limit else None,
         )
 
@@ -230,7 +244,7 @@ class Publications(UseCases):
             ServiceError: `publication-unknown`.
         """
         record = await self._record(number)
-        return msgspec.structs.replace(_view(record), source=record.source)
+        return msgspec.structs.replace(await self._view(record), source=record.source)
 
     @open_to_all("asks in its middle, where it is known whose publication it is")
     async def decide(self, number: int, wanted: PublicationDecision) -> PublicationView:
@@ -242,7 +256,7 @@ class Publications(UseCases):
         """
         # Whether there is one is told only to those who may ask.
         admit_to(self.guard, "publication.approve", Resource("Workflow"), {"own": False})
-        async with self._deciding:
+        async with self.deciding:
             record = await self._record(number)
             identity = self.guard.who()
             assert identity is not None, "the guard has let somebody in"
@@ -255,16 +269,15 @@ class Publications(UseCases):
                     "It waits for the consent of owners of connections, and for nothing else.",
                     remedy="`segue consents list --state waiting` shows whose.",
                 )
-            if record.approver not in identity.roles and "owner" not in identity.roles:
-                raise ServiceError(
-                    "permission-denied",
-                    f"{identity.name} lacks the role {record.approver!r}, which a rule asks for.",
-                    remedy=f"Let somebody with the role {record.approver!r} decide.",
-                )
+            wish = await self._wish(number)
+            await self._deciders.require(wish, identity)
+            if record.state == "lapsed":
+                raise ServiceError("publication-decided", "It has lapsed.", remedy="It can be published anew.")
             if record.state != "waiting":
                 raise ServiceError(
                     "publication-decided", f"{record.decided_by} has {record.state} it: {record.reason}."
                 )
+            self._deciders.require_in_time(wish)
             if wanted.approve and (lacking := await self._workflows.lacking(record.source)):
                 raise ServiceError(
                     "approval-needed",
@@ -276,7 +289,7 @@ class Publications(UseCases):
             state: PublicationState = "approved" if wanted.approve else "refused"
             now = time.time_ns() // 1_000_000
             await self._store.write([decide_publication(number, state, now, identity.name, wanted.reason)])
-            return _view(await self._record(number))
+            return await self._view(await self._record(number))
 
     @open_to_all("an owner's consent lets it go on; no edge calls it")
     async def go_on(self, namespace: str, name: str) -> None:
@@ -285,19 +298,23 @@ class Publications(UseCases):
         Raises:
             ServiceError: What publishing itself refuses.
         """
-        async with self._deciding:
+        async with self.deciding:
             for record in await self._waiting(namespace, name):
-                if not record.approver and not await self._workflows.lacking(record.source):
+                if record.approver or self._deciders.is_over(await self._wish(record.number)):
+                    continue
+                if not await self._workflows.lacking(record.source):
                     await self._workflows.put(record.source)
                     await self._decided(record, "approved", "every owner has consented")
 
-    @open_to_all("an owner's refusal ends it; no edge calls it")
-    async def give_up(self, namespace: str, name: str, use: Use, reason: str) -> None:
-        """Refuse what waits for a consent that is refused."""
-        async with self._deciding:
+    @open_to_all("an owner's refusal, or silence, ends it; no edge calls it")
+    async def give_up(
+        self, namespace: str, name: str, use: Use, reason: str, state: PublicationState = "refused"
+    ) -> None:
+        """End what waits for a consent that is refused, or has lapsed."""
+        async with self.deciding:
             for record in await self._waiting(namespace, name):
                 if use in await self._workflows.lacking(record.source):
-                    await self._decided(record, "refused", f"{use[3]} {use[0]} is not consented to: {reason}"[:1000])
+                    await self._decided(record, state, f"{use[3]} {use[0]} is not consented to: {reason}"[:1000])
 
     async def _waiting(self, namespace: str, name: str) -> list[PublicationRecord]:
         found = await self._store.read(lambda c: list_publications(c, state="waiting", limit=-1))
@@ -315,19 +332,25 @@ class Publications(UseCases):
             raise ServiceError("publication-unknown", f"There is no publication {number}.")
         return record
 
+    async def _wish(self, number: int) -> Wish:
+        wish = await self._store.read(lambda c: find_wish(c, "publication", number))
+        assert wish is not None, "publications are never removed"
+        return wish
 
-def _view(record: PublicationRecord) -> PublicationView:
-    return PublicationView(
-        number=record.number,
-        namespace=record.namespace,
-        name=record.name,
-        version=record.version,
-        digest=record.digest,
-        approver=record.approver,
-        wanted_at=iso(record.wanted_at),
-        wanted_by=record.wanted_by,
-        state=record.state,
-        decided_at=None if record.decided_at is None else iso(record.decided_at),
-        decided_by=record.decided_by,
-        reason=record.reason,
-    )
+    async def _view(self, record: PublicationRecord) -> PublicationView:
+        waits = record.state == "waiting"
+        return PublicationView(
+            number=record.number,
+            namespace=record.namespace,
+            name=record.name,
+            version=record.version,
+            digest=record.digest,
+            approver=record.approver,
+            wanted_at=iso(record.wanted_at),
+            wanted_by=record.wanted_by,
+            state=record.state,
+            decided_at=None if record.decided_at is None else iso(record.decided_at),
+            decided_by=record.decided_by,
+            reason=record.reason,
+            clock=self._deciders.view(await self._wish(record.number)) if waits else None,
+        )

@@ -7,19 +7,20 @@ was asked for, in the transaction that notes the approval. The holder of the dat
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from segue.governance import Guard, Resource, Verdict
 from segue.service.access import UseCases, admit_or_wait, admit_to, governed, open_to_all
+from segue.service.deciders import Deciders
 from segue.service.errors import ServiceError
 from segue.service.observe import iso
 from segue.service.paging import place_of
 from segue.service.personal import Personal
 from segue.service.reach import Effect
 from segue.service.roster import Roster, now_ms, somebody
-from segue.service.shapes import Page, Shape
+from segue.service.shapes import Page, Shape, Why, WishClockView
 from segue.store import Store
 from segue.store.account_changes import (
     AccountChangeRecord,
@@ -29,20 +30,18 @@ from segue.store.account_changes import (
     list_account_changes,
     want_account_change,
 )
+from segue.store.wishes import Wish, find_wish, give_clock
 
 if TYPE_CHECKING:
     from segue.service.accounts import Accounts
     from segue.service.profiles import Profiles
-
-LAPSES_MS: Final = 72 * 3_600_000
-"""So long a wish can be approved."""
 
 
 class AccountDecision(msgspec.Struct, forbid_unknown_fields=True):
     """Let a change of somebody be made or not, and why."""
 
     approve: bool
-    reason: Annotated[str, msgspec.Meta(min_length=1, max_length=1000, pattern=r"\S")]
+    reason: Why
 
 
 class AccountChangeView(Shape, frozen=True, kw_only=True):
@@ -51,8 +50,8 @@ class AccountChangeView(Shape, frozen=True, kw_only=True):
     Attributes:
         what: `add`, `change`, or `profile`. whom: `person/ann`.
         takes_over: How whoever wants it could act as them. changes: Everything that it changes; never a password.
-        state: `waiting`, `approved`, `refused`, or `lapsed`: nobody decided within three days.
-        approver: The role that a rule asks for.
+        state: `waiting`, `approved`, `refused`, or `lapsed`: nobody decided in time.
+        approver: The role that a rule asks for. clock: While it waits.
     """
 
     number: int
@@ -67,6 +66,7 @@ class AccountChangeView(Shape, frozen=True, kw_only=True):
     decided_at: str | None = None
     decided_by: str | None = None
     reason: str | None = None
+    clock: WishClockView | None = None
 
 
 def ask_for_effect(guard: Guard, action: str, kind: str, name: str, effect: Effect) -> Verdict | None:
@@ -97,19 +97,21 @@ def ask_for_effect(guard: Guard, action: str, kind: str, name: str, effect: Effe
     return verdict
 
 
-class Wishes:
+class AccountWishes:
     """Keeps what waits for a second administrator."""
 
-    def __init__(self, store: Store, personal: Personal) -> None:
+    def __init__(self, store: Store, personal: Personal, deciders: Deciders) -> None:
         self._store = store
         self._personal = personal
+        self._deciders = deciders
 
     async def wait(
         self, what: str, who: tuple[str, str], effect: Effect, wish: dict[str, Any], verdict: Verdict, by: str
     ) -> ServiceError:
         """Keep a wish, and tell whom it is about; what is to be raised."""
         told = [list(effect.takes_over), list(effect.told)]
-        await self._store.write(want_account_change(what, who, told, wish, now_ms(), by, verdict.approver))
+        wanted = want_account_change(what, who, told, wish, now_ms(), by, verdict.approver)
+        await self._store.write([*wanted, give_clock("account", self._deciders.clock_for("account", verdict))])
         waiting = await self._store.read(lambda c: list_account_changes(c, state="waiting"))
         number = next(r.number for r in waiting if (r.what, r.kind, r.id, r.wanted_by) == (what, *who, by))
         if who[0] == "person" and effect.takes_over:
@@ -130,12 +132,16 @@ class Wishes:
 class AccountChanges(UseCases):
     """Changes of people in one data folder that wait for a second administrator."""
 
-    def __init__(self, store: Store, roster: Roster, accounts: Accounts, profiles: Profiles) -> None:
+    def __init__(
+        self, store: Store, roster: Roster, accounts: Accounts, profiles: Profiles, deciders: Deciders
+    ) -> None:
         self._store = store
+        self._deciders = deciders
         self._roster = roster
         self._accounts = accounts
         self._profiles = profiles
-        self._deciding = asyncio.Lock()
+        self.deciding = asyncio.Lock()
+        """Held by whoever decides, from looking at what waits until it is on disk."""
 
     @governed("identity.read")
     async def page(
@@ -149,7 +155,7 @@ class AccountChanges(UseCases):
         before = place_of(after)
         found = await self._store.read(lambda c: list_account_changes(c, state=state, before=before, limit=limit + 1))
         return Page(
-            items=[view(record) for record in found[:limit]],
+            items=[await self._view(record) for record in found[:limit]],
             next=str(found[limit - 1].number) if len(found) > limit else None,
         )
 
@@ -162,20 +168,17 @@ class AccountChanges(UseCases):
                 wanted it and whom it is about; or what the change itself refuses.
         """
         admit_to(self.guard, "identity.approve", Resource("Identity"), {"own": False})
-        async with self._deciding:
+        async with self.deciding:
             record = await self._record(number)
             identity = somebody(self.guard)
             own = identity.name in (record.wanted_by, f"{record.kind}:{record.id}")
             admit_to(self.guard, "identity.approve", Resource("Identity", f"{record.kind}/{record.id}"), {"own": own})
-            if identity.kind != "person" or not {record.approver, "owner"} & identity.roles:
-                raise ServiceError(
-                    "permission-denied",
-                    f"{identity.name} is no person with the role {record.approver!r}, which a rule asks for.",
-                    remedy=f"Let somebody with the role {record.approver!r} decide.",
-                )
-            if (state := _state(record)) != "waiting":
-                by = f"{record.decided_by} has {state} it" if record.decided_by else "it has lapsed"
+            wish = await self._wish(number)
+            await self._deciders.require(wish, identity)
+            if record.state != "waiting":
+                by = "it has lapsed" if record.state == "lapsed" else f"{record.decided_by} has {record.state} it"
                 raise ServiceError("account-change-decided", f"Change {number} is over: {by}.")
+            self._deciders.require_in_time(wish)
             kept: AccountChangeState = "approved" if wanted.approve else "refused"
             if wanted.approve:
                 self._require_still_there(record)
@@ -189,7 +192,7 @@ class AccountChanges(UseCases):
                 await self._profiles.make(record.id, record.wish, record.wanted_by, decided)
             else:
                 await self._accounts.make(record, decided)
-            return view(await self._record(number))
+            return await self._view(await self._record(number))
 
     def _require_still_there(self, record: AccountChangeRecord) -> None:
         """Nobody approves the wish of somebody who was locked out since."""
@@ -206,26 +209,27 @@ class AccountChanges(UseCases):
             raise ServiceError("account-change-unknown", f"There is no change {number} of anybody.")
         return record
 
+    async def _wish(self, number: int) -> Wish:
+        wish = await self._store.read(lambda c: find_wish(c, "account", number))
+        assert wish is not None, "changes of people are never removed"
+        return wish
 
-def _state(record: AccountChangeRecord) -> str:
-    lapsed = record.state == "waiting" and now_ms() - record.wanted_at > LAPSES_MS
-    return "lapsed" if lapsed else record.state
-
-
-def view(record: AccountChangeRecord) -> AccountChangeView:
-    """A wish as it is told: nothing of a password."""
-    takes_over, changes = record.effect
-    return AccountChangeView(
-        number=record.number,
-        what=record.what,
-        whom=f"{record.kind}/{record.id}",
-        takes_over=takes_over,
-        changes=changes,
-        wanted_at=iso(record.wanted_at),
-        wanted_by=record.wanted_by,
-        approver=record.approver,
-        state=_state(record),
-        decided_at=None if record.decided_at is None else iso(record.decided_at),
-        decided_by=record.decided_by,
-        reason=record.reason,
-    )
+    async def _view(self, record: AccountChangeRecord) -> AccountChangeView:
+        """A wish as it is told: nothing of a password."""
+        takes_over, changes = record.effect
+        wish = await self._wish(record.number) if record.state == "waiting" else None
+        return AccountChangeView(
+            number=record.number,
+            what=record.what,
+            whom=f"{record.kind}/{record.id}",
+            takes_over=takes_over,
+            changes=changes,
+            wanted_at=iso(record.wanted_at),
+            wanted_by=record.wanted_by,
+            approver=record.approver,
+            state="lapsed" if wish is not None and self._deciders.is_over(wish) else record.state,
+            decided_at=None if record.decided_at is None else iso(record.decided_at),
+            decided_by=record.decided_by,
+            reason=record.reason,
+            clock=None if wish is None else self._deciders.view(wish),
+        )

@@ -42,6 +42,7 @@ from segue.service.timeline import Timeline
 from segue.service.tokens import Tokens
 from segue.service.vault import Secrets
 from segue.service.waiting import Waiting
+from segue.service.wishes import Wishes
 from segue.service.workflows import Workflows
 from segue.store import Store
 
@@ -65,6 +66,7 @@ class Service:
     exceptions: Exceptions
     tasks: Tasks
     waiting: Waiting
+    wishes: Wishes
     profiles: Profiles
     effects: Effects
     events: Events

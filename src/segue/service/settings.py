@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from segue.governance.clocks import ApprovalClock
+from segue.governance.clocks import ApprovalClock, WishClocks
 from segue.governance.kms import KmsSettings
 from segue.governance.limits import ActLimit
 from segue.service.errors import ServiceError
@@ -181,6 +181,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             route, fallback or tests: `off` publishes it, `warn` says so, `block` refuses it.
         limits: How much workflows may do without a person; see `segue.governance.ActLimit`.
         approvals: What the clock does while acts wait for approval, where neither rule nor limit says it.
+        wishes: The clocks of publications, changes of values, consents and changes of people that wait for somebody:
+            see `segue.governance.WishClocks`.
         disk_free_min_mb: While less disk space is free, in MB, new runs and events are refused; 0 never refuses.
         payload_warn_kb: Values from this size on, in KiB of JSON, are pointed out in what is told of a run; 0 never.
         retention_days: How long closed runs are kept after their end; 0 keeps them for ever.
@@ -229,6 +231,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     publishing: Literal["off", "warn", "block"] = "off"
     limits: tuple[ActLimit, ...] = ()
     approvals: ApprovalClock = ApprovalClock()
+    wishes: WishClocks = WishClocks()
     disk_free_min_mb: int = 256
     payload_max_kb: int = 16 * 1024
     payload_warn_kb: int = 1024
@@ -246,6 +249,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 TABLES: Final[Mapping[str, type[msgspec.Struct]]] = {
     "approvals": ApprovalClock,
+    "wishes": WishClocks,
     "outbound": OutboundSettings,
     "processes": ProcessLimits,
     "oidc": OidcSettings,
@@ -421,6 +425,8 @@ def _checked(values: Mapping[str, Any], source: str) -> Settings:
             raise ServiceError("setting-refused", f"In {source}: the limit {act_limit.name!r}: {complaint}.")
     if complaint := settings.approvals.complaint():
         raise ServiceError("setting-refused", f"In {source}: `approvals`: {complaint}.")
+    if complaint := settings.wishes.complaint():
+        raise ServiceError("setting-refused", f"In {source}: `wishes`: {complaint}.")
     not_negative = ("disk_free_min_mb", "retention_days", "event_retention_days", "payload_warn_kb")
     for name in (*not_negative, "requests_per_minute", "guesses_per_minute"):
         if getattr(settings, name) < 0:

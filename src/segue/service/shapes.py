@@ -21,6 +21,22 @@ class Shape(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     """Base of all answers."""
 
 
+class WishClockView(Shape, frozen=True, kw_only=True):
+    """The clock of what somebody wants and others decide about.
+
+    Attributes:
+        asked: Whom it waits for, such as `role:publisher` or `group:sales`.
+        reminded: How often they were reminded. escalated_to: Roles that may decide besides by now.
+        next_at: When there is more to happen. lapses_at: From then on nobody can approve it.
+    """
+
+    asked: list[str]
+    reminded: int = 0
+    escalated_to: list[str] = []
+    next_at: str | None = None
+    lapses_at: str | None = None
+
+
 class WorkflowRef(Shape, frozen=True, kw_only=True):
     """Which definition a run is pinned to."""
 

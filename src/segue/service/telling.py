@@ -35,11 +35,11 @@ from segue.service import answers
 from segue.service.directory import Directory, identity_of
 from segue.service.masking import UNKNOWN_PLACE, Masking
 from segue.service.observe import iso
-from segue.service.wish_audience import WishAudience
 from segue.store import HostError, Store, human_tasks, notices
 from segue.store.human_tasks import PRIORITIES
-from segue.store.notices import NoticeRecord, UntoldChange, UntoldStep, UntoldWish
+from segue.store.notices import NoticeRecord, UntoldChange, UntoldStep
 from segue.store.records import Sql
+from segue.store.wishes import void_decided
 from segue.types import EffectContext, Failure, Handler, Perform, SecretSource, TaskFailure, whereabouts
 
 _log = logging.getLogger("segue.service")
@@ -69,9 +69,7 @@ class Telling:
         secrets: SecretSource,
         public_url: str | None,
         masking: Masking,
-        wishes: WishAudience,
     ) -> None:
-        self._wishes = wishes
         self._store = store
         self._directory = directory
         self._masking = masking
@@ -109,13 +107,11 @@ class Telling:
                 await self._make(changes)
             while steps := await self._store.read(partial(notices.untold_steps, limit=_AT_ONCE)):
                 await self._make_of_exceptions(steps)
-            while wanted := await self._store.read(partial(notices.untold_wishes, limit=_AT_ONCE)):
-                await self._make_of_wishes(wanted)
             self._seen_writes = writes
         now = self._directory.now_ms()
         soonest = await self._store.read(notices.next_due)
         if soonest is not None and soonest <= now:
-            await self._store.write(notices.void_decided())
+            await self._store.write(void_decided())
             found = await self._store.read(partial(notices.due_notices, now=now, limit=_AT_ONCE))
             for together in _gathered(found, await self._directory.all()):
                 await self._send(together, now)
@@ -147,25 +143,6 @@ class Telling:
                 notices.make_step_notice(step, told.change, n.person, n.channel, now, n.due_ms)
                 for n in notices_of(told, profiles, now)
             ]
-        await self._store.write(statements)
-
-    async def _make_of_wishes(self, wanted: Sequence[UntoldWish]) -> None:
-        now = self._directory.now_ms()
-        # A deputy decides tasks, and none of these: whoever is away is told all the same.
-        everybody = (await self._directory.all()).items()
-        profiles = {name: msgspec.structs.replace(profile, absent=None) for name, profile in everybody}
-        statements: list[Sql] = []
-        for wish in wanted:
-            statements.append(notices.mark_wish_told(wish))
-            # People are named by their id alone where they are told.
-            requesters = frozenset({wish.wanted_by.removeprefix("person:")})
-            told = Told(wish.kind, "", self._wishes.audience(wish), requesters, False)
-            title = self._wishes.title(wish)
-            for notice in notices_of(told, profiles, now):
-                profile = profiles.get(notice.person)
-                if profile and self._wishes.may_decide(wish, identity_of(profile, self._masking.workspace)):
-                    to = (notice.person, notice.channel)
-                    statements.append(notices.make_wish_notice(wish, title, *to, now, notice.due_ms))
         await self._store.write(statements)
 
     # -- sending -----------------------------------------------------------------------------------

@@ -11,33 +11,33 @@ import base64
 import binascii
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import msgspec
 
 from segue.governance import Resource
 from segue.people import OWNER, audience_of
 from segue.service import answers
-from segue.service.access import UseCases, connection_of, governed, workflow_of
+from segue.service.access import UseCases, governed
 from segue.service.asked import HumanTaskKindName, Priority
+from segue.service.deciders import Deciders
 from segue.service.directory import Directory
 from segue.service.errors import ServiceError
 from segue.service.exceptions import view as exception_view
 from segue.service.masking import Masking
 from segue.service.observe import iso
-from segue.service.ownership import Ownership
 from segue.service.paging import PAGE_MAX
-from segue.service.second import LAPSES_MS
 from segue.service.shapes import Page, Shape
 from segue.service.tasks import Tasks
 from segue.store import Store, incidents
-from segue.store.account_changes import AccountChangeRecord, list_account_changes
-from segue.store.adjustments import AdjustmentRecord, list_adjustments
-from segue.store.consents import ConsentRecord, list_consents
+from segue.store.account_changes import find_account_change
+from segue.store.adjustments import find_adjustment
+from segue.store.consents import list_consents
 from segue.store.human_tasks import PRIORITIES
 from segue.store.incidents import IncidentRecord
-from segue.store.publications import PublicationRecord, list_publications
+from segue.store.publications import find_publication
 from segue.store.urgency import NEVER, Urgency, urgency
+from segue.store.wishes import Wish, WishKind, list_wishes
 from segue.types import Identity
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class WaitingView(Shape, frozen=True, kw_only=True):
         since: When it began to wait. by: Who wants it; empty where the clock or a failure does.
         because: Why it is theirs: `person`, `role:approver`, `deputy-of:ann`, `claimed`, `owner` …
         can: What they can decide.
-        deadline: When it is decided without them, and deadline_outcome: how.
+        deadline: When it is decided without them, and deadline_outcome: how; `lapsed` where nobody can then.
     """
 
     kind: WaitingKind
@@ -102,14 +102,14 @@ class Waiting(UseCases):
         directory: Directory,
         tasks: Tasks,
         workflows: Workflows,
-        ownership: Ownership,
+        deciders: Deciders,
         masking: Masking,
     ) -> None:
         self._store = store
         self._directory = directory
         self._tasks = tasks
         self._workflows = workflows
-        self._ownership = ownership
+        self._deciders = deciders
         self._masking = masking
 
     @governed("task.list")
@@ -155,10 +155,10 @@ class Waiting(UseCases):
         sources: dict[WaitingKind, Callable[[_Asker, Urgency | None, int], Awaitable[list[Row]]]] = {
             "task": partial(self._human_tasks, "task"),
             "approval": partial(self._human_tasks, "approval"),
-            "publication": self._publications,
-            "adjustment": self._adjustments,
-            "consent": self._consents,
-            "account": self._account_changes,
+            "publication": partial(self._wishes, "publication"),
+            "adjustment": partial(self._wishes, "adjustment"),
+            "consent": partial(self._wishes, "consent"),
+            "account": partial(self._wishes, "account"),
             "exception": self._exceptions,
         }
         found: list[Row] = []
@@ -199,119 +199,59 @@ class Waiting(UseCases):
 
     # -- publications and values -------------------------------------------------------------------
 
-    async def _publications(self, asker: _Asker, after: Urgency | None, limit: int) -> list[Row]:
-        records = await self._store.read(lambda c: list_publications(c, state="waiting", limit=-1))
-        places = [(_place("publication", record.number, record.wanted_at), record) for record in records]
-        return _beyond(places, after, limit, partial(self._publication, asker))
+    # -- what somebody wants -----------------------------------------------------------------------
 
-    async def _publication(self, asker: _Asker, record: PublicationRecord) -> WaitingView | None:
-        workflow = f"{record.namespace}/{record.name}"
-        # Without an approver it waits for owners of connections, who have their consents here.
-        because = self._as_approver(asker, "publication.approve", workflow, record.approver, record.wanted_by)
-        if because is None or not record.approver:
+    async def _wishes(self, kind: WishKind, asker: _Asker, after: Urgency | None, limit: int) -> list[Row]:
+        found = await self._store.read(partial(list_wishes, kind=kind))
+        places = [(urgency(_NORMAL, None, w.wanted_at, kind, w.number), w) for w in found]
+        rest = sorted((place, wish) for place, wish in places if after is None or place > after)
+        return [(place, partial(self._wish, asker, wish)) for place, wish in rest[:limit]]
+
+    async def _wish(self, asker: _Asker, wish: Wish) -> WaitingView | None:
+        # A publication without a role waits for owners of connections, who have their consents here.
+        if self._deciders.is_over(wish) or (wish.kind == "publication" and not wish.role):
             return None
+        because = await self._deciders.because(wish, asker.identity)
+        if because is None or not self._deciders.permits(wish, asker.identity):
+            return None
+        title, can = await self._said(wish)
+        ends = self._deciders.lapses_at(wish)
+        return WaitingView(
+            kind=wish.kind,
+            number=wish.number,
+            title=title,
+            workflow=f"{wish.place}:{wish.more}" if wish.kind == "publication" else _workflow_of(wish),
+            priority="normal",
+            since=iso(wish.wanted_at),
+            by=wish.wanted_by,
+            because=because,
+            can=can,
+            deadline=None if ends is None else iso(ends),
+            deadline_outcome=None if ends is None else "lapsed",
+        )
+
+    async def _said(self, wish: Wish) -> tuple[str, list[str]]:
+        """What it is called, and what they can decide."""
+        number = wish.number
+        if wish.kind == "publication":
+            lacks = await self._lacks_consents(wish)
+            return f"Publish {wish.place}:{wish.more}", ["refuse"] if lacks else ["approve", "refuse"]
+        if wish.kind == "consent":
+            return f"Let {wish.place} {wish.more} {wish.connection}", ["grant", "refuse"]
+        if wish.kind == "adjustment":
+            changed = await self._store.read(lambda c: find_adjustment(c, number))
+            names = ", ".join(change.name for change in changed.changes) if changed else ""
+            return f"Change {names} of {wish.place}", ["approve", "refuse"]
+        record = await self._store.read(lambda c: find_account_change(c, number))
+        takes_over, changes = record.effect if record else ([], [])
+        return f"{wish.more} {wish.place}: {'; '.join(changes or takes_over)}"[:500], ["approve", "refuse"]
+
+    async def _lacks_consents(self, wish: Wish) -> bool:
         waits = await self._store.read(lambda c: list_consents(c, state="waiting"))
-        asked = any((use.namespace, use.name) == (record.namespace, record.name) for use in waits)
-        lacks = asked and await self._workflows.lacking(record.source)
-        return WaitingView(
-            kind="publication",
-            number=record.number,
-            title=f"Publish {workflow}:{record.version}",
-            workflow=f"{workflow}:{record.version}",
-            priority="normal",
-            since=iso(record.wanted_at),
-            by=record.wanted_by,
-            because=because,
-            can=["refuse"] if lacks else ["approve", "refuse"],
-        )
-
-    async def _adjustments(self, asker: _Asker, after: Urgency | None, limit: int) -> list[Row]:
-        records = await self._store.read(lambda c: list_adjustments(c, state="waiting", limit=-1))
-        places = [(_place("adjustment", record.number, record.at), record) for record in records]
-        return _beyond(places, after, limit, partial(self._adjustment, asker))
-
-    async def _adjustment(self, asker: _Asker, record: AdjustmentRecord) -> WaitingView | None:
-        workflow = f"{record.namespace}/{record.name}"
-        because = self._as_approver(asker, "adjustment.approve", workflow, record.approver, record.by)
-        if because is None:
-            return None
-        return WaitingView(
-            kind="adjustment",
-            number=record.number,
-            title=f"Change {', '.join(change.name for change in record.changes)} of {workflow}",
-            workflow=workflow,
-            priority="normal",
-            since=iso(record.at),
-            by=record.by,
-            because=because,
-            can=["approve", "refuse"],
-        )
-
-    def _as_approver(self, asker: _Asker, action: str, workflow: str, role: str, wanted_by: str) -> str | None:
-        """Why somebody's wish is for this one to approve; None where it is not."""
-        identity = asker.identity
-        if role not in identity.roles and not asker.holds:
-            return None
-        context = {"own": identity.name == wanted_by}
-        if not self.guard.verdict(identity, action, workflow_of(None, workflow), context).allowed:
-            return None
-        return f"role:{role}" if role in identity.roles else OWNER
-
-    # -- consents ----------------------------------------------------------------------------------
-
-    async def _consents(self, asker: _Asker, after: Urgency | None, limit: int) -> list[Row]:
-        records = await self._store.read(lambda c: list_consents(c, state="waiting"))
-        places = [(_place("consent", record.number, record.wanted_at), record) for record in records]
-        return _beyond(places, after, limit, partial(self._consent, asker))
-
-    async def _consent(self, asker: _Asker, record: ConsentRecord) -> WaitingView | None:
-        resource = connection_of(None, record.connection)
-        owns = self._ownership.is_owner(asker.identity, record.connection)
-        if not owns or not self.guard.verdict(asker.identity, "consent.decide", resource).allowed:
-            return None
-        owner = self._ownership.consents.owner_of(record.connection) or ""
-        kind, _, name = owner.partition(":")
-        because = "person" if owner == asker.identity.name else OWNER
-        if kind == "group" and name in asker.identity.groups:
-            because = owner
-        return WaitingView(
-            kind="consent",
-            number=record.number,
-            title=f"Let {record.namespace}/{record.name} {record.access} {record.connection}",
-            workflow=f"{record.namespace}/{record.name}",
-            priority="normal",
-            since=iso(record.wanted_at),
-            by=record.wanted_by,
-            because=because,
-            can=["grant", "refuse"],
-        )
-
-    # -- changes of people -------------------------------------------------------------------------
-
-    async def _account_changes(self, asker: _Asker, after: Urgency | None, limit: int) -> list[Row]:
-        since = asker.now - LAPSES_MS
-        records = await self._store.read(lambda c: list_account_changes(c, state="waiting"))
-        places = [(_place("account", r.number, r.wanted_at), r) for r in records if r.wanted_at >= since]
-        return _beyond(places, after, limit, partial(self._account_change, asker))
-
-    async def _account_change(self, asker: _Asker, record: AccountChangeRecord) -> WaitingView | None:
-        identity, whom = asker.identity, f"{record.kind}/{record.id}"
-        own = identity.name in (record.wanted_by, f"{record.kind}:{record.id}")
-        allowed = self.guard.verdict(identity, "identity.approve", Resource("Identity", whom), {"own": own}).allowed
-        if not allowed or identity.kind != "person" or not {record.approver, OWNER} & identity.roles:
-            return None
-        takes_over, changes = record.effect
-        return WaitingView(
-            kind="account",
-            number=record.number,
-            title=f"{record.what} {whom}: {'; '.join(changes or takes_over)}"[:500],
-            workflow="",
-            priority="normal",
-            since=iso(record.wanted_at),
-            by=record.wanted_by,
-            because=f"role:{record.approver}" if record.approver in identity.roles else OWNER,
-            can=["approve", "refuse"],
-        )
+        if not any(f"{use.namespace}/{use.name}" == wish.place for use in waits):
+            return False
+        record = await self._store.read(lambda c: find_publication(c, wish.number))
+        return record is not None and bool(await self._workflows.lacking(record.source))
 
     # -- exceptions --------------------------------------------------------------------------------
 
@@ -340,19 +280,8 @@ class Waiting(UseCases):
         )
 
 
-def _place(kind: str, number: int, since: int) -> Urgency:
-    return urgency(_NORMAL, None, since, kind, number)
-
-
-def _beyond(
-    places: Sequence[tuple[Urgency, Any]],
-    after: Urgency | None,
-    limit: int,
-    told: Callable[[Any], Awaitable[WaitingView | None]],
-) -> list[Row]:
-    """The first of a short list that come after a place."""
-    rest = sorted((place, record) for place, record in places if after is None or place > after)
-    return [(place, partial(told, record)) for place, record in rest[:limit]]
+def _workflow_of(wish: Wish) -> str:
+    return "" if wish.kind == "account" else wish.place
 
 
 def _names(audiences: Sequence[tuple[str, tuple[str, str]]]) -> dict[str, str]:

@@ -17,6 +17,7 @@ from segue.service.audit import Audit
 from segue.service.backups import Backups, note_restored
 from segue.service.connections import Connections
 from segue.service.controls import Controls
+from segue.service.deciders import Deciders
 from segue.service.directory import Directory, now_ms
 from segue.service.effects import Effects
 from segue.service.events import Events
@@ -39,7 +40,7 @@ from segue.service.retention import Retention
 from segue.service.roster import Roster
 from segue.service.runs import Runs
 from segue.service.scim import ScimDescription, ScimGroups, ScimUsers, Teams
-from segue.service.second import AccountChanges, Wishes
+from segue.service.second import AccountChanges, AccountWishes
 from segue.service.service import Service
 from segue.service.sessions import Sessions
 from segue.service.sso import SingleSignOn
@@ -52,9 +53,11 @@ from segue.service.timeline import Timeline
 from segue.service.tokens import Tokens
 from segue.service.vault import Secrets
 from segue.service.waiting import Waiting
-from segue.service.wish_audience import WishAudience
+from segue.service.wish_keeper import Lapsing, WishKeeper
+from segue.service.wishes import Wishes
 from segue.service.workflows import Workflows
 from segue.store import Store
+from segue.store.wishes import Wish, WishKind
 
 if TYPE_CHECKING:
     from segue.hosts import EmbeddedHost
@@ -70,7 +73,8 @@ class _People:
     personal: Personal
     accounts: Accounts
     reach: Reach
-    wishes: Wishes
+    wishes: AccountWishes
+    deciders: Deciders
     failures: FailedSignIns
     sessions: Sessions
     teams: Teams
@@ -95,7 +99,27 @@ async def wire(
     people = await _people(ground, store, host, stack)
     if host is not None:
         await _tell(ground, store, people, stack)
-    return _assembled(ground, store, host, audit, people)
+    service = _assembled(ground, store, host, audit, people)
+    if host is not None:
+        await stack.enter_async_context(_keeper(ground, service, people).kept())
+    return service
+
+
+def _keeper(ground: Ground, service: Service, people: _People) -> WishKeeper:
+    """The clocks of what waits for approval go on as long as the folder is open."""
+
+    async def consent_lapsed(wish: Wish, reason: str) -> None:
+        namespace, _, name = wish.place.partition("/")
+        use = (wish.connection, namespace, name, wish.more)
+        await service.publications.give_up(namespace, name, use, reason, "lapsed")
+
+    lapsing: dict[WishKind, Lapsing] = {
+        "publication": Lapsing(service.publications.deciding),
+        "adjustment": Lapsing(ground.adjusted.changing),
+        "consent": Lapsing(service.owning.deciding, consent_lapsed),
+        "account": Lapsing(service.account_changes.deciding),
+    }
+    return WishKeeper(service.store, people.directory, people.deciders, lapsing)
 
 
 async def _people(ground: Ground, store: Store, host: EmbeddedHost | None, stack: AsyncExitStack) -> _People:
@@ -105,7 +129,8 @@ async def _people(ground: Ground, store: Store, host: EmbeddedHost | None, stack
     personal = Personal(store, directory, ground.handlers, ground.source)
     await stack.enter_async_context(personal.kept())
     reach = Reach(ground.guard, lambda: (connection.owner for connection in ground.loaded.all()))
-    wishes = Wishes(store, personal)
+    deciders = Deciders(ground.guard, ground.ownership.consents.owner_of, directory, settings.wishes)
+    wishes = AccountWishes(store, personal, deciders)
     failures = FailedSignIns(store, settings.workspace)
     await stack.enter_async_context(failures.kept())
     teams = Teams(roster, settings.oidc, settings.scim)
@@ -118,6 +143,7 @@ async def _people(ground: Ground, store: Store, host: EmbeddedHost | None, stack
         accounts=Accounts(roster, passwords, personal, directory, reach, wishes),
         reach=reach,
         wishes=wishes,
+        deciders=deciders,
         failures=failures,
         sessions=Sessions(roster, passwords, failures, directory, settings.scim),
         teams=teams,
@@ -127,8 +153,7 @@ async def _people(ground: Ground, store: Store, host: EmbeddedHost | None, stack
 async def _tell(ground: Ground, store: Store, people: _People, stack: AsyncExitStack) -> None:
     """Tell people and systems what happens, as long as the folder is open."""
     settings, handlers = ground.settings, ground.handlers
-    wishes = WishAudience(ground.guard, ground.ownership.consents.owner_of)
-    telling = Telling(store, people.directory, handlers, ground.source, settings.public_url, ground.masking, wishes)
+    telling = Telling(store, people.directory, handlers, ground.source, settings.public_url, ground.masking)
     await stack.enter_async_context(telling.kept())
     if settings.lifecycle_webhook is not None:
         from segue.service.webhook import LifecycleWebhook
@@ -142,9 +167,9 @@ async def _tell(ground: Ground, store: Store, people: _People, stack: AsyncExitS
 def _assembled(ground: Ground, store: Store, host: EmbeddedHost | None, audit: Audit, people: _People) -> Service:
     settings, definitions, masking = ground.settings, ground.definitions, ground.masking
     roster, sessions, directory = people.roster, people.sessions, people.directory
-    publishing = Publishing(store, settings.publishing, ground.adjusted, ground.ownership)
+    publishing = Publishing(store, settings.publishing, ground.adjusted, ground.ownership, people.deciders)
     workflows = Workflows(definitions, host, ground.flows, publishing)
-    publications = Publications(store, workflows)
+    publications = Publications(store, workflows, people.deciders)
     limits = Limits(settings.history_max_events, settings.payload_warn_kb * 1024)
     runs = Runs(store, definitions, workflows, host, masking, limits)
     exceptions = Exceptions(store, definitions, host, masking)
@@ -170,7 +195,8 @@ def _assembled(ground: Ground, store: Store, host: EmbeddedHost | None, audit: A
         steering=Steering(store, definitions, workflows, runs, host, masking, limits),
         exceptions=exceptions,
         tasks=tasks,
-        waiting=Waiting(store, directory, tasks, workflows, ground.ownership, masking),
+        waiting=Waiting(store, directory, tasks, workflows, people.deciders, masking),
+        wishes=Wishes(store, people.deciders),
         profiles=profiles,
         effects=effects,
         events=Events(host),
@@ -185,7 +211,7 @@ def _assembled(ground: Ground, store: Store, host: EmbeddedHost | None, audit: A
         timeline=Timeline(store, runs, ground.ring, masking),
         backups=Backups(store),
         accounts=people.accounts,
-        account_changes=AccountChanges(store, roster, people.accounts, profiles),
+        account_changes=AccountChanges(store, roster, people.accounts, profiles, people.deciders),
         sessions=sessions,
         own_credentials=OwnCredentials(roster, people.passwords, people.failures, people.personal),
         tokens=tokens,
@@ -197,8 +223,8 @@ def _assembled(ground: Ground, store: Store, host: EmbeddedHost | None, audit: A
         scim_groups=ScimGroups(people.teams),
         permissions=Permissions(store, people.accounts),
         publications=publications,
-        owning=Owning(store, definitions, ground.loaded, ground.ownership, publications),
-        adjusting=Adjusting(store, definitions, workflows, ground.adjusted),
+        owning=Owning(store, definitions, ground.loaded, ground.ownership, publications, people.deciders),
+        adjusting=Adjusting(store, definitions, workflows, ground.adjusted, people.deciders),
         limits=ActLimitsUsed(ground.limits),
         switches=StopSwitches(store, ground.guard.switches, host),
         store=store,

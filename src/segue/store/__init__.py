@@ -16,6 +16,7 @@ from segue.store import (
     records,
     runs,
     snapshots,
+    wishes,
 )
 from segue.store.backup import BACKUPS_NAME, Manifest, back_up, restore
 from segue.store.batch import Batch
@@ -75,5 +76,6 @@ __all__ = [
     "runs",
     "snapshots",
     "space",
+    "wishes",
     "workflows",
 ]

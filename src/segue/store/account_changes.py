@@ -10,7 +10,7 @@ import msgspec
 from segue.store.codec import encode
 from segue.store.records import Sql
 
-AccountChangeState = Literal["waiting", "approved", "refused"]
+AccountChangeState = Literal["waiting", "approved", "refused", "lapsed"]
 _COLUMNS: Final = (
     "number, what, kind, id, effect, wish, wanted_at, wanted_by, approver, state, decided_at, decided_by, reason"
 )

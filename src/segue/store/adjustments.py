@@ -11,7 +11,7 @@ import msgspec
 from segue.store.codec import encode
 from segue.store.records import Sql
 
-AdjustmentState = Literal["made", "waiting", "approved", "refused"]
+AdjustmentState = Literal["made", "waiting", "approved", "refused", "lapsed"]
 _COLUMNS: Final = (
     "number, namespace, name, changes, at, by, reason, state, approver, decided_at, decided_by, decided_reason"
 )

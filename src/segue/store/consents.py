@@ -9,7 +9,7 @@ import msgspec
 
 from segue.store.records import Sql
 
-ConsentState = Literal["waiting", "granted", "refused", "revoked"]
+ConsentState = Literal["waiting", "granted", "refused", "revoked", "lapsed"]
 _COLUMNS: Final = (
     "number, connection, namespace, name, access, state, wanted_at, wanted_by, decided_at, decided_by, reason"
 )
@@ -40,8 +40,8 @@ def want_consent(use: Use, at: int, by: str) -> Sql:
     sql = (
         "INSERT INTO consent (connection, namespace, name, access, state, wanted_at, wanted_by)"
         " VALUES (?, ?, ?, ?, 'waiting', ?, ?) ON CONFLICT (connection, namespace, name, access) DO UPDATE SET"
-        " state = 'waiting', told = 0, wanted_at = excluded.wanted_at, wanted_by = excluded.wanted_by,"
-        " decided_at = NULL, decided_by = NULL, reason = NULL WHERE state IN ('refused', 'revoked')"
+        " state = 'waiting', wanted_at = excluded.wanted_at, wanted_by = excluded.wanted_by,"
+        " decided_at = NULL, decided_by = NULL, reason = NULL WHERE state IN ('refused', 'revoked', 'lapsed')"
     )
     return sql, (*use, at, by)
 

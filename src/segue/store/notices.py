@@ -34,26 +34,6 @@ class UntoldStep(msgspec.Struct, frozen=True):
     owner: str
 
 
-class UntoldWish(msgspec.Struct, frozen=True):
-    """Something that somebody wants and others decide about, of which nobody has been told yet.
-
-    Attributes:
-        kind: `publication`, `adjustment`, `consent` or `account`.
-        place: Namespace and name of the workflow, or kind and id of whom it is about.
-        more: Version, access, or what is wanted of an account.
-        role: Who decides has it; empty where it is an owner's. connection: Whose owner decides.
-    """
-
-    kind: str
-    number: int
-    wanted_at: int
-    wanted_by: str
-    place: str
-    more: str
-    role: str
-    connection: str
-
-
 class NoticeRecord(msgspec.Struct, frozen=True):
     """One notice. state: due, sending, sent, failed, unknown (the process died while it was sent), void.
 
@@ -134,26 +114,6 @@ def untold_steps(connection: sqlite3.Connection, *, limit: int) -> list[UntoldSt
     where = "WHERE state = 'open' AND level > told"
     sql = f"SELECT id, level, coalesce(owner, '') FROM incident {where} ORDER BY id LIMIT ?"  # noqa: S608 - a constant
     return [UntoldStep(*row) for row in connection.execute(sql, (limit,))]
-
-
-_WISHES: Final = {
-    "publication": "'publication', number, wanted_at, wanted_by, namespace || '/' || name, version, approver, ''",
-    "adjustment": "'adjustment', number, at, by, namespace || '/' || name, '', approver, ''",
-    "consent": "'consent', number, wanted_at, wanted_by, namespace || '/' || name, access, '', connection",
-    "account_change": "'account', number, wanted_at, wanted_by, kind || '/' || id, what, approver, ''",
-}
-"""What `UntoldWish` says, by table."""
-_TABLES: Final = {"account": "account_change"}
-
-
-def untold_wishes(connection: sqlite3.Connection, *, limit: int) -> list[UntoldWish]:
-    """What waits for people who are still to be told."""
-    found: list[UntoldWish] = []
-    for table, columns in _WISHES.items():
-        where = "state = 'waiting' AND told = 0 ORDER BY number LIMIT ?"
-        rows = connection.execute(f"SELECT {columns} FROM {table} WHERE {where}", (limit,))  # noqa: S608 - constants
-        found += [UntoldWish(*row) for row in rows]
-    return found
 
 
 def due_notices(connection: sqlite3.Connection, now: int, *, limit: int) -> list[NoticeRecord]:
@@ -244,43 +204,6 @@ _STEPS: Final = 1000
 def mark_step_told(step: UntoldStep) -> Sql:
     """Everybody whom this step concerns has their notice."""
     return "UPDATE incident SET told = ? WHERE id = ? AND told < ?", (step.level, step.incident, step.level)
-
-
-def make_wish_notice(wish: UntoldWish, title: str, person: str, channel: str, now: int, due: int) -> Sql:
-    """Somebody is to be told that something waits for them; doing it again changes nothing."""
-    sent = channel == "app"
-    sql = (
-        "INSERT OR IGNORE INTO notice"
-        " (task, change, person, channel, kind, state, made_at, due_at, sent_at, about, title)"
-        " VALUES (0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-    )
-    # Below what exceptions have. A consent that is wanted again is another wish.
-    kind = _KINDS.index(wish.kind) + 1
-    change = -((kind << 58) + (wish.number << 20) + wish.wanted_at // 1000 % (1 << 20))
-    row = (change, person, channel, wish.kind, "sent" if sent else "due", now, due, now if sent else None)
-    return sql, (*row, f"{wish.kind}:{wish.number}", title)
-
-
-_KINDS: Final = ("publication", "adjustment", "consent", "account")
-
-
-def mark_wish_told(wish: UntoldWish) -> Sql:
-    """Everybody who may decide has their notice."""
-    table = _TABLES.get(wish.kind, wish.kind)
-    return f"UPDATE {table} SET told = 1 WHERE number = ?", (wish.number,)  # noqa: S608 - a constant
-
-
-def void_decided() -> list[Sql]:
-    """Notices of what does not wait any more are not sent."""
-    return [
-        (
-            "UPDATE notice SET state = 'void' WHERE state = 'due' AND about IS NOT NULL AND kind = ? AND NOT EXISTS"  # noqa: S608
-            f" (SELECT 1 FROM {_TABLES.get(kind, kind)} AS w WHERE w.state = 'waiting'"
-            " AND w.number = CAST(substr(notice.about, length(notice.kind) + 2) AS INTEGER))",
-            (kind,),
-        )
-        for kind in _KINDS
-    ]
 
 
 def delete_of_runs(seqs: str) -> Sql:

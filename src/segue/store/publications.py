@@ -9,7 +9,7 @@ import msgspec
 
 from segue.store.records import Sql
 
-PublicationState = Literal["waiting", "approved", "refused"]
+PublicationState = Literal["waiting", "approved", "refused", "lapsed"]
 _COLUMNS: Final = (
     "number, namespace, name, version, digest, source, approver, wanted_at, wanted_by, state, decided_at, decided_by,"
     " reason"

@@ -28,19 +28,25 @@ CONFLICTS: Final[dict[str, ProblemKind]] = {
     "adjustment-decided": ProblemKind(
         409,
         "The change of values is decided",
-        "Somebody approved or refused it, or it needed no approval; the first decision counts.",
+        "It was approved or refused, nobody decided in time, or it needed no approval; the first decision counts.",
         "Change the values anew, if they should be something else.",
     ),
     "account-change-decided": ProblemKind(
         409,
         "The change of a person is decided",
-        "Somebody approved or refused it, a newer wish took its place, or nobody decided within three days.",
+        "Somebody approved or refused it, a newer wish took its place, or nobody decided in time.",
         "Let whoever wanted it ask again.",
+    ),
+    "consent-decided": ProblemKind(
+        409,
+        "The use is decided",
+        "Somebody consented or refused, or nobody decided in time; only its owner decides about it now.",
+        "Let the owner decide, or publish the document again.",
     ),
     "publication-decided": ProblemKind(
         409,
         "The publication is decided",
-        "Somebody approved or refused it; the first decision counts.",
+        "Somebody approved or refused it, or nobody decided in time; the first decision counts.",
         "Publish the document again, if it should be decided anew.",
     ),
     "identity-taken": ProblemKind(
