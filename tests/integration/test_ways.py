@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from tests.integration.service_support import document
 
 from segue import RunFaulted, Segue
+from segue.dsl.flows.tasks import Walk
 from segue.service import NewPolicy, RunFilter
 
 SEND = document("- tell: {call: touch, with: {v: '${ .v }'}}", name="send")
@@ -15,6 +20,7 @@ START = "- ask: {{run: {{workflow: {{namespace: demo, name: send, version: lates
 LABEL = "input: {schema: {document: {properties: {v: {type: string, KEYWORD}}}}}"
 CAREFUL = document(START.format(), name="careful", more=LABEL.replace("KEYWORD", "x-data-class: personal"))
 PLAIN = document(START.format(), name="plain")
+SLOW = CAREFUL.replace("name: careful", "name: slow")
 TICKET = document(
     """
     - stay: {listen: {to: {one: {with: {type: go.on}}}}}
@@ -53,7 +59,7 @@ class Place:
         return True
 
 
-def opened(folder: Path, sent: list[str]) -> Segue:
+def opened(folder: Path, sent: list[str]) -> AbstractAsyncContextManager[Segue]:
     async def touch(v: str) -> str:
         sent.append(v)
         return v
@@ -129,3 +135,37 @@ async def test_lists_and_reports_of_runs_do_not_show_the_way(tmp_path: Path) -> 
         assert await place.run("plain", "public")
         (child,) = (await segue.service.runs.page(RunFilter(workflow="demo/send"))).items
         assert set(child.cause) == {"kind", "run", "task"}
+
+
+async def test_a_document_is_followed_while_the_loop_goes_on_and_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody who may publish must not stop everybody's work with a document that takes long to follow."""
+    sent: list[str] = []
+    has_gone_on, begun, walked = threading.Event(), asyncio.Event(), list[str]()
+    loop = asyncio.get_running_loop()
+    walk = Walk.run
+
+    def slow(self: Walk) -> Walk:
+        walked.append(self.plan.name)
+        if self.plan.name == "slow":
+            loop.call_soon_threadsafe(begun.set)
+            assert has_gone_on.wait(20), "the loop stood still while a document was followed"
+        return walk(self)
+
+    async with opened(tmp_path, sent) as segue:
+        place = await prepared(segue, sent)
+        monkeypatch.setattr(Walk, "run", slow)
+        publishing = asyncio.ensure_future(segue.publish(SLOW))
+        await begun.wait()
+        assert await place.run("plain", "public")
+        assert not publishing.done()
+        has_gone_on.set()
+        await publishing
+        # What was found out before it counted need not be found out again, by whoever asks or publishes next.
+        assert not await place.run("slow", "private")
+        await segue.publish(PLAIN.replace("name: plain", "name: other"))
+        assert await place.run("other", "public")
+        assert not await place.run("slow", "private")
+    assert walked.count("slow") == 1
+    assert "careful" not in walked

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from typing import Any, Final, Literal
 
@@ -217,9 +217,10 @@ class OperationsCache:
         if found is None:
             found = self._kept[key] = Operations(Document(data, source))
             if len(self._kept) > self._max:
-                self._kept.popitem(last=False)
+                self._kept.pop(next(iter(self._kept)), None)
         else:
-            self._kept.move_to_end(key)
+            with suppress(KeyError):  # Another thread may have let it go meanwhile.
+                self._kept.move_to_end(key)
         return found
 
 

@@ -11,6 +11,7 @@ import base64
 import sqlite3
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -233,7 +234,8 @@ class Definitions:
         """
         found = self._plans.get(digest)
         if found is not None:
-            self._plans.move_to_end(digest)
+            with suppress(KeyError):  # Another thread may have let it go meanwhile.
+                self._plans.move_to_end(digest)
             return found
         if digest not in self._published:
             raise LookupError(f"no definition has the digest {digest}")
@@ -297,8 +299,8 @@ class Definitions:
     def _keep(self, plan: Plan) -> Plan:
         plan.others = self.plan  # the history of a run may have begun under another version
         self._plans[plan.digest] = plan
-        if len(self._plans) > _PLANS_MAX:
-            self._plans.popitem(last=False)
+        while len(self._plans) > _PLANS_MAX:
+            self._plans.pop(next(iter(self._plans)), None)
         return plan
 
     def _compile_stored(self, definition: Definition, pins: Pins) -> Plan:

@@ -1,45 +1,32 @@
-"""Where the data of published workflows goes: for policies at the second door, for masks, and for people who ask."""
+"""Where the data of published workflows goes: for policies at the second door, for masks, and for people who ask.
+
+Following a document may take long, so what a publication changes is found out in a thread before it counts
+(`Flows.publishing`); whoever asks on the event loop finds it there. Only what nobody could foresee, such as the
+first question after a start, is found out when it is asked.
+"""
 
 from __future__ import annotations
 
-import logging
-import re
+import asyncio
+import time
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, Final
-
-import msgspec
 
 from segue.connectors import Connection, MemoryConnections, OperationsCache
 from segue.core import Plan
-from segue.dsl.flows import Between, Covers, Flow, Hop, Labels, Leaving, Target, gives, listens_to, targets_of
+from segue.dsl.flows import Between, Covers, Flow, Hop, Leaving, Walks
 from segue.service.definitions import Definitions
-from segue.service.errors import ServiceError
+from segue.service.joined import Foreseen, Joined, computed, plan_of
 from segue.service.publishing import facts_of
 from segue.store import Definition
 from segue.types import TaskFailure
 from segue.types.causes import Way, hop_of
 
-_log = logging.getLogger("segue.service")
-
 _KEPT_MAX: Final = 256
-_MAY_GIVE: Final = re.compile(r"\bemit\b|(?<!\$)\bworkflow\b|\\(?:[xuU]|\r?\n)")
-"""Documents without any of these words neither start others nor emit events; an escape may write any of them."""
-_MAY_HEAR: Final = re.compile(r"\blisten\b|\bschedule\b|\\(?:[xuU]|\r?\n)")
-
-
-@dataclass(frozen=True, slots=True)
-class Reached:
-    """What an act of another workflow could send out if a document were published.
-
-    Attributes:
-        before: What it can send out now.
-    """
-
-    plan: Plan
-    act: Leaving
-    before: Leaving
+_REST: Final = 4
+"""How much longer than it works it rests, where nobody waits."""
 
 
 class Flows:
@@ -49,10 +36,13 @@ class Flows:
         self._definitions = definitions
         self._connections = connections
         self._operations = OperationsCache()
-        self._kept: OrderedDict[tuple[str, Way | None], Flow] = OrderedDict()
+        self._walks = Walks()
         self._giving: dict[str, bool] = {}
+        self._kept: OrderedDict[tuple[str, Way | None], Flow] = OrderedDict()
+        self._before: dict[tuple[str, Way | None], Flow] = {}
         self._between: Between | None = None
         self._as_of = -1
+        self._publishing = asyncio.Lock()
 
     def of(self, digest: str) -> dict[str, Leaving]:
         """What each act of a published definition can send out, by the pointer of its task.
@@ -73,37 +63,48 @@ class Flows:
         """
         return self._flow(digest, way).covers
 
-    def of_plan(self, plan: Plan) -> tuple[dict[str, Leaving], list[Reached]]:
-        """What each act of a plan that is not published could send out; and acts of others that it would reach."""
-        now = self._current()
-        if not gives(plan):
-            return now.flow(plan).leaving, []
-        then = Between([*self._with_started((*now.plans.values(), plan))], self._schema_of)
-        reached = [
-            Reached(other, act, before)
-            for other in self._hearers(then, plan)
-            for act, before in _grown(now.flow(other).leaving, then.flow(other).leaving)
-        ]
-        return then.flow(plan).leaving, reached
+    async def foresee(self, plan: Plan, *, acts: bool) -> Foreseen:
+        """What would follow if this plan were published; found out in a thread.
 
-    def unknown(self, plan: Plan) -> Iterator[tuple[str, Target, Labels | None]]:
-        """Tasks that start workflows of which it is not known which they are, or which are not published yet.
-
-        Gives:
-            The pointer, the target, and the labels of all that these hold; None where nothing of it is published.
+        Args:
+            acts: Also what its acts could send out, and those of others.
         """
-        if any(
-            target.namespace is None or target.name is None or not self._found(target) for target in targets_of(plan)
-        ):
-            between = Between([*self._with_started((plan,))], self._schema_of)
-            for node, target, meant in between.starts(plan):
-                if target.namespace is None or target.name is None:
-                    yield node.pointer, target, between.held(meant)
-                elif not meant:
-                    yield node.pointer, target, None
+        return await asyncio.to_thread(self._joined().foresee, plan, acts=acts)
 
-    def _found(self, target: Target) -> bool:
-        return any(target.may_be(d.namespace, d.name) for d in self._definitions.all())
+    @asynccontextmanager
+    async def publishing(self, plan: Plan) -> AsyncIterator[None]:
+        """A plan is published within: what follows from that is found out before, and counts afterwards at once."""
+        async with self._publishing:
+            before = self.changes()
+            between, flow = await asyncio.to_thread(self._joined().follow, plan)
+            yield
+            if self.changes() == before + 1 and plan.digest in {d.digest for d in self._definitions.all()}:
+                self._take(between)
+                self._kept[plan.digest, None] = flow
+
+    @asynccontextmanager
+    async def kept(self) -> AsyncIterator[None]:
+        """Find out beside everything else, as long as the block lasts, what nobody has asked for since the start."""
+        task = asyncio.create_task(self._follow_all(), name="segue-flows")
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _follow_all(self) -> None:
+        joined, before = self._joined(), self.changes()
+        between = await asyncio.to_thread(joined.together)
+        if self.changes() == before and self._as_of != before:
+            self._take(between)
+        for definition in joined.newest[:_KEPT_MAX]:
+            since = time.monotonic()
+            plan = await asyncio.to_thread(plan_of, self._definitions, definition.digest)
+            flow = None if plan is None else await asyncio.to_thread(computed, between, plan)
+            if flow is not None and self._between is between and self._as_of == self.changes():
+                self._kept.setdefault((definition.digest, None), flow)
+            # Threads share one interpreter: what runs has most of it.
+            await asyncio.sleep(_REST * (time.monotonic() - since))
 
     def changes(self) -> int:
         """How often what `facts` says may have changed."""
@@ -129,11 +130,11 @@ class Flows:
         declared = facts_of(self._definitions.plan(definition.digest).definition)
         facts: dict[str, Any] = {name: declared[name] for name in ("risk", "use_case")}
         facts["declares"] = declared["classes"]
-        act = self._flow(definition.digest, way).leaving.get(pointer)
-        if act is not None:
-            facts["classes"] = sorted(act.labels.classes)
-            facts["untrusted"] = act.labels.untrusted
-            facts["sources"] = sorted(act.labels.sources)
+        labels = self._flow(definition.digest, way).labels(pointer)
+        if labels is not None:
+            facts["classes"] = sorted(labels.classes)
+            facts["untrusted"] = labels.untrusted
+            facts["sources"] = sorted(labels.sources)
         return facts
 
     # -- together ----------------------------------------------------------------------------------
@@ -148,7 +149,10 @@ class Flows:
         key = (digest, way)
         found = self._kept.get(key)
         if found is None:
-            found = self._kept[key] = self._follow(between, self._definitions.plan(digest), way)
+            found = self._follow(between, self._definitions.plan(digest), way)
+            # Where nothing that it depends on has changed, what was computed of it stays.
+            was = self._before.pop(key, None)
+            found = self._kept[key] = was if was is not None and was.is_as(found) else found
             if len(self._kept) > _KEPT_MAX:
                 self._kept.popitem(last=False)
         else:
@@ -167,70 +171,24 @@ class Flows:
     def _hop(self, text: str) -> Hop | None:
         workflow, pointer, clean = hop_of(text)
         definition = self._named(workflow)
-        plan = None if definition is None else self._plan(definition.digest)
+        plan = None if definition is None else plan_of(self._definitions, definition.digest)
         return None if plan is None else Hop(plan, pointer, clean)
 
     def _current(self) -> Between:
         """Everything that gives others something, followed together as of now."""
-        changes = self.changes()
-        if self._between is None or self._as_of != changes:
-            plans = [plan for d in self._definitions.all() if (plan := self._giver(d)) is not None]
-            self._between = Between([*self._with_started(plans)], self._schema_of)
-            self._as_of = changes
-            self._kept.clear()
+        if self._between is None or self._as_of != self.changes():
+            return self._take(self._joined().together())
         return self._between
 
-    def _giver(self, definition: Definition) -> Plan | None:
-        known = self._giving.get(definition.digest)
-        if known is None and not self._says(definition, _MAY_GIVE):
-            known = self._giving[definition.digest] = False
-        if known is False:
-            return None
-        plan = self._plan(definition.digest)
-        self._giving[definition.digest] = plan is not None and gives(plan)
-        return plan if self._giving[definition.digest] else None
+    def _take(self, between: Between) -> Between:
+        """This is how it is from now on."""
+        self._between, self._as_of = between, self.changes()
+        self._before = {**self._before, **self._kept} if len(self._before) < _KEPT_MAX else dict(self._kept)
+        self._kept.clear()
+        return between
 
-    def _says(self, definition: Definition, words: re.Pattern[str]) -> bool:
-        """One of the words stands in the document, or in a function of another catalogue that it calls."""
-        functions = self._definitions.pins(definition.digest).functions
-        texts = (definition.source, *(msgspec.json.encode(one.body).decode() for one in functions.values()))
-        return any(words.search(text) for text in texts)
-
-    def _plan(self, digest: str) -> Plan | None:
-        try:
-            return self._definitions.plan(digest)
-        except ServiceError:
-            _log.warning("definition %s cannot be compiled here; labels of what it gave others are not known", digest)
-            return None
-
-    def _with_started(self, plans: Any) -> Iterator[Plan]:
-        """These plans, and all that they may start, and so on."""
-        found: dict[str, Plan] = {}
-        pending = list(plans)
-        while pending:
-            plan = pending.pop()
-            if plan.digest in found:
-                continue
-            found[plan.digest] = plan
-            for target in targets_of(plan):
-                for definition in self._definitions.all():
-                    if target.may_be(definition.namespace, definition.name) and definition.digest not in found:
-                        started = self._plan(definition.digest)
-                        pending.extend([] if started is None else [started])
-        yield from found.values()
-
-    def _hearers(self, between: Between, plan: Plan) -> Iterator[Plan]:
-        """The newest versions of everything else that may take something in."""
-        for namespace, name in self._definitions.names():
-            definition = self._definitions.find(namespace, name, "latest")
-            if definition is None or definition.digest == plan.digest:
-                continue
-            if definition.digest in between.plans:
-                yield between.plans[definition.digest]
-            elif self._says(definition, _MAY_HEAR):
-                other = self._plan(definition.digest)
-                if other is not None and listens_to(other, None):
-                    yield other
+    def _joined(self) -> Joined:
+        return Joined(self._definitions, self._schema_of, self._walks, self._giving)
 
     def _schema_of(self, name: str, operation: str) -> Sequence[Any]:
         connection = self._connections.find(name)
@@ -243,10 +201,3 @@ class Flows:
             return known.get(operation).result_schemas()
         except TaskFailure:
             return []  # An operation that does not exist gives nothing; publishing says so.
-
-
-def _grown(before: dict[str, Leaving], then: dict[str, Leaving]) -> Iterator[tuple[Leaving, Leaving]]:
-    """Acts that can send out more than before."""
-    for pointer, act in then.items():
-        if act.labels | before[pointer].labels != before[pointer].labels:
-            yield act, before[pointer]

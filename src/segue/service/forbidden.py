@@ -17,7 +17,7 @@ from segue.governance import Guard, Resource, Verdict
 from segue.governance.door import LABELS
 from segue.service.definitions import finding_of
 from segue.service.errors import Finding
-from segue.service.flows import Flows
+from segue.service.joined import Foreseen
 from segue.service.publishing import facts_of
 from segue.types import Identity
 
@@ -30,21 +30,25 @@ _REMEDY: Final = (
 )
 
 
-def forbidden_flows(guard: Guard, document: Document, plan: Plan, flows: Flows) -> Iterator[Finding]:
+def reads_labels(guard: Guard) -> bool:
+    """There are rules that what is foreseen of acts matters to."""
+    return not guard.policies.reads(_ACTION).isdisjoint(LABELS)
+
+
+def forbidden_flows(guard: Guard, document: Document, foreseen: Foreseen) -> Iterator[Finding]:
     """Acts that a rule refuses for what can reach them, each with the arguments, where they come from, and the rule.
 
     Those of other workflows count too, where they would get something from this one that they did not get before.
     An act whose connection or operation is computed is left to the door where rules look at those.
     """
-    reads = guard.policies.reads(_ACTION)
-    if not reads & LABELS:
+    reads, plan = guard.policies.reads(_ACTION), foreseen.plan
+    if not reads_labels(guard):
         return
-    acts, reached = flows.of_plan(plan)
-    for act in acts.values():
+    for act in foreseen.acts.values():
         for rule, severity in _judged(guard, reads, plan, act, Labels()):
             message = f"what {_name_of(plan, act)!r} sends out {_words(act, rule, severity)}"
             yield finding_of(document.finding("forbidden-flow", severity, message, _REMEDY, pointer=act.pointer))
-    for other in reached:
+    for other in foreseen.reached:
         for rule, severity in _judged(guard, reads, other.plan, other.act, other.before.labels):
             name = f"{other.plan.namespace}/{other.plan.name}:{other.plan.version}"
             message = (
@@ -55,11 +59,10 @@ def forbidden_flows(guard: Guard, document: Document, plan: Plan, flows: Flows) 
             yield finding_of(document.finding("forbidden-flow", severity, message, _REMEDY, pointer=at))
 
 
-def unknown_flows(document: Document, plan: Plan, flows: Flows) -> Iterator[Finding]:
+def unknown_flows(document: Document, foreseen: Foreseen) -> Iterator[Finding]:
     """Labelled data that goes where it is not known yet what becomes of it."""
-    unknown = list(flows.unknown(plan))
-    acts = flows.of_plan(plan)[0] if unknown else {}
-    for pointer, target, held in unknown:
+    acts = foreseen.acts
+    for pointer, target, held in foreseen.unknown:
         labels = acts[pointer].labels if pointer in acts else Labels()
         if not labels and not held:
             continue

@@ -99,6 +99,9 @@ async def wire(
     people = await _people(ground, store, host, stack)
     if host is not None:
         await _tell(ground, store, people, stack)
+        if ground.guard.local is None:
+            # A server is asked by many; a program that opens the folder for itself mostly asks for one thing.
+            await stack.enter_async_context(ground.flows.kept())
     service = _assembled(ground, store, host, audit, people)
     if host is not None:
         await stack.enter_async_context(_keeper(ground, service, people).kept())

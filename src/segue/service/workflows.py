@@ -15,7 +15,7 @@ from segue.service.consequences import undecided_acts
 from segue.service.definitions import Checked, Definitions, refused
 from segue.service.errors import Finding, ServiceError
 from segue.service.flows import Flows
-from segue.service.forbidden import forbidden_flows, unknown_flows
+from segue.service.forbidden import forbidden_flows, reads_labels, unknown_flows
 from segue.service.observe import iso
 from segue.service.publishing import Publishing
 from segue.service.shapes import (
@@ -110,7 +110,7 @@ class Workflows(UseCases):
     async def validate(self, source: bytes | str, *, file: str = "<document>") -> Validation:
         """Everything that is wrong with a document, all at once."""
         checked = await self._definitions.check(source, file=file)
-        findings = [*checked.findings, *self._missing(checked)]
+        findings = [*checked.findings, *(await self._missing(checked))]
         valid = all(finding.severity != "error" for finding in findings)
         return Validation(file=file, valid=valid, findings=findings)
 
@@ -125,7 +125,7 @@ class Workflows(UseCases):
                 lets it count only when somebody else has approved it; it waits then.
         """
         checked = await self._definitions.check(source, file=file)
-        lacks = self._missing(checked)
+        lacks = await self._missing(checked)
         if checked.plan is None or any(finding.severity == "error" for finding in lacks):
             raise refused(file, [*checked.findings, *lacks])
         if self._publishing is not None and not self._is_published(checked.plan):
@@ -140,7 +140,7 @@ class Workflows(UseCases):
             ServiceError: `definition-refused` where what it needs has gone since, or `version-taken`.
         """
         checked = await self._definitions.check(source, file="<publication>")
-        lacks = self._missing(checked)
+        lacks = await self._missing(checked)
         if any(finding.severity == "error" for finding in lacks):
             raise refused("<publication>", [*checked.findings, *lacks])
         return await self._put(checked, lacks)
@@ -151,12 +151,13 @@ class Workflows(UseCases):
         plan = (await self._definitions.check(source, file="<publication>")).plan
         return [] if plan is None or self._publishing is None else self._publishing.lacking(plan)
 
-    def _missing(self, checked: Checked) -> list[Finding]:
+    async def _missing(self, checked: Checked) -> list[Finding]:
         found: list[Finding] = []
         if checked.plan is not None:
             found += undecided_acts(self.guard, checked.document, checked.plan)
-            found += forbidden_flows(self.guard, checked.document, checked.plan, self._flows)
-            found += unknown_flows(checked.document, checked.plan, self._flows)
+            foreseen = await self._flows.foresee(checked.plan, acts=reads_labels(self.guard))
+            found += forbidden_flows(self.guard, checked.document, foreseen)
+            found += unknown_flows(checked.document, foreseen)
         if self._publishing is not None:
             found += self._publishing.complaints(checked.document, checked.plan)
         return found
@@ -173,7 +174,8 @@ class Workflows(UseCases):
         now_ms = time.time_ns() // 1_000_000
         definition = Definition(plan.digest, plan.namespace, plan.name, plan.version, text, now_ms)
         try:
-            created = await self._definitions.add(definition, plan, checked.pins)
+            async with self._flows.publishing(plan):
+                created = await self._definitions.add(definition, plan, checked.pins)
         except Conflict:
             raise ServiceError(
                 "version-taken",

@@ -12,6 +12,7 @@ from segue.dsl.flows.covers import CLEAR, NO_COVERS, Cover, Covers, TaskCovers, 
 from segue.dsl.flows.decided import undecided
 from segue.dsl.flows.labels import NO_LABELS, Labels, declared_labels, detected_places
 from segue.dsl.flows.leaving import Flow, Leaving, followed, leaving
+from segue.dsl.flows.remembered import Walks
 from segue.dsl.flows.sources import WORKFLOW, OperationSchema, Target, input_schema_of, started_by, target_of, type_of
 from segue.dsl.flows.traced import ITEM, Origin, Traced
 
@@ -33,6 +34,7 @@ __all__ = [
     "Target",
     "TaskCovers",
     "Traced",
+    "Walks",
     "both",
     "declared_labels",
     "detected_places",

@@ -14,8 +14,9 @@ from typing import NamedTuple, TypeVar
 
 from segue.core.plan import ActNode, EmitNode, ListenNode, Node, Plan
 from segue.dsl.flows.labels import NO_LABELS, Labels, detected_places
-from segue.dsl.flows.leaving import Flow, flow_of
+from segue.dsl.flows.leaving import Flow
 from segue.dsl.flows.places import NOWHERE, Places, places_of, together
+from segue.dsl.flows.remembered import Walks
 from segue.dsl.flows.sources import (
     WORKFLOW,
     Answer,
@@ -49,10 +50,14 @@ class Between:
 
     Args:
         plans: All definitions that start others or emit events, and all that may be started by them.
+        walks: Walks that are known already, and where new ones are kept.
+
+    Once made it does not change, so threads may ask it.
     """
 
-    def __init__(self, plans: Iterable[Plan], operation_schema: OperationSchema) -> None:
+    def __init__(self, plans: Iterable[Plan], operation_schema: OperationSchema, walks: Walks | None = None) -> None:
         self._schema = operation_schema
+        self._remembered = Walks() if walks is None else walks
         self.plans = {plan.digest: plan for plan in plans}
         self._named: dict[tuple[str, str], list[Plan]] = defaultdict(list)
         self._callers: dict[str, set[str]] = defaultdict(set)
@@ -75,9 +80,11 @@ class Between:
             given: Of a run whose input has these labels from whoever started it; of any run where it is left out.
         """
         known = self._sources.get(plan.digest) if given is None and not clean else None
-        sources = known or Sources(plan, self._schema, clean=clean)
+        if known is not None:
+            return Flow(self._walks[plan.digest], known)
+        sources = Sources(plan, self._schema, clean=clean)
         sources.hear(self.arriving(plan, given))
-        return flow_of(self._walk(plan, sources), sources)
+        return Flow(self._walk(plan, sources), sources)
 
     def given_by(self, hops: Iterable[Hop], plan: Plan) -> Places | None:
         """What reaches the input of a run that these tasks led to, one starting the other.
@@ -172,7 +179,7 @@ class Between:
 
     def _walk(self, plan: Plan, sources: Sources) -> Walk:
         found = self._walks.get(plan.digest)
-        return found if found is not None else Walk(plan, sources.returned, sources.own).run()
+        return found if found is not None else self._remembered.of(plan, sources)
 
     # -- until nothing new comes -------------------------------------------------------------------
 
@@ -188,7 +195,7 @@ class Between:
         for digest in _innermost_first(started):
             sources = self._sources[digest]
             sources.arriving = self.arriving(self.plans[digest])
-            self._walks[digest] = Walk(self.plans[digest], sources.returned, sources.own).run()
+            self._walks[digest] = self._remembered.of(self.plans[digest], sources)
         while waiting:
             digest = waiting.popleft()
             queued.discard(digest)
@@ -196,6 +203,8 @@ class Between:
                 if reader not in queued:
                     queued.add(reader)
                     waiting.append(reader)
+        for digest, sources in self._sources.items():
+            sources.hear(self.arriving(self.plans[digest]))
 
     def _tell(self, plan: Plan) -> set[str]:
         """Take in what a definition gives others; which of them hear something new."""

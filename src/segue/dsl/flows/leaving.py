@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Final
 
 from segue.core.plan import ActNode, Node, Plan
@@ -37,17 +38,35 @@ class Leaving:
     arguments: Mapping[Path, Mapping[Origin, Labels]]
 
 
-@dataclass(frozen=True, slots=True)
 class Flow:
-    """Where the data of one plan goes.
+    """Where the data of one plan goes: what a finished walk says, told when it is asked for."""
 
-    Attributes:
-        leaving: For each act, by pointer, what it sends out.
-        covers: The data classes of every value that a run of it may have.
-    """
+    def __init__(self, walk: Walk, sources: Sources) -> None:
+        self._walk = walk
+        self._sources = sources
 
-    leaving: dict[str, Leaving]
-    covers: Covers
+    @cached_property
+    def leaving(self) -> dict[str, Leaving]:
+        """For each act, by pointer, what it sends out."""
+        return _leaving(self._walk, self._sources)
+
+    @cached_property
+    def covers(self) -> Covers:
+        """The data classes of every value that a run of it may have."""
+        return _covers(self._walk, self._sources)
+
+    def labels(self, pointer: str) -> Labels | None:
+        """Of everything that the act at this pointer is given; None where there is none."""
+        nodes = self._walk.plan.nodes
+        given = [found for index, found in self._walk.given.items() if nodes[index].pointer == pointer]
+        total = NO_LABELS
+        for origin in frozenset[Origin]().union(*(found.origins() for found in given)):
+            total |= self._sources.labels(origin.source, origin.path)
+        return total if given else None
+
+    def is_as(self, other: Flow) -> bool:
+        """It says the same as another one."""
+        return self._walk is other._walk and self._sources.is_as(other._sources)
 
 
 def followed(plan: Plan, operation_schema: OperationSchema | None = None, arriving: Arriving = ALONE) -> Flow:
@@ -60,12 +79,7 @@ def followed(plan: Plan, operation_schema: OperationSchema | None = None, arrivi
     """
     sources = Sources(plan, operation_schema or (lambda connection, operation: ()))
     sources.hear(arriving)
-    return flow_of(Walk(plan, sources.returned, sources.own).run(), sources)
-
-
-def flow_of(walk: Walk, sources: Sources) -> Flow:
-    """What a finished walk says."""
-    return Flow(_leaving(walk, sources), _covers(walk, sources))
+    return Flow(Walk(plan, sources.returned, sources.own).run(), sources)
 
 
 def leaving(plan: Plan, operation_schema: OperationSchema | None = None) -> dict[str, Leaving]:
@@ -93,13 +107,16 @@ def _covers(walk: Walk, sources: Sources) -> Covers:
 
 def _leaving(walk: Walk, sources: Sources) -> dict[str, Leaving]:
     found: dict[str, Leaving] = {}
+    known: dict[Origin, Labels] = {}
     for index, given in walk.given.items():
         node = walk.plan.nodes[index]
         arguments: dict[Path, dict[Origin, Labels]] = {}
         total = NO_LABELS
         for path, origins in given.leaves():
             for origin in sorted(origins):
-                labels = sources.labels(origin.source, origin.path)
+                labels = known.get(origin)
+                if labels is None:
+                    labels = known[origin] = sources.labels(origin.source, origin.path)
                 total |= labels
                 if labels:
                     arguments.setdefault(path, {})[origin] = labels
@@ -109,8 +126,8 @@ def _leaving(walk: Walk, sources: Sources) -> dict[str, Leaving]:
             operation = f"{target.namespace}/{target.name}" if target.namespace and target.name else None
         made = Leaving(node.pointer, _handler(node), use, operation, total, arguments)
         # A function of the document stands once and may be called from several places.
-        known = found.get(node.pointer)
-        found[node.pointer] = made if known is None else _both(known, made)
+        told = found.get(node.pointer)
+        found[node.pointer] = made if told is None else _both(told, made)
     return found
 
 

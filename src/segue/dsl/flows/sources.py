@@ -176,6 +176,10 @@ class Sources:
         vouched = is_vouched_for(input_schema_of(self.plan))
         return _told(as_read(self.arriving.events(schedule.on.types), schedule.read), vouched=vouched)
 
+    def is_as(self, other: Sources) -> bool:
+        """The same labels stand in the same places."""
+        return self._all == other._all and self._names == other._names
+
     def declared(self, source: str) -> Places:
         """The labels of a source."""
         return self._all.get(source, NOWHERE)

@@ -126,6 +126,11 @@ class Walk:
             if self.context == before:
                 return self
 
+    def let_go(self) -> None:
+        """It is over: what it asked, and what it remembered for itself, need not be kept with it."""
+        self.returned = _over
+        self._walked.clear()
+
     # -- programs ----------------------------------------------------------------------------------
 
     def _value(self, program: Program | None, data: Traced, around: _Around, **more: Traced) -> Traced:
@@ -349,6 +354,10 @@ class Walk:
             if following == reached:
                 return reached
             reached = following
+
+
+def _over(node: ActNode, given: Traced) -> Traced:
+    raise AssertionError("a walk that is over asks nothing")
 
 
 _NESTING = frozenset({DoNode, ForNode, ListenNode, ForkNode, TryNode, FunctionNode, ExtendedNode})
