@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -35,6 +36,7 @@ from segue.service import (
     restore_folder,
 )
 from segue.service.functions import register
+from segue.store.sealing import SEALED
 from segue.types import Identity, acting_as, fail
 
 CANARY = "kanarienvogel"
@@ -176,7 +178,7 @@ async def test_reasons_rules_and_what_waits_for_approval_are_sealed(tmp_path: Pa
     await steered(sealed, Settings(key_file=str(key)))
     await steered(plain, Settings())
 
-    assert showing(sealed) == []
+    assert (showing(sealed), unsealed(sealed)) == ([], [])
     assert showing(plain)
     async with open_service(sealed, Settings(key_file=str(key))) as service:
         # All of it is read again, and in force.
@@ -186,6 +188,43 @@ async def test_reasons_rules_and_what_waits_for_approval_are_sealed(tmp_path: Pa
         assert CANARY in (await service.publications.get(waiting.number)).source
         with pytest.raises(ServiceError):
             await service.workflows.publish(document("- one: {set: {a: other}}", version="2.0.0"))
+
+
+def unsealed(folder: Path) -> list[str]:
+    """Columns that say they are sealed, and hold a value that is not."""
+    file = sqlite3.connect(folder / "segue.db")
+    try:
+        return [
+            f"{table}.{column}"
+            for table, columns in SEALED.items()
+            for column in columns
+            for (value,) in file.execute(f"SELECT {column} FROM {table} WHERE {column} IS NOT NULL")  # noqa: S608
+            if not str(value).startswith(("~", "^", '"~', '"^'))
+        ]
+    finally:
+        file.close()
+
+
+async def test_how_people_are_reached_is_sealed(tmp_path: Path) -> None:
+    """An address book is what a thief sells first. What an earlier release left in plain text is sealed at opening."""
+    key, data = tmp_path / "keys", tmp_path / "sealed"
+    init_keys(data, key)
+    async with open_service(data, Settings(key_file=str(key))) as service:
+        await service.profiles.put("ann", {"name": f"{CANARY} Ann", "email": f"{CANARY}@example.com"})
+        assert showing(data) == []
+    assert unsealed(data) == []
+
+    file = sqlite3.connect(data / "segue.db")
+    with file:
+        plain = json.dumps({"id": "bob", "email": f"{CANARY}@example.com"}, separators=(",", ":"))
+        file.execute("INSERT INTO profile (id, data, updated_at) VALUES ('bob', ?, 0)", (plain,))
+    file.close()
+    assert showing(data) == ["segue.db"]
+    async with open_service(data, Settings(key_file=str(key))) as service:
+        assert showing(data) == []
+        found = {profile.id: profile.email for profile in await service.profiles.list()}
+    assert found == dict.fromkeys(("ann", "bob"), f"{CANARY}@example.com")
+    assert (showing(data), unsealed(data)) == ([], [])
 
 
 async def test_without_keys_credentials_are_seen(tmp_path: Path) -> None:

@@ -258,7 +258,7 @@ def use_code(hashed: str, at: int) -> Sql:
 
 def put_profile(name: str, data: Any, at: int) -> Sql:
     """Keep a profile, over an older one of the same person."""
-    sql = "INSERT OR REPLACE INTO profile (id, data, updated_at) VALUES (?, ?, ?)"
+    sql = "INSERT OR REPLACE INTO profile (id, data, updated_at) VALUES (?, seal(?), ?)"
     return sql, (name, encode(data).decode(), at)
 
 

@@ -73,6 +73,18 @@ def sealed(cipher: Cipher, value: str | bytes, run: int | None = None) -> str:
     return cipher.seal(value.encode(), run) if isinstance(value, str) else cipher.seal(value, run, packed=True)
 
 
+def seal_profiles(connection: sqlite3.Connection) -> None:
+    """Seal the profiles that earlier releases wrote in plain text into encrypted folders, leaving nothing of them."""
+    plain = "FROM profile WHERE data LIKE '{%'"
+    if connection.execute(f"SELECT 1 {plain} LIMIT 1").fetchone() is None:  # noqa: S608 - a constant
+        return
+    connection.execute("PRAGMA secure_delete = ON")
+    connection.execute("UPDATE profile SET data = seal(data) WHERE data LIKE '{%'")
+    connection.execute("PRAGMA secure_delete = OFF")
+    # The log of the file holds the page as it was.
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
 def open_up(connection: sqlite3.Connection, cipher: Cipher | None) -> None:
     """Let a reading connection see sealed columns open. Before it is told to write nothing."""
     equip(connection, cipher)

@@ -19,6 +19,7 @@ from segue.store.folder import DATABASE_NAME, FolderLock, open_writer
 from segue.store.mark import Mark, Position, check_present, statement
 from segue.store.reading import Readers, Reading
 from segue.store.records import Definition, Sql
+from segue.store.sealing import seal_profiles
 from segue.types import DEFAULT_WORKSPACE, SYSTEM, AuditRecord, Cipher, acting
 
 _SEALED_KEY = "sealed"
@@ -70,6 +71,8 @@ class Store:
             connection, mark = _open_marked(folder)
             _check_cipher(connection, folder, cipher)
             prepare(connection, cipher)
+            if cipher is not None:
+                seal_profiles(connection)
             commit = GroupCommit(connection, on_durable, fault=fault, cipher=cipher)
         except BaseException:
             lock.release()
