@@ -48,6 +48,7 @@ TASKS = """
         with:
           title: '${ $workflow.input.text + "-title" }'
           assign: {person: bob}
+          requester: '${ $workflow.input.text + "-requester" }'
           data: {note: '${ $workflow.input.text + "-form" }'}
           about: {model: risk, version: '3', input: '${ $workflow.input.text + "-label" }', value: low}
           outcomes: [approve, edit]

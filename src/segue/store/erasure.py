@@ -79,6 +79,8 @@ def erase(found: About) -> list[Sql]:
             f"UPDATE incident SET failure = '{ERASED}', owner = NULL, reason = NULL WHERE {of}",  # noqa: S608
             (runs,),
         ),
+        # The requester is a value of the run's data: often whoever it is about.
+        (f"UPDATE human_task SET requester = 'erased' WHERE requester IS NOT NULL AND {of}", (runs,)),  # noqa: S608
         (f"UPDATE human_task SET title = 'erased' WHERE {of}", (runs,)),  # noqa: S608
         (
             "UPDATE label SET input = NULL, proposed = NULL, decided = NULL"  # noqa: S608
