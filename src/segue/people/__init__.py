@@ -20,7 +20,7 @@ from segue.people.notices import (
     text_of_exception,
     text_of_wish,
 )
-from segue.people.profiles import Absence, Profile, Quiet, is_absent, next_waking
+from segue.people.profiles import Absence, Channel, Profile, Quiet, is_absent, next_waking
 from segue.people.wishes import (
     Step,
     Turn,
@@ -36,6 +36,7 @@ __all__ = [
     "KINDS",
     "OWNER",
     "Absence",
+    "Channel",
     "Figures",
     "Granted",
     "Notice",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import msgspec
 
 from segue.governance import Resource
-from segue.people import Profile
+from segue.people import Channel, Profile
 from segue.service import answers
 from segue.service.access import UseCases, admit_to, governed, of, open_to_all
 from segue.service.asked import NoticeView
@@ -156,4 +156,5 @@ def _profile(said: dict[str, Any]) -> Profile:
     try:
         return msgspec.convert(said, Profile)
     except (msgspec.ValidationError, ValueError) as error:
-        raise ServiceError("choice-refused", f"The profile does not fit: {error}.") from None
+        offered = f"; channels are {', '.join(get_args(Channel))}" if "channels" in str(error) else ""
+        raise ServiceError("choice-refused", f"The profile does not fit: {error}{offered}.") from None

@@ -41,8 +41,9 @@ CONTENTS: Final[dict[str, ProblemKind]] = {
     "choice-refused": ProblemKind(
         422,
         "This cannot be decided like this",
-        "The choice is not offered for this exception, or lacks its reason, its output or its input.",
-        "`segue exceptions show` names the choices.",
+        "The choice is not offered for this task or exception, or lacks its reason, its output or its input;"
+        " or a profile holds what it cannot.",
+        "Correct what the detail names; `segue tasks show` and `segue exceptions show` name the choices.",
     ),
     "event-refused": ProblemKind(
         422,
