@@ -198,7 +198,7 @@ def unsealed(folder: Path) -> list[str]:
             f"{table}.{column}"
             for table, columns in SEALED.items()
             for column in columns
-            for (value,) in file.execute(f"SELECT {column} FROM {table} WHERE {column} IS NOT NULL")  # noqa: S608
+            for (value,) in file.execute(f"SELECT {column} FROM {table} WHERE {column} IS NOT NULL")
             if not str(value).startswith(("~", "^", '"~', '"^'))
         ]
     finally:
@@ -206,7 +206,7 @@ def unsealed(folder: Path) -> list[str]:
 
 
 async def test_how_people_are_reached_is_sealed(tmp_path: Path) -> None:
-    """An address book is what a thief sells first. What an earlier release left in plain text is sealed at opening."""
+    """An address book is what a thief sells first. What earlier releases left plain is sealed at opening."""
     key, data = tmp_path / "keys", tmp_path / "sealed"
     init_keys(data, key)
     async with open_service(data, Settings(key_file=str(key))) as service:

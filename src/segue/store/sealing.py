@@ -76,7 +76,7 @@ def sealed(cipher: Cipher, value: str | bytes, run: int | None = None) -> str:
 def seal_profiles(connection: sqlite3.Connection) -> None:
     """Seal the profiles that earlier releases wrote in plain text into encrypted folders, leaving nothing of them."""
     plain = "FROM profile WHERE data LIKE '{%'"
-    if connection.execute(f"SELECT 1 {plain} LIMIT 1").fetchone() is None:  # noqa: S608 - a constant
+    if connection.execute(f"SELECT 1 {plain} LIMIT 1").fetchone() is None:
         return
     connection.execute("PRAGMA secure_delete = ON")
     connection.execute("UPDATE profile SET data = seal(data) WHERE data LIKE '{%'")
