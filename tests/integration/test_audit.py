@@ -21,6 +21,10 @@ from tests.integration.service_support import PAID, WAITS, document
 from segue.handlers import FunctionRegistry
 from segue.service import (
     NewBackup,
+    NewIdentity,
+    NewPolicy,
+    NewSwitch,
+    NewToken,
     Service,
     ServiceError,
     Settings,
@@ -161,6 +165,58 @@ async def test_tampering_with_the_file_is_found_and_named(tmp_path: Path, statem
 
     assert not found.sound
     assert {problem.kind for problem in found.problems} == {kind}
+
+
+@pytest.mark.parametrize(
+    ("statement", "named"),
+    [
+        (
+            "UPDATE identity SET data = replace(data, 'viewer', 'admin') WHERE id = 'bob'",
+            "identity:person/bob was changed",
+        ),
+        ("UPDATE identity SET data = replace(data, '$argon2id$', '$argon2id$x')", "identity:person/bob was changed"),
+        ("DELETE FROM identity WHERE id = 'bob'", "identity:person/bob is not there"),
+        (
+            "INSERT INTO identity SELECT kind, 'eve', replace(data, 'bob', 'eve') FROM identity WHERE id = 'bob'",
+            "identity:person/eve is there, and no record says how it came",
+        ),
+        ("UPDATE policy_change SET text = replace(text, 'refund', 'nothing')", "policy:ours was changed"),
+        ("DELETE FROM policy_change", "policy:ours is not there"),
+        ("DELETE FROM switch", "switch:connection/crm is not there"),
+        ("UPDATE profile SET data = replace(data, 'bob@', 'eve@')", "profile:bob was changed"),
+        ("UPDATE credential SET data = replace(data, '\"ci\"', '\"bob\"')", "token:"),
+        ("UPDATE credential SET data = replace(data, '[\"read\"]', 'null')", "token:"),
+        ("UPDATE connection SET data = replace(data, '127.0.0.1:9', '127.0.0.1:8')", "connection:crm was changed"),
+        ("DELETE FROM connection", "connection:crm is not there"),
+        ("UPDATE definition SET source = replace(source, 'amount: 5', 'amount: 6')", "workflow:demo/charge:1.0.0"),
+    ],
+)
+async def test_what_is_in_force_is_what_the_chain_says(tmp_path: Path, statement: str, named: str) -> None:
+    """Whoever can write into the file gives somebody a role, or takes a rule away, without touching one record."""
+    api = "openapi: 3.0.3\ninfo: {title: t, version: '1'}\npaths: {}\n"
+    rule = """@id("n") forbid (principal, action == Action::"act.perform", resource)
+    when { resource.operation == "refund" };"""
+    async with opened(tmp_path) as service:
+        await story(service)
+        await service.accounts.add(NewIdentity(id="bob", roles=["viewer"], password="set by somebody"))
+        await service.accounts.add(NewIdentity(kind="service", id="ci", roles=["viewer"]))
+        await service.tokens.make("service", "ci", NewToken(label="reads", scopes=["read"]))
+        await service.permissions.change("ours", NewPolicy(text=rule, reason="no refunds"))
+        await service.connections.add("crm", api, base_url="http://127.0.0.1:9")
+        await service.switches.stop(NewSwitch(kind="connection", name="crm", reason="wrong prices"))
+        await service.profiles.put("bob", {"email": "bob@example.com", "roles": ["approver", "lead"]})
+        await service.audit.sign()
+        before = await service.audit.verify()
+    assert (before.problems, before.standing) == ([], 9)
+    async with opened(tmp_path) as service:
+        assert (await service.audit.verify()).problems == []
+
+    tamper(tmp_path, statement)
+    async with open_service(tmp_path, Settings(), drive=False) as service:
+        found = await service.audit.verify()
+
+    assert {problem.kind for problem in found.problems} == {"standing"}
+    assert all(named in problem.detail for problem in found.problems)
 
 
 async def test_retention_leaves_a_chain_that_verifies(tmp_path: Path) -> None:

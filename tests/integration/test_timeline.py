@@ -10,11 +10,23 @@ import pytest
 from tests.integration.service_support import document
 
 from segue.handlers import FunctionRegistry
-from segue.service import Service, ServiceError, Settings, init_keys, open_service
+from segue.service import (
+    IdentityChange,
+    NewIdentity,
+    NewPolicy,
+    NewSwitch,
+    Service,
+    ServiceError,
+    Settings,
+    init_keys,
+    open_service,
+)
 from segue.service.functions import register
 from segue.types import Identity, acting_as
 
 ANN = Identity(kind="person", id="ann", roles=frozenset({"admin", "publisher", "operator"}))
+VIC = Identity(kind="person", id="vic", roles=frozenset({"viewer"}))
+NEVER = '@id("n") forbid (principal, action, resource) when { false };'
 ABOUT = "version: '1.0.0', metadata: {segue: {subject: '${ .customer }'}}}"
 CHARGE = document("- charge: {call: charge, with: {amount: '${ .amount }'}}", name="charge").replace(
     "version: '1.0.0'}", ABOUT
@@ -112,9 +124,26 @@ async def test_changes_of_the_installation_are_listed_together(tmp_path: Path) -
     async with opened(tmp_path) as service:
         await renew(service, "c-1")
         await service.connections.add("crm", api)
+        await service.accounts.add(NewIdentity(id="bob", roles=["viewer"]))
+        await service.accounts.change("person", "bob", IdentityChange(roles=["approver"]))
+        await service.accounts.change("person", "bob", IdentityChange(state="locked", reason="left"))
+        await service.permissions.change("ours", NewPolicy(text=NEVER, reason="try"))
+        await service.switches.stop(NewSwitch(kind="connection", name="crm", reason="wrong prices"))
+        await service.switches.release(NewSwitch(kind="connection", name="crm", reason="right again"))
+        with acting_as(VIC), pytest.raises(ServiceError):
+            await service.switches.stop(NewSwitch(kind="connection", name="crm", reason="no"))
         page = await service.timeline.changes()
 
+    roles = next(r.data["roles"] for r in page.items if r.data and "from" in r.data.get("roles", {}))
+    assert roles == {"from": ["viewer"], "to": ["approver"]}
+    assert {r.reason for r in page.items} == {"", "left", "try", "wrong prices", "right again"}
     assert [(r.action, r.principal) for r in page.items] == [
+        ("switch.release", "person:owner"),
+        ("switch.stop", "person:owner"),
+        ("policy.change", "person:owner"),
+        ("identity.change", "person:owner"),
+        ("identity.change", "person:owner"),
+        ("identity.change", "person:owner"),
         ("connection.add", "person:owner"),
         ("workflow.publish", "person:ann"),
         ("workflow.publish", "person:ann"),

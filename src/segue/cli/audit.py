@@ -174,6 +174,7 @@ def _tell(found: dict[str, Any]) -> None:
             ("records", f"{found['records']} ({found['first']} to {found['last']}), in {found['seconds']} s"),
             ("checkpoints", f"{found['checkpoints']} signed by {found['key']}; {found['uncovered']} records after"),
             ("histories", f"{found['history']} rows unchanged, {found['removed']} removed by retention"),
+            ("in force", f"{found['standing']} people, rules and other things as the chain says"),
             ("given up", f"{found['givenUp']} checkpoints, by restoring a backup" if found["givenUp"] else None),
         ]
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import quote
 
 from cyclopts import Parameter
@@ -45,9 +45,26 @@ def changes(*, limit: Limit = 50, after: After = None, data: Data = None, json: 
     if json:
         print_json(page)
         return
-    names = ("seq", "at", "principal", "action", "resource", "verdict", "reason")
-    table(names, [[record[name] for name in names] for record in page["items"]], empty="No changes.")
+    names = ("seq", "at", "principal", "action", "resource", "what", "reason")
+    rows = [{**record, "what": _what(record["data"] or {})} for record in page["items"]]
+    table(names, [[row[name] for name in names] for row in rows], empty="No changes.")
     tell_more(page)
+
+
+def _what(facts: dict[str, Any]) -> str:
+    """The facts of a record in a line; digests are for machines."""
+    told: list[str] = []
+    for name, value in facts.items():
+        if isinstance(value, dict) and value.keys() == {"from", "to"}:
+            told.append(f"{name}: {_short(value['from'])} → {_short(value['to'])}")
+        elif name not in ("sha256", "digest", "source") and value not in (None, [], {}):
+            told.append(name if value is True else f"{name}: {_short(value)}")
+    return "; ".join(told)
+
+
+def _short(value: Any) -> str:
+    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return text[:80] or "nothing"
 
 
 def trace(

@@ -14,7 +14,7 @@ import msgspec
 from segue.governance.checkpoints import Checkpoint, PublicKey, standing
 from segue.types import AUDIT_GENESIS, audit_hash
 
-ProblemName = Literal["changed", "missing", "cut-off", "rewritten", "signature", "history"]
+ProblemName = Literal["changed", "missing", "cut-off", "rewritten", "signature", "history", "standing"]
 _PROBLEMS_MAX: Final = 100
 
 

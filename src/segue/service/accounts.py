@@ -183,7 +183,9 @@ class Accounts(UseCases):
             raise ServiceError("identity-taken", f"There is a {wanted.kind} {wanted.id!r} already.")
         if hashed:
             self._note_password(record)
-        await self._roster.put(record, more=more)
+        # Where no edge has said who acts, the record must not say that nobody did.
+        with acting_as(somebody(self.guard)):
+            await self._roster.put(record, more=more)
         return view(record)
 
     async def _changed(
@@ -214,7 +216,8 @@ class Accounts(UseCases):
         if hashed:
             self._note_password(changed)
         # Whoever is locked out, or has another password, is signed in nowhere.
-        await self._roster.put(changed, sign_out=changed.state != "active" or bool(hashed), more=more)
+        with acting_as(somebody(self.guard)):
+            await self._roster.put(changed, sign_out=changed.state != "active" or bool(hashed), more=more)
         return changed
 
     def _tell(self, changed: IdentityRecord, wanted: IdentityChange, hashed: str) -> None:

@@ -31,6 +31,7 @@ from segue.service.masking import Masking
 from segue.service.observe import iso
 from segue.service.paging import PAGE_MAX, ms_of, place_of
 from segue.service.shapes import Page, Shape
+from segue.service.standing import Standing
 from segue.store import HostError, Store
 from segue.store.chain import (
     HISTORY_ACTION,
@@ -88,7 +89,12 @@ class AuditView(Shape, frozen=True, kw_only=True):
 
 
 class AuditProblem(Shape, frozen=True, kw_only=True):
-    """Something that is not as it was written. kind: changed, missing, cut-off, rewritten, signature, history."""
+    """Something that is not as it was written.
+
+    Attributes:
+        kind: `changed`, `missing`, `cut-off`, `rewritten`, `signature`, `history`, or `standing`: what is in force is
+            not what the chain said of it last.
+    """
 
     kind: str
     first: int
@@ -105,6 +111,8 @@ class AuditVerification(Shape, frozen=True, kw_only=True):
         given_up: Checkpoints of records that were lost when an older backup was restored.
         history: Rows of histories that the chain tells of and that are unchanged. removed: Those that are gone, as
             records of retention say.
+        standing: People, tokens, rules, switches, profiles, connections and documents that were held against what
+            the chain says of each.
         more: Problems beyond those listed.
     """
 
@@ -117,6 +125,7 @@ class AuditVerification(Shape, frozen=True, kw_only=True):
     given_up: int
     history: int
     removed: int
+    standing: int
     seconds: float
     key: str
     problems: list[AuditProblem]
@@ -244,15 +253,18 @@ class Audit(UseCases):
         check.problems += [Problem("signature", 0, 0, complaint) for complaint in complaints]
         again = await self._store.read(lambda c: resealed(c, self._cipher))
         histories = _Histories(check.problems, self._cipher, again)
+        standing = Standing(lambda row: record_of(AuditRow(*row), self._cipher).data or {})
         seq = first = 0
         while True:
-            rows = await self._store.read(lambda c, seq=seq: _checked(c, seq, check, histories))  # type: ignore[misc]
+            rows = await self._store.read(lambda c, seq=seq: _checked(c, seq, check, histories, standing))  # type: ignore[misc]
             if not rows:
                 break
             first, seq = first or rows[0], rows[1]
         await self._store.read(lambda c: check_records(c, self._cipher, check.changed_since))
         check.finish()
         histories.finish()
+        whole = not check.problems
+        check.problems += await self._store.read(lambda c: _out_of_place(c, seq, standing, whole=whole))
         problems = [AuditProblem(**msgspec.structs.asdict(problem)) for problem in check.problems]
         return AuditVerification(
             sound=not problems,
@@ -264,6 +276,7 @@ class Audit(UseCases):
             given_up=len(check.given_up),
             history=histories.sound,
             removed=histories.removed,
+            standing=standing.compared,
             seconds=round(time.perf_counter() - began, 3),
             key=key.name,
             problems=problems,
@@ -475,7 +488,7 @@ class _Histories:
 
 
 def _checked(
-    connection: sqlite3.Connection, seq: int, check: ChainCheck, histories: _Histories
+    connection: sqlite3.Connection, seq: int, check: ChainCheck, histories: _Histories, standing: Standing
 ) -> tuple[int, int] | None:
     """Check the next records; the first and the last place, None at the end."""
     rows = audit_after(connection, seq, limit=_ROWS)
@@ -483,7 +496,15 @@ def _checked(
     for row in rows:
         if row[3] in _OF_HISTORY:
             histories.check(connection, row)
+        standing.feed(row)
     return (rows[0][0], rows[-1][0]) if rows else None
+
+
+def _out_of_place(connection: sqlite3.Connection, seq: int, standing: Standing, *, whole: bool) -> list[Problem]:
+    """What is in force and not what the chain says, at one moment: with the records that came meanwhile."""
+    for row in audit_after(connection, seq, limit=-1):
+        standing.feed(row)
+    return list(standing.problems(connection, whole=whole))
 
 
 def audit_view(

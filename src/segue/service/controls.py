@@ -350,7 +350,7 @@ class Controls(UseCases):
 
     async def _reviews(self, period: Period) -> dict[str, list[ControlReview]]:
         """Reviews of periods that meet this one, by control, newest first."""
-        wanted = AuditFilter(action="control.review", without_verdict="allow")
+        wanted = AuditFilter(action="control.review", without_verdicts=("allow",))
         rows = await self._store.read(lambda c: list_audit(c, wanted, limit=_REVIEWS_READ))
         since, until = iso(period.since), iso(period.until)
         found: dict[str, list[ControlReview]] = {}

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import msgspec
 
 from segue.people import Profile
+from segue.service.standing import of_profile
 from segue.store import Store, notices
 from segue.store.records import Sql
 from segue.types import Identity
@@ -76,7 +78,9 @@ class Directory:
     async def keep(self, profile: Profile, *more: Sql) -> Profile:
         """Keep a profile, over an older one of the same person; `more` belongs into the same transaction."""
         known = await self._profiles()
-        kept = notices.put_profile(profile.id, msgspec.to_builtins(profile), self.now_ms())
+        data = _stored(profile)
+        kept = notices.put_profile(profile.id, data, self.now_ms())
+        self._tell(known.get(profile.id), profile)
         await self._store.write([kept, *more])
         self._known = {**known, profile.id: profile}
         return profile
@@ -84,9 +88,24 @@ class Directory:
     async def forget(self, name: str) -> bool:
         """Forget somebody; False when nobody was known by this name."""
         known = await self._profiles()
+        if name in known:
+            self._tell(known[name], None)
         await self._store.write([notices.delete_profile(name)])
         self._known = {other: profile for other, profile in known.items() if other != name}
         return name in known
+
+    def _tell(self, before: Profile | None, after: Profile | None) -> None:
+        """Let the audit chain say what is changed."""
+        change = of_profile(None if before is None else _stored(before), None if after is None else _stored(after))
+        named = after or before
+        if change is not None and named is not None:
+            self._store.note("profile.put", f"profile:{named.id}", data=change.facts)
+
+
+def _stored(profile: Profile) -> dict[str, Any]:
+    """As it is kept: sets in an order, so that equal ones look equal."""
+    found: dict[str, Any] = msgspec.to_builtins(profile, order="deterministic")
+    return found
 
 
 def identity_of(profile: Profile, workspace: str) -> Identity:

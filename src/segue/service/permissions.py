@@ -29,6 +29,7 @@ from segue.service.errors import ServiceError
 from segue.service.growth import grows
 from segue.service.observe import iso
 from segue.service.shapes import Page, Shape, Why
+from segue.service.standing import of_policy
 from segue.store import Store
 from segue.store.permission import PolicyChange, add_policy_change, list_policy_changes
 from segue.types import DEFAULT_WORKSPACE, LOCAL_OWNER, Identity, owner_of
@@ -208,6 +209,7 @@ class Permissions(UseCases):
             )
         self._compiled(files)
         now = time.time_ns() // 1_000_000
+        self._store.note("policy.change", f"policy:{name}", reason=wanted.reason, data=of_policy(wanted.text))
         await self._store.write([add_policy_change(name, wanted.text, now, by.name, wanted.reason)])
         # From what is on disk: two changes at once give both, in their order.
         put_in_force(self.guard, await self._store.read(list_policy_changes))

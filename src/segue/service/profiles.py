@@ -23,6 +23,7 @@ from segue.service.showing import notice_view
 from segue.store import Store, human_tasks, notices
 from segue.store.permission import IdentityRecord, put_identity
 from segue.store.records import Sql
+from segue.types import acting_as
 
 OWN: Final = frozenset({"name", "email", "chat", "channels", "digestMinutes", "quiet", "absent"})
 """What people say of themselves. Roles, groups, limits and the manager decide about others, so others set them."""
@@ -70,7 +71,8 @@ class Profiles(UseCases):
             if waits is not None:
                 who = ("person", name)
                 raise await self._wishes.wait("profile", who, effect, {"said": said}, waits, identity.name)
-            return await self._keep(wanted, before, record, identity.name)
+            with acting_as(identity):
+                return await self._keep(wanted, before, record, identity.name)
 
     @open_to_all("a second administrator's approval makes it; no edge calls it")
     async def make(self, name: str, wish: dict[str, Any], by: str, decided: Sql) -> None:

@@ -18,6 +18,7 @@ from segue.governance import ROLES, Guard, Resource
 from segue.service.access import admit_to
 from segue.service.errors import ServiceError
 from segue.service.identities import identity_of
+from segue.service.standing import of_identity, of_token
 from segue.store import Store
 from segue.store.permission import (
     CredentialRecord,
@@ -50,6 +51,7 @@ class Roster:
         self.changing = asyncio.Lock()
         """From reading a record to writing it: of two changes at once neither may be lost."""
         self._known: dict[tuple[str, str], IdentityRecord] = {}
+        self._told: dict[tuple[str, str], IdentityRecord] = {}
         self._credentials: dict[str, CredentialRecord] = {}
 
     @classmethod
@@ -58,6 +60,7 @@ class Roster:
         loaded = cls(store)
         records, credentials = await store.read(lambda c: (list_identities(c), list_credentials(c)))
         loaded._known = {(record.kind, record.id): record for record in records}
+        loaded._told = dict(loaded._known)
         loaded._credentials = {record.digest: record for record in credentials}
         return loaded
 
@@ -95,6 +98,15 @@ class Roster:
         """Let a record count here before it is on disk; whoever calls writes it."""
         self._known[(record.kind, record.id)] = record
 
+    def tell(self, record: IdentityRecord) -> None:
+        """Let the chain say what is changed about somebody; whoever calls writes it, without an `await` before."""
+        key = (record.kind, record.id)
+        change = of_identity(self._told.get(key), record)
+        self._told[key] = record
+        if change is not None:
+            name = f"identity:{record.kind}/{record.id}"
+            self.store.note("identity.change", name, reason=change.reason, data=change.facts)
+
     async def put(self, *records: IdentityRecord, sign_out: bool = False, more: Iterable[Sql] = ()) -> None:
         """Keep records in one transaction.
 
@@ -109,6 +121,7 @@ class Roster:
             if sign_out:
                 statements.append(delete_credentials(record.kind, record.id))
                 self._drop(self.credentials_of(record.kind, record.id))
+            self.tell(record)
         await self.store.write(statements)
 
     async def wrong(self, record: IdentityRecord, now: int) -> None:
@@ -145,6 +158,10 @@ class Roster:
         statements += [delete_credential(gone.id) for gone in outlived]
         # Before it is on disk, for the same reason: whoever ends all credentials meanwhile must find this one.
         self.hold_credential(credential)
+        if of is not None:
+            self.tell(of)
+        if credential.kind == "token":
+            self.store.note("token.make", f"token:{credential.id}", data=of_token(credential))
         await self.store.write([*statements, put_credential(credential)])
 
     def _outlived(self, new: CredentialRecord) -> list[CredentialRecord]:

@@ -159,6 +159,7 @@ class Sessions(UseCases):
                     reason=f"is {changed.id!r}, whom the directory provisioned",
                     subject="",
                 )
+                self._roster.tell(changed)
                 await self._roster.put(before, sign_out=True, more=[put_identity(changed)])
             return await self._begin(changed, now)
 

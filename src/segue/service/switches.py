@@ -79,6 +79,7 @@ class StopSwitches(UseCases):
         # In memory first: what is on its way to the disk must not go out any more.
         self._switches.throw(Thrown(wanted.kind, wanted.name, by, wanted.reason, now))
         stopped = 0 if self._host is None else self._host.stop_refused()
+        self._store.note("switch.stop", f"switch:{wanted.kind}/{wanted.name}", reason=wanted.reason)
         await self._store.write([throw_switch(wanted.kind, wanted.name, now, by, wanted.reason)])
         return SwitchView(
             kind=wanted.kind, name=wanted.name, by=by, reason=wanted.reason, at=iso(now), stopped=stopped
@@ -95,6 +96,7 @@ class StopSwitches(UseCases):
         if thrown is None:
             raise ServiceError("switch-unknown", f"{wanted.kind} {wanted.name!r} is not stopped.")
         now, by = time.time_ns() // 1_000_000, self._by()
+        self._store.note("switch.release", f"switch:{wanted.kind}/{wanted.name}", reason=wanted.reason)
         await self._store.write([release_switch(wanted.kind, wanted.name, now, by, wanted.reason)])
         self._switches.release(wanted.kind, wanted.name)
         return SwitchView(

@@ -41,6 +41,7 @@ CHANGES: Final = (
         "settings.change",
     ),
     *("policy.change", "identity.change", "profile.put", "switch.stop", "switch.release"),
+    *("identity.provision", "token.make", "token.revoke", "secret.set", "secret.allow", "secret.remove"),
     *("key.rotate", "subject.erase", "subject.hold", "audit.prune", "run.migrate"),
 )
 """Actions that change how the installation behaves."""
@@ -168,7 +169,7 @@ class Timeline(UseCases):
             ServiceError: `request-malformed` where `after` is no `next`.
         """
         before = place_of(after)
-        wanted = AuditFilter(actions=CHANGES, without_verdict="allow")
+        wanted = AuditFilter(actions=CHANGES, without_verdicts=("allow", "deny", "needs-approval"))
         found = await self._store.read(lambda c: list_audit(c, wanted, limit=limit + 1, before=before))
         items = [audit_view(row, self._store.commit.cipher, self._masking) for row in found[:limit]]
         return Page(items=items, next=str(items[-1].seq) if len(found) > limit else None)
@@ -178,7 +179,7 @@ class Timeline(UseCases):
     async def _of_run(self, record: RunRecord) -> list[TimelineEntry]:
         tell = partial(_entry, record)
         entries: list[TimelineEntry] = []
-        for told in await self._records(AuditFilter(resource=f"run:{record.id}", without_verdict="allow")):
+        for told in await self._records(AuditFilter(resource=f"run:{record.id}", without_verdicts=("allow",))):
             kind = "run" if told.action == "run.start" else "control"
             entry = tell(told.at, kind, told.action, by=told.principal, reason=told.reason or None, record=told.seq)
             entries.append(entry)

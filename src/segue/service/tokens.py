@@ -12,6 +12,7 @@ from segue.service.errors import ServiceError
 from segue.service.identities import MadeToken, NewToken, TokenView, token_view
 from segue.service.roster import Roster, ask_to_change, identity_resource, now_ms, somebody
 from segue.store.permission import CredentialRecord
+from segue.types import acting_as
 
 TOKENS_MAX: Final = 200
 """Tokens of one identity at a time. Each is in memory, and is made by a request."""
@@ -83,7 +84,8 @@ class Tokens(UseCases):
             created_by=maker.name,
             expires_at=now + wanted.days * _DAY_MS,
         )
-        await self._roster.put_credential(credential)
+        with acting_as(maker):
+            await self._roster.put_credential(credential)
         told = token_view(credential)
         return MadeToken(**{field: getattr(told, field) for field in told.__struct_fields__}, token=token)
 
@@ -102,7 +104,9 @@ class Tokens(UseCases):
             ask_to_change(self.guard, "service", "")
             raise ServiceError("token-unknown", f"There is no token {token!r}.")
         self._ask_for_others(found.identity_kind, found.identity_id)
-        await self._roster.forget(found)
+        with acting_as(somebody(self.guard)):
+            self._roster.store.note("token.revoke", f"token:{found.id}")
+            await self._roster.forget(found)
         return token_view(found)
 
     def _ask_for_others(self, kind: str, name: str) -> None:

@@ -84,7 +84,7 @@ class AuditFilter:
     since: int | None = None
     until: int | None = None
     actions: Sequence[str] = ()
-    without_verdict: str | None = None
+    without_verdicts: Sequence[str] = ()
 
 
 def link(
@@ -251,9 +251,9 @@ def _where(wanted: AuditFilter, before: int | None, places: tuple[int, int] | No
     if wanted.actions:
         conditions.append(f"action IN ({', '.join('?' * len(wanted.actions))})")
         parameters += wanted.actions
-    if wanted.without_verdict is not None:
-        conditions.append("verdict <> ?")
-        parameters.append(wanted.without_verdict)
+    if wanted.without_verdicts:
+        conditions.append(f"verdict NOT IN ({', '.join('?' * len(wanted.without_verdicts))})")
+        parameters += wanted.without_verdicts
     return (f"WHERE {' AND '.join(conditions)}" if conditions else ""), parameters
 
 

@@ -232,7 +232,8 @@ class Store:
                 " a published version never changes: give the document a new version"
             )
         resource = f"workflow:{definition.namespace}/{definition.name}:{definition.version}"
-        self.note("workflow.publish", resource, data={"digest": definition.digest})
+        source = sha256(definition.source.encode()).hexdigest()
+        self.note("workflow.publish", resource, data={"digest": definition.digest, "source": source})
         await self.write([records.insert_definition(definition)])
         return True
 
