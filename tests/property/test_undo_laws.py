@@ -79,6 +79,9 @@ class Outside:
         names = list(self.standing)
         place = next((i for i, n in enumerate(names) if self._undo_of(n) == command.effect), None)
         assert place is not None, f"{command.effect} takes back what was not done"
+        closing = self.story.state.closing
+        if closing is not None and closing.status == "completed":
+            return  # Only what a `try` had begun to take back goes; what else stands is to stand.
         if scope.parent is None:
             assert place == len(names) - 1, f"{names[-1]} was done after {names[place]} and still stands"
         elif not any(character in "[~" for name in names for character in name):
@@ -115,8 +118,9 @@ class UndoStory:
         self.audit = RunAudit()
         self.outside = Outside(self)
         self.state = None  # type: ignore[assignment]
-        # As hosts start runs now: without `finishes` an undoing could be left half done (decision 0142).
-        flags = ("finishes", "hold") if rng.random() < 0.5 else ("finishes",)
+        # As hosts start runs now: without these an undoing could be left half done (decisions 0140 and 0142).
+        flags = ("finishes", "finishes-all")
+        flags += ("hold",) if rng.random() < 0.5 else ()
         self.now = 1_000_000
         self.step(RunStarted(self.now, "run", self.plan.digest, 5, "seed", flags=flags))
         for _ in range(steps_max):
@@ -146,7 +150,8 @@ class UndoStory:
             if self.state.closed:
                 return
             performs = [c for c in self.state.open.values() if isinstance(c, Perform)]
-            if self.state.closing is None or self.state.paused:
+            closing = self.state.closing
+            if closing is None or closing.status == "completed" or self.state.paused:
                 self.step(RunCancelled(self.now))
             elif self.state.held:
                 number = next(iter(self.state.held))

@@ -79,6 +79,7 @@ ORIGINAL = {
         (Engine, "_end"),
         (Engine, "answer"),
         (Engine, "resume"),
+        (Incidents, "unknown"),
         (Parking, "_resume"),
         (Performer, "__init__"),
         (Performer, "_failed"),
@@ -250,6 +251,11 @@ def _listens_to_the_same_again(self: Any, name: Any, plan: Any, digest: str, *, 
     original(Scheduler, "_listen")(self, name, plan, digest, after=max(0, after - 1), skip=[])
 
 
+def _forgets_undos(self: Incidents, run: Any, command: Perform, reason: Any) -> None:
+    if not command.name.startswith("undo "):
+        original(Incidents, "unknown")(self, run, command, reason)
+
+
 BROKEN_HOSTS: list[tuple[str, Any, str, Any, str]] = [
     ("forgets cancels", Performer, "cancel", lambda self, run, command_id: None, "though it is cancelled"),
     ("repeats what it must ask", Performer, "_look_back", _believes_that_nothing_happened, "asked for again blindly"),
@@ -307,7 +313,9 @@ BROKEN_HOSTS: list[tuple[str, Any, str, Any, str]] = [
     ("takes a schedule's event again", Scheduler, "_listen", _listens_to_the_same_again, "started twice"),
     ("hides failures", Incidents, "_open_held", lambda self, run, task, reason, again=False: None, "the inbox has"),
     ("forgets what was cut off", Incidents, "unknown", lambda self, run, command, reason: None, "nobody was asked"),
-    ("keeps no account of undos", performer, "_has_undo", lambda run, command: False, "nobody was asked"),
+    ("keeps no account of undos", performer, "_has_undo", lambda run, command: False, "nobody was asked|ledger does"),
+    ("keeps no account of what takes back", performer, "_takes_back", lambda run, command: False, "ledger does not"),
+    ("forgets undos that were cut off", Incidents, "unknown", _forgets_undos, "was cut off, has happened"),
     ("settles nothing", Performer, "_settle", lambda self, act, state, receipt=None: None, "ledger"),
 ]
 
@@ -459,6 +467,7 @@ FAILED = APPLY[AttemptFailed]
         ("_newest", _begins_with_the_first, "is the newest that stands"),
         ("begin", lambda turn, scope: False, "left standing"),
         ("begin_last", lambda turn, root, closing: False, "left standing"),
+        ("finish_last", lambda turn, root, output: False, "left standing"),
         ("note", lambda turn, frame, result: None, "left standing|not taken back"),
         ("note", _takes_the_newest_answer, "is taken back with"),
         ("went", _undoes_all_again, "is called|is the newest|nothing stands|left standing"),

@@ -69,6 +69,7 @@ def advance(
         state.holds = "hold" in event.flags
         state.unattended = "unattended" in event.flags
         state.finishes = "finishes" in event.flags
+        state.finishes_all = "finishes-all" in event.flags
         state.results = "results" in event.flags
         state.value_max = value_bytes_max_of(event.flags)
         state.bounds_all = hold_for_all_values(event.flags)

@@ -97,10 +97,11 @@ class Undo(msgspec.Struct):
 
 
 class Closing(msgspec.Struct):
-    """How a run will end when all is undone."""
+    """How a run will end when all is undone; one that ends well only finishes what was begun, then gives `output`."""
 
     status: RunStatus
     failure: Failure | None = None
+    output: Any = None
 
 
 class RunState(msgspec.Struct, gc=False):
@@ -117,13 +118,14 @@ class RunState(msgspec.Struct, gc=False):
         hands: Who started it and who took hold of it: they approve none of its acts.
         undos: Acts that happened and can be taken back, by name, in the order in which they first completed.
         undone: How often an act of this name was taken back; done once more, it is another act.
-        closing: The run has failed or was cancelled, and what it did is being undone.
+        closing: The run has failed or was cancelled, and what it did is being undone; or it is done, and what a
+            `try` had begun to undo is.
         definition: Digest of the definition that it is under now. migrations: How often that has changed.
         names: What names of acts begin with, by index in the plan, where a migration has made it another thing.
         apart_at: When it left the run that its history was copied from; events from before are not its own.
         unattended: Nobody can come, so an undo that fails is left standing instead of held.
         finishes: An undoing that was cut off is finished before its list starts again; older histories replay
-            without.
+            without. finishes_all: also before the run ends well.
         results: What functions answer that are themselves tasks is checked; older histories replay without.
         queued: It has not begun: its workflow has as many runs under way as it may.
         value_max: The largest value that it keeps, as JSON, in bytes; 0 where it has no bounds (`bounds.py`).
@@ -157,6 +159,7 @@ class RunState(msgspec.Struct, gc=False):
     closing: Closing | None = None
     unattended: bool = False
     finishes: bool = False
+    finishes_all: bool = False
     results: bool = False
     apart_at: int = 0
     definition: str = ""

@@ -145,6 +145,9 @@ class Turn:
             self._export(frame, raw_output, output)
         self.raw_output = self.output = None
         if frame.parent is None:
+            if self.state.undos and undo.finish_last(self, frame, output):
+                self._stop_work(frame)
+                return
             self._end("completed", frame, output=output)
             return
         self._close_one(frame)
@@ -253,7 +256,7 @@ class Turn:
             MACHINES[scope.node.kind].undone(self, scope)
         else:
             assert closing is not None
-            self._end(closing.status, scope, reason=closing.failure)
+            self._end(closing.status, scope, output=closing.output, reason=closing.failure)
 
     def start_timer(self, frame: Frame, purpose: str, wait_ms: int) -> int:
         """Ask for a timer that answers to this frame's machine; returns its id."""
@@ -476,9 +479,9 @@ class Turn:
         self.commands.append(EndRun(status, output, reason))
 
     def cancel_all(self) -> None:
-        """Cancel the run and everything in it. One that is being undone will end anyway."""
+        """Cancel the run and everything in it. One that is being undone as a whole will end anyway."""
         state = self.state
-        if state.closing is not None:
+        if state.closing is not None and state.closing.status != "completed":
             self.resume()
             return
         # A queued run has no tasks yet.

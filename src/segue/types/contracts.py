@@ -85,8 +85,8 @@ class EffectContext(msgspec.Struct, frozen=True, gc=False):
         recovering: This act may have been performed before a crash.
         secrets: Where to reveal `SecretText` from.
         cause: Why the run was started.
-        has_undo: What the act does may be taken back later. A failure then says `outcome_unknown` wherever it may
-            have happened, also where it went out with a key and may be repeated.
+        has_undo: What the act does may be taken back later, or it takes something back. A failure then says
+            `outcome_unknown` wherever it may have happened, also where it went out with a key and may be repeated.
     """
 
     run_id: str

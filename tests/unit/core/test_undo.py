@@ -33,6 +33,8 @@ class Undoing(Run):
     """A run, with words for what is being undone."""
 
     flags: tuple[str, ...] = ()
+    cut_off: str
+    """The name of an undo that was under way when something cut it off."""
 
     def feed(self, event: Any) -> Undoing:
         if isinstance(event, RunStarted):
@@ -63,7 +65,7 @@ class Alone(Undoing):
 class Finishing(Undoing):
     """The same where an undoing that was cut off is finished."""
 
-    flags = ("finishes",)
+    flags = ("finishes", "finishes-all")
 
 
 def pair(**more: Any) -> Any:
@@ -341,6 +343,76 @@ def test_an_undoing_that_was_cut_off_is_finished_before_its_list_starts_again() 
 def test_histories_from_before_do_not_finish_an_undoing() -> None:
     """What an earlier release recorded must lead to the same commands."""
     assert half_undone(Undoing(side_by_side())).acting == ["a", "c"]
+
+
+def race() -> Any:
+    loser = attempt("t", act("a", undo=undo()), act("b", undo=undo()), act("c"), handle=(act("h"),))
+    return plan(act("kept", undo=undo()), fork("f", loser, act("w"), compete=True), act("last", undo=undo()))
+
+
+def cut_off_by_a_winner(run: Any) -> Any:
+    run.ok("kept").ok("a", "A").ok("b", "B").fails("c")
+    assert run.acting == ["w", "undo b"]
+    run.cut_off = run.effects["undo b"]
+    run.ok("w", "W")
+    assert run.acting == ["last"]
+    return run
+
+
+def test_an_undoing_that_a_winner_cut_off_is_finished_before_the_run_ends_well() -> None:
+    """The loser's failure was caught for good: what it had begun to take back may be half gone outside."""
+    run = cut_off_by_a_winner(Finishing(race()))
+    run.ok("last", "L")
+    assert run.acting == ["undo b"]
+    assert run.effects["undo b"] == run.cut_off, "the same act, so it happens once"
+    run.ok("undo b")
+    assert run.acting == ["undo a"]
+    assert run.performs[0].arguments == "A"
+    assert run.state.ended is None
+    run.ok("undo a")
+    assert (run.state.ended, run.output) == ("completed", "L")
+    assert "undo kept" not in run.acted
+    assert "undo last" not in run.acted
+
+
+def test_histories_from_before_end_well_without_finishing() -> None:
+    """What an earlier release recorded must lead to the same commands."""
+    assert cut_off_by_a_winner(Undoing(race())).ok("last", 1).state.ended == "completed"
+
+
+def test_a_run_that_is_cancelled_while_it_finishes_takes_everything_back() -> None:
+    """Whoever cancels it wants none of it to stay, and the undo under way keeps its key."""
+    run = cut_off_by_a_winner(Finishing(race())).ok("last")
+    run.cancel()
+    assert run.acting == ["undo last"]
+    run.ok("undo last")
+    assert run.effects["undo b"] == run.cut_off
+    run.ok("undo b").ok("undo a").ok("undo kept")
+    assert run.state.ended == "cancelled"
+
+
+def test_a_paused_run_finishes_when_it_goes_on() -> None:
+    """A pause starts nothing, at the end of a run neither."""
+    run = cut_off_by_a_winner(Finishing(race())).pause().ok("last")
+    assert run.acting == []
+    run.resume()
+    assert run.acting == ["undo b"]
+
+
+def test_a_person_goes_past_what_cannot_be_finished() -> None:
+    """The run was done well, and ends so."""
+    run = cut_off_by_a_winner(Finishing(race())).ok("last", "L").fails("undo b")
+    assert list(run.state.held) == [run.live("undo b")]
+    run.feed(FailureReleased(run.now, run.live("undo b"))).ok("undo a")
+    assert (run.state.ended, run.output) == ("completed", "L")
+
+
+def test_what_a_run_gives_survives_a_snapshot_while_it_finishes() -> None:
+    """Its output was made before, and nothing of it may be lost in a crash."""
+    run = cut_off_by_a_winner(Finishing(race())).ok("last", {"x": [1]})
+    read = snapshot.restore(run.plan, snapshot.take(run.plan, run.state))
+    assert read.closing == run.state.closing
+    assert read.closing.output == {"x": [1]}
 
 
 def test_starting_a_task_again_finishes_what_it_was_undoing() -> None:

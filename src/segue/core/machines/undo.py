@@ -10,11 +10,11 @@ A retried list undoes nothing: its acts keep their names, so those that happened
 fails is held and the next one waits for it, because the order is what makes it safe; only a person goes past it.
 Where nobody can come, it is left standing and the next one begins.
 
-An undoing can be cut off: by a time-out, a sibling that fails, somebody who starts the task again. What it had yet to
-take back may be half undone outside, so a list that starts again under the same names first finishes it; else acts
-that are gone would give their first answers.
+An undoing can be cut off: by a time-out, a sibling that fails or wins, somebody who starts or skips the task. What it
+had yet to take back may be half undone outside, so a list that starts again under the same names first finishes it;
+else acts that are gone would give their first answers. A run that ends well first finishes what none of them did.
 
-Source: decisions 0050 and 0142.
+Source: decisions 0050, 0140 and 0142.
 """
 
 from __future__ import annotations
@@ -107,6 +107,16 @@ def begin_last(turn: Turn, root: Frame, closing: Closing) -> bool:
     return True
 
 
+def finish_last(turn: Turn, root: Frame, output: Any) -> bool:
+    """Finish what was being undone when something cut it off, in a run that is done; False when nothing was."""
+    if not turn.state.finishes_all or not any(standing.begun for standing in _standing(turn, root)):
+        return False
+    turn.state.closing = Closing("completed", output=output)
+    if turn.trace is not None:
+        turn.observe("undoing", root)
+    return _next(turn, root)
+
+
 def went(turn: Turn, scope: Frame, *, well: bool) -> None:
     """The newest act of the scope was undone, or is left standing; go on with the one before it."""
     found = _newest(turn, scope)
@@ -149,8 +159,15 @@ def _indices_below(top: Node) -> set[int]:
 
 
 def _newest(turn: Turn, scope: Frame) -> Undo | None:
-    finishing = isinstance(scope.data, Attempts) and scope.data.finishing
+    finishing = _finishes_only(turn, scope)
     return next((found for found in _standing(turn, scope) if found.begun or not finishing), None)
+
+
+def _finishes_only(turn: Turn, scope: Frame) -> bool:
+    """What stands within this task stays, unless a `try` had begun to undo it."""
+    if scope.parent is None:
+        return turn.state.closing is not None and turn.state.closing.status == "completed"
+    return isinstance(scope.data, Attempts) and scope.data.finishing
 
 
 def _standing(turn: Turn, scope: Frame) -> Iterator[Undo]:

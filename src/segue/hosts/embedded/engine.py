@@ -204,7 +204,8 @@ class Engine:
         holds = self.settings.hold_failures and not guarded if policy.hold is None else policy.hold
         flags: tuple[str, ...] = ("hold",) if holds else ()
         if plan.undoes:
-            flags += ("finishes",) if policy.attended else ("unattended", "finishes")
+            flags += () if policy.attended else ("unattended",)
+            flags += ("finishes", "finishes-all")
         return (*flags, "results") if plan.promises else flags
 
     def subject_of(self, plan: Plan, input: Json) -> str | None:

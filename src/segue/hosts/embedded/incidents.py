@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from segue.core import Plan
 from segue.core.machines.act import AGAIN, effect_of, node_of, split
-from segue.core.plan import ActNode, Node
+from segue.core.plan import ActNode, Node, UndoNode
 from segue.core.state import Frame
 from segue.hosts.contracts import Outcome
 from segue.hosts.embedded.engine import Engine
@@ -314,6 +314,8 @@ def stopped(pointer: str) -> Failure:
 
 def _belongs(run: LiveRun, frame: Frame, effect: str) -> bool:
     """This act was performed by the task, or below it."""
+    if isinstance(frame.node, UndoNode):
+        return effect == str(frame.data)  # Its name says already which time it takes the act back.
     if isinstance(frame.node, ActNode):
         return effect.partition(AGAIN)[0] == effect_of(run.state, frame)
     # A loop counts for its children; the loop itself belongs to the iteration around it.

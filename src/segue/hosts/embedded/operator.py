@@ -63,7 +63,9 @@ class Operator:
             return False
         if isinstance(said, Intervention) and not self._prepare(run, said, outcome):
             return False
-        if isinstance(said, RunCancelled) and run.state.closing is not None and not run.state.paused:
+        closing = run.state.closing
+        is_going = closing is not None and closing.status != "completed" and not run.state.paused
+        if isinstance(said, RunCancelled) and is_going:
             # It is being undone, and ends then: an event that changes nothing would be written for each request.
             self._engine.parking.consider(run)
             await self._store.commit.wait_durable()

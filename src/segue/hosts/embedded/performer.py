@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
-from segue.core.plan import ActNode
+from segue.core.plan import ActNode, UndoNode
 from segue.hosts.contracts import Door, HostSettings
 from segue.hosts.embedded.engine import Engine
 from segue.hosts.embedded.incidents import stopped
@@ -56,7 +56,8 @@ class Act:
     Attributes:
         lane: Where it waits for its turn.
         recovering: It may have been performed before a crash. intended: its intent is on disk.
-        has_undo: What it does may be taken back later, so the ledger has it even where it may be repeated.
+        has_undo: What it does may be taken back later. takes_back: it is an undo. The ledger has both, even where
+            they may be repeated.
         entered: Its task runs, so it says itself how it ended, whatever happens to it.
         begun: Its handler was called. cancelled: Nobody wants its answer any more.
         again: It was called although an earlier attempt may have happened, so that it fails now says nothing.
@@ -65,7 +66,7 @@ class Act:
 
     __slots__ = (
         *("again", "begun", "cancelled", "command", "entered", "handler", "has_undo", "intended"),
-        *("lane", "recovering", "refused", "run", "task", "verdict"),
+        *("lane", "recovering", "refused", "run", "takes_back", "task", "verdict"),
     )
 
     def __init__(
@@ -78,6 +79,7 @@ class Act:
         self.recovering = recovering
         self.intended = intended
         self.has_undo = _has_undo(run, command)
+        self.takes_back = _takes_back(run, command)
         self.entered = False
         self.begun = False
         self.again = False
@@ -135,6 +137,7 @@ class Performer:
         if (
             now is not None
             and not _has_undo(run, command)
+            and not _takes_back(run, command)
             and self._perform_now(now, handler, run, command, recovering)
         ):
             return
@@ -256,7 +259,7 @@ class Performer:
         act.entered = True
         try:
             act.verdict = self._admitted(run, command)
-            careful = act.has_undo or act.handler.recovery(command) != "repeat"
+            careful = act.has_undo or act.takes_back or act.handler.recovery(command) != "repeat"
             output = await (self._perform_carefully(act) if careful else self._repeat(act))
         except asyncio.CancelledError:
             task = asyncio.current_task()
@@ -350,7 +353,8 @@ class Performer:
 
     async def _perform_in_turn(self, act: Act) -> Any:
         run, command = act.run, act.command
-        context = self._context(run, command, act.recovering and act.intended, has_undo=act.has_undo)
+        tied = act.has_undo or act.takes_back
+        context = self._context(run, command, act.recovering and act.intended, has_undo=tied)
         # An earlier attempt under the same key counts, whether this process made it or one that died.
         earlier = Effort("intent") if act.intended else run.efforts.get(command.effect)
         if earlier is None and run.forgets_efforts:
@@ -435,6 +439,13 @@ def _has_undo(run: LiveRun, command: Perform) -> bool:
         return False
     frame = run.state.frames.get(command.id)
     return frame is not None and isinstance(frame.node, ActNode) and frame.node.undo is not None
+
+
+def _takes_back(run: LiveRun, command: Perform) -> bool:
+    if not run.plan.undoes:
+        return False
+    frame = run.state.frames.get(command.id)
+    return frame is not None and isinstance(frame.node, UndoNode)
 
 
 def _connection(command: Perform) -> str | None:

@@ -9,7 +9,7 @@ from segue.core import Plan
 from segue.hosts.contracts import HostSettings
 from segue.hosts.simulated.faults import Dice, Faults
 from segue.hosts.simulated.generating import human_plan, random_plan, with_undos
-from segue.hosts.simulated.realistic import CAREFUL, REALISTIC, outing, patrol
+from segue.hosts.simulated.realistic import CAREFUL, REALISTIC, outing, patrol, race
 from segue.hosts.simulated.versions import newer
 
 LOOK_MS: Final = 120_000
@@ -40,6 +40,10 @@ def besides_of(faults: Faults, dice: Dice, below: list[str]) -> list[tuple[str, 
     if chance.random() < faults.outings:
         trip = outing(chance)
         made += [(f"outing{number}", trip) for number in range(chance.randint(1, 2))]
+    chance = dice.of("race")
+    if chance.random() < faults.races:
+        course = race(chance)
+        made += [(f"race{number}", course) for number in range(chance.randint(1, 2))]
     return made
 
 

@@ -21,6 +21,7 @@ class Effects:
         silent: Acts whose look-up failed; that they failed then says nothing about what happened.
         mistakes: How often an effect had happened when a person said that it had not.
         denied, affirmed: Effects of which a person said that they did not happen, or did.
+        noted: Effects of which the ledger on disk has said that they are done.
     """
 
     def __init__(self) -> None:
@@ -33,6 +34,7 @@ class Effects:
         self.mistakes: dict[str, int] = {}
         self.denied: set[str] = set()
         self.affirmed: set[str] = set()
+        self.noted: set[str] = set()
 
     def asked(self, place: Place, name: str, key: str, recovery: str) -> None:
         """The host calls the outside."""
@@ -62,6 +64,8 @@ class Effects:
 
     def settled(self, place: Place, key: str, state: str) -> None:
         """The ledger on disk says how an act ended; of one that its run no longer waits for, nothing else does."""
+        if state == "done":
+            self.noted.add(key)
         if state == "failed" and place in self.refused and self.doubts.get(key) == place[1]:
             del self.doubts[key]
 

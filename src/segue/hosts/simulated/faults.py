@@ -9,7 +9,7 @@ from typing import Final
 _RARE = (0.0, 0.0, 0.0, 0.02, 0.1)
 _COMMON = (0.0, 0.0, 0.1, 0.4)
 
-NEWEST: Final = 8
+NEWEST: Final = 9
 """The newest edition of the world.
 
 What the simulation learns comes with a new edition and with dice of its own, so a seed of an earlier edition stays
@@ -17,7 +17,7 @@ the world that it was. 1: what stood at first. 2: readings fail, and the timekee
 3: a guard stops handlers and workflows for a while. 4: acts through some handlers wait for somebody's approval.
 5: human tasks, people who decide them, and rules that change between an approval and its act. 6: live runs move to
 another version. 7: acts that wait have reminders, other people to ask, and a deadline. 8: outings, of which
-everything that was booked can be taken back.
+everything that was booked can be taken back. 9: races, in which one wins while others still take back.
 """
 
 
@@ -59,7 +59,7 @@ class Faults:
         withholds: The guard leaves what goes through a handler to people.
         decides: People look at their human tasks, and there are some. fickle: rules change behind an approval.
         clocked: An act that waits for approval has a clock, which refuses it at last.
-        outings: There are runs that take back much of what they did.
+        outings: There are runs that take back much of what they did. races: those that are cut off in it.
         migrates: An operator lets a live run go on under another version of its workflow.
         clock_jumps: The wall clock is set, forward or back, now and then.
         late_ms: How late people are.
@@ -93,6 +93,7 @@ class Faults:
     migrates: float = 0.0
     clocked: float = 0.0
     outings: float = 0.0
+    races: float = 0.0
     clock_jumps: float = 0.0
     late_ms: int = 0
 
@@ -126,6 +127,8 @@ class Faults:
             drawn = replace(drawn, clocked=dice.of("clocks").choice((0.0, 0.5, 1.0)))
         if dice.edition >= 8:
             drawn = replace(drawn, outings=dice.of("outings").choice((0.0, 1.0)))
+        if dice.edition >= 9:
+            drawn = replace(drawn, races=dice.of("races").choice((0.0, 1.0)))
         return drawn
 
     @classmethod

@@ -129,6 +129,25 @@ def outing(rng: Random) -> Plan:
     return with_undos(rng, b.plan(b.act("ask", handler="read"), booked, last, name="outing"), likely=0.8)
 
 
+def race(rng: Random) -> Plan:
+    """Hold something in several ways at once; the first that is whole wins, while another still gives back."""
+    full = b.attempt(
+        "full",
+        b.act("hold", handler="lookup"),
+        b.act("pay", handler="keyed"),
+        b.act("sign", handler="manual"),
+        b.throw("none"),
+        handle=(b.throw("gone"),),
+    )
+    turn = b.wait("turn", rng.choice((0, 20, 300, 5_000)))
+    slow = b.do("slow", b.act("queue", handler="read"), turn, b.act("take", handler="keyed"))
+    ways = b.fork("ways", *rng.sample((full, slow), 2), compete=True, timeout=rng.choice((None, 10_000)))
+    rest = rng.choice((b.wait("rest", 20_000), b.listen("rest", b.one("note"), output_as=b.constant(1))))
+    again = b.retry(delay=50, count=1)
+    won = b.attempt("won", ways, rest, b.act("use", handler="manual"), retry=again, handle=(b.put("none", 0),))
+    return with_undos(rng, b.plan(won, name="race"), likely=0.8)
+
+
 def patrol() -> Plan:
     """Look every few minutes whether all is well, for half an hour."""
     rounds = b.loop("rounds", list(range(12)), b.wait("pause", 150_000), b.act("look", handler="read"))

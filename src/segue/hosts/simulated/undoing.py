@@ -6,11 +6,13 @@ completed, each with the `try` tasks in whose lists it stands. It is told of eac
     begins   only for the newest act that stands in its scope, with what that act answered; one at a time in a
              scope; only when the list of the `try` has failed, or the run has
     ends     takes the act out. One that failed is left only where a person gives it up
-    finishes where it was cut off, before the list of the `try` starts again
-    over     when a `try` goes on after a failure, or a run ends badly, nothing stands in it
+    finishes where it was cut off: only what a `try` had begun to take back, before the list of a `try` starts
+             again, and before a run ends well
+    over     when a `try` goes on after a failure, or a run ends badly, nothing stands in it; where a run ends well,
+             nothing stands that a `try` had begun to take back
 
-`require_accounted` compares that with what really happened outside: there, too, nothing may stand that the run does
-not know of, unless somebody was asked about it in the exception inbox.
+`require_accounted` compares that with what really happened outside: there, too, nothing may stand or be taken back
+that the run does not know of, unless somebody was asked about it in the exception inbox. The ledger has all of it.
 """
 
 from __future__ import annotations
@@ -173,7 +175,8 @@ class Undoing:
         inside = [effect for effect, act in self.standing.items() if not scope or scope in act.within]
         if scope and self._last.get(scope[0]) == "fresh":
             self._finishing.add(scope[0])
-        if scope and scope[0] in self._finishing:
+        is_over = not scope and after.closing is not None and after.closing.status == "completed"
+        if is_over or (scope and scope[0] in self._finishing):
             inside = [effect for effect in inside if self.standing[effect].begun]
         else:
             for effect in inside:
@@ -246,9 +249,8 @@ class Undoing:
             require(same, f"{effect!r} answered {act.result!r}, and is taken back with {command.arguments!r}")
 
     def _ends(self, command: EndRun) -> None:
-        if command.status != "completed":
-            left = list(self.standing)
-            require(not left, f"the run is {command.status!r}, and {left!r} are left standing")
+        left = [effect for effect, act in self.standing.items() if act.begun or command.status != "completed"]
+        require(not left, f"the run is {command.status!r}, and {left!r} are left standing")
         self.standing.clear()
 
     # -- outside -------------------------------------------------------------------------------------
@@ -263,11 +265,14 @@ class Undoing:
         gone = effects.held.get(undo) and not effects.is_told(undo) and effect not in self.left
         require(not gone, f"{effect!r} of {run_id!r} is said to stand, but {undo!r} has taken it back")
 
-    def require_accounted(self, run_id: str, ended: str | None, effects: Effects, asked: Set[str | None]) -> None:
+    def require_accounted(
+        self, run_id: str, ended: str | None, effects: Effects, asked: Set[str | None], entered: Set[str]
+    ) -> None:
         """Compare with what happened outside.
 
         Args:
             ended: How the run did. asked: Effect keys and places of the document about which somebody was asked.
+            entered: Effect keys that the ledger has.
 
         Raises:
             Violation: Something stands there of which nobody was told, or was not taken back.
@@ -277,6 +282,16 @@ class Undoing:
             known = effect in self.known or effects.is_told(key) or key in asked or pointer in asked
             forgotten = bool(effects.held.get(key)) and not known
             require(not forgotten, f"{key!r} happened, its run does not know, and nobody was asked")
+            require(not effects.held.get(key) or key in entered, f"{key!r} happened, and the ledger does not have it")
+        under_way = {effect for effect, _ in self._under_way.values()}
+        for effect, undo in self.called.items():
+            key = f"{run_id}:{undo}"
+            if not effects.held.get(key):
+                continue
+            require(key in entered, f"{key!r} happened, and the ledger does not have it")
+            is_cut_off = ended is None and effect in self.standing and effect not in under_way
+            known = effects.is_told(key) or key in asked or key in effects.noted
+            require(known or not is_cut_off, f"{key!r} was cut off, has happened, and nobody was asked")
         if ended not in ("faulted", "cancelled"):
             return
         for effect in self.known - self.left - self.by_hand:

@@ -437,9 +437,10 @@ class Auditor:
         for run, effect, pointer, failure in file.execute(asks):
             reason = codec.load_failure(failure)
             asked |= {(run, effect), (run, pointer), (run, None if reason is None else reason.instance)}
+        entered = {key for (key,) in file.execute("SELECT key FROM effect")}
         for seq, shadow in self.by_seq.items():
             told_of = {what for run, what in asked if run == seq}
-            shadow.audit.undoing.require_accounted(shadow.id, shadow.audit.ended, self.effects, told_of)
+            shadow.audit.undoing.require_accounted(shadow.id, shadow.audit.ended, self.effects, told_of, entered)
 
     def _place_of(self, run_id: str, number: int) -> tuple[str, tuple[int, ...]]:
         command = self.runs[run_id].audit.performs[number]

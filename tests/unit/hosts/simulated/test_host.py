@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from segue.core import Plan
+from segue.core.plan import UndoNode
 from segue.hosts.contracts import UnknownRun
 from segue.hosts.simulated import SimulatedHost
 from segue.hosts.simulated import building as b
@@ -43,6 +44,29 @@ class Book:
 class NoSecrets:
     async def read(self, name: str) -> Any:
         raise LookupError(name)
+
+
+class HangsOnce:
+    """A system that gives no answer to what takes something back, the first time."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, EffectContext]] = []
+        self.hung: set[str] = set()
+
+    async def perform(self, command: Perform, context: EffectContext) -> Any:
+        self.seen.append((command.name, context))
+        if command.arguments == "hang" or (command.name == "undo a" and command.name not in self.hung):
+            self.hung.add(command.name)
+            await asyncio.Event().wait()
+        if command.arguments == "fail":
+            raise fail("communication", "refused", status=500)
+        return 1
+
+    def recovery(self, command: Perform) -> Recovery:
+        return "repeat"
+
+    async def verify(self, command: Perform, context: EffectContext) -> Any:
+        return NOT_DONE
 
 
 class Helper:
@@ -182,6 +206,12 @@ class TestMessages:
                 await host.publish({"id": "1", "type": "go"})
 
 
+def undo_in(plan: Plan) -> UndoNode:
+    """The only undo of a plan."""
+    (found,) = [node for node in plan.nodes if isinstance(node, UndoNode)]
+    return found
+
+
 class TestCrashes:
     @pytest.mark.parametrize("recovery", ["repeat", "verify", "ask"])
     async def test_an_act_recovers_as_its_handler_declares(self, recovery: Recovery) -> None:
@@ -224,6 +254,37 @@ class TestCrashes:
         found = await host.store.read(lambda c: c.execute("SELECT state FROM effect").fetchall())
         told = await host.store.read(lambda c: c.execute("SELECT kind, state FROM incident").fetchall())
         assert (found, told) == ([("unknown",)], [("unknown", "open")])
+        await host.close()
+
+    @pytest.mark.parametrize("dies", [False, True])
+    async def test_an_undo_that_a_winner_cut_off_is_told_of_until_it_is_finished(self, dies: bool) -> None:
+        """What is half taken back must stand in a list, and goes from it when the run has finished it."""
+        loser = b.attempt("t", b.act("a", undo=b.undo()), b.act("b", "fail"), handle=(b.act("h", "hang"),))
+        winner = b.wait("w", 1_000)
+        plan = b.plan(b.fork("f", loser, winner, compete=True), b.wait("rest", 5_000), b.put("p", "won"))
+        helper = HangsOnce()
+        host = await opened(plan, helper, by_hand=True)
+        run_id = await host.start(plan.digest)
+        await host.advance(1)
+        assert [name for name, _ in helper.seen] == ["a", "b", "undo a"]
+        if dies:
+            helper.hung.clear()  # It hangs in the new process too.
+            await host.crash()
+            host = await opened(plan, helper, by_hand=True, storage=host.storage, clock=host.clock)
+        await host.advance(2_000)
+        asks = "SELECT effect.state, kind, incident.state, action FROM effect LEFT JOIN incident ON effect = key"
+        key = (f"{run_id}:{undo_in(plan).index}",)
+        asks += " WHERE key = ? ORDER BY command"
+        found = await host.store.read(lambda c: c.execute(asks, key).fetchall())
+        assert found == [("unknown", "unknown", "open", None)]
+        await host.advance(5_000)
+        ended = await host.wait_closed(run_id)
+        assert (ended.status, ended.output) == ("completed", "won")
+        keys = {context.key for name, context in helper.seen if name == "undo a"}
+        assert len(keys) == 1
+        found = await host.store.read(lambda c: c.execute(asks, key).fetchall())
+        assert {row[:2] for row in found} == {("done", "unknown")}
+        assert {row[2:] for row in found} == {("closed", "verified")}
         await host.close()
 
     async def test_an_act_with_an_undo_goes_out_again_under_its_key(self) -> None:
