@@ -89,7 +89,7 @@ async def test_a_new_use_waits_for_the_owner_and_is_published_by_the_consent(ser
     with acting_as(PIA):
         waits = await refused(service.workflows.publish(flow("list")))
     assert waits.kind == "approval-needed"
-    assert "person:ann must consent to its read of 'crm'" in waits.detail
+    assert "person:ann must consent to its read of the connection 'crm'" in waits.detail
     assert await waiting(service) == [("demo/flow", "read")]
     (consent,) = (await service.owning.page()).items
     with acting_as(SAM):

@@ -38,6 +38,8 @@ class ModelCard(msgspec.Struct, frozen=True):
         labels: What the classes are called, by their index, where the file knows them as numbers.
         positive: Answer the probability of this label instead of the likeliest label.
         input_schema, output_schema: JSON Schemas of the input and of the result's `value`.
+        purpose: What it is for. risk: Its class of risk, such as minimal, limited or high.
+        use_cases: What documents may say that they use it for (`use_case` in their metadata); empty for anything.
     """
 
     name: str
@@ -51,6 +53,8 @@ class ModelCard(msgspec.Struct, frozen=True):
     input_schema: dict[str, Any] | None = None
     output_schema: dict[str, Any] | None = None
     purpose: str = ""
+    risk: str = ""
+    use_cases: tuple[str, ...] = ()
 
     @property
     def features(self) -> tuple[str, ...]:

@@ -173,6 +173,8 @@ class ModelRegistry:
         input_schema: dict[str, Any] | None = None,
         output_schema: dict[str, Any] | None = None,
         purpose: str = "",
+        risk: str = "",
+        use_cases: tuple[str, ...] = (),
     ) -> Any:
         """Make a Python function a model. Works as a call and as a decorator.
 
@@ -189,6 +191,8 @@ class ModelRegistry:
                 input_schema=input_schema,
                 output_schema=output_schema,
                 purpose=purpose,
+                risk=risk,
+                use_cases=use_cases,
             )
         card = ModelCard(
             name=name or fn.__name__.replace("_", "-"),
@@ -196,6 +200,8 @@ class ModelRegistry:
             input_schema=input_schema,
             output_schema=output_schema,
             purpose=purpose,
+            risk=risk,
+            use_cases=use_cases,
         )
         self._add(Model(card, run=fn))
         return fn
@@ -216,6 +222,14 @@ class ModelRegistry:
             known = ", ".join(sorted(versions, key=_order))
             raise fail("configuration", f"The model {name!r} has no version {version!r}; it has: {known}.")
         return versions[version]
+
+    def has(self, name: str) -> bool:
+        """There is a model of this name."""
+        return name in self._models
+
+    def card(self, name: str) -> ModelCard | None:
+        """The card of its latest version."""
+        return self.get(name).card if name in self._models else None
 
     def all(self) -> list[ModelCard]:
         """Every card, by name and version."""

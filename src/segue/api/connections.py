@@ -95,5 +95,5 @@ async def test_connection(connection: ConnectionName, service: Asked) -> Respons
     ),
 )
 async def list_models(service: Asked) -> Response:
-    """What the function `model` can name."""
+    """What the function `model` can name, whose it is, and what asks it."""
     return json_response(await service.models.all())

@@ -1,4 +1,4 @@
-"""Routes of owners of connections and their consents."""
+"""Routes of owners of connections and models, and their consents."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from segue.api.bodies import read_json
 from segue.api.common import After, Asked, Limit
 from segue.api.describe import json_answer, json_body, json_response, operation
-from segue.service import ConsentDecision, ConsentView, NewOwner, Owned, Page
+from segue.service import ConsentDecision, ConsentView, NewOwner, Owned, OwnedModel, Page
 
 router = APIRouter(tags=["owners"])
 ConnectionName = Annotated[str, Path(alias="connection", description="Name of the connection.", min_length=1)]
+ModelName = Annotated[str, Path(alias="model", description="Name of the model.", min_length=1)]
 Number = Annotated[int, Path(alias="consent", description="Number of the consent.", ge=1, le=2**53)]
 State = Annotated[
     Literal["waiting", "granted", "refused", "revoked", "lapsed", "all"], Query(description="Only these.")
 ]
-Connection = Annotated[str | None, Query(description="Only of this connection.", max_length=63)]
+Connection = Annotated[str | None, Query(description="Only of this connection, or `model:NAME`.", max_length=200)]
 
 
 @router.post(
@@ -33,6 +34,21 @@ Connection = Annotated[str | None, Query(description="Only of this connection.",
 async def own_connection(connection: ConnectionName, request: Request, service: Asked) -> Response:
     """Their consent is needed for new uses."""
     return json_response(await service.owning.own(connection, await read_json(request, NewOwner)))
+
+
+@router.post(
+    "/models/{model}/owner",
+    **operation(
+        "ownModel",
+        "Say whom a model belongs to",
+        answers={200: json_answer(OwnedModel, "With the uses that go on.")},
+        problems=("model-unknown",),
+        body=json_body(NewOwner),
+    ),
+)
+async def own_model(model: ModelName, request: Request, service: Asked) -> Response:
+    """Their consent is needed before another workflow asks it."""
+    return json_response(await service.owning.own_model(model, await read_json(request, NewOwner)))
 
 
 @router.get(

@@ -257,7 +257,10 @@ _GROUPS: Final = {
     ),
     "models": (
         "Registered models.",
-        {"list": ("segue.cli.models:list_", "List models.")},
+        {
+            "list": ("segue.cli.models:list_", "List models."),
+            "own": ("segue.cli.owning:own_model", "Say whom a model belongs to."),
+        },
     ),
 }
 

@@ -13,5 +13,9 @@ def list_(*, data: Data = None, json: AsJson = False) -> None:
     if json:
         print_json(found)
         return
-    rows = [(m["name"], m["version"], m["kind"]) for m in found]
-    table(("model", "version", "kind"), rows, empty="No models are registered.")
+    rows = [
+        (m["name"], m["version"], m["kind"], m["owner"], m["risk"], ", ".join(m["useCases"]), ", ".join(m["usedBy"]))
+        for m in found
+    ]
+    names = ("model", "version", "kind", "owner", "risk", "for", "asked by")
+    table(names, rows, empty="No models are registered.")

@@ -1,4 +1,4 @@
-"""`segue connections own`, `segue consents …`."""
+"""`segue connections own`, `segue models own`, `segue consents …`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,26 @@ def own(
     body = {"owner": None if owner == NOBODY else owner, "reason": reason}
     wanted = fitting(body, NewOwner, remedy="Write person:NAME, and a reason.")
     request = Request("POST", f"/connections/{quote(name, safe='')}/owner", body=body)
-    found = ask(data, request, lambda service: service.owning.own(name, wanted))
+    _tell(name, ask(data, request, lambda service: service.owning.own(name, wanted)), json)
+
+
+def own_model(
+    name: Annotated[str, Parameter(help="Name of the model.")],
+    owner: Annotated[str, Parameter(help="person:NAME, group:NAME, or nobody.")],
+    /,
+    *,
+    reason: Why,
+    data: Data = None,
+    json: AsJson = False,
+) -> None:
+    """Say whom a model belongs to: their consent is needed before another workflow asks it. What asks it goes on."""
+    body = {"owner": None if owner == NOBODY else owner, "reason": reason}
+    wanted = fitting(body, NewOwner, remedy="Write person:NAME, and a reason.")
+    request = Request("POST", f"/models/{quote(name, safe='')}/owner", body=body)
+    _tell(name, ask(data, request, lambda service: service.owning.own_model(name, wanted)), json)
+
+
+def _tell(name: str, found: dict[str, Any], json: bool) -> None:
     if json:
         print_json(found)
         return
@@ -42,7 +61,7 @@ def own(
 
 def list_(
     *,
-    connection: Annotated[str | None, Parameter(help="Only of this connection.")] = None,
+    connection: Annotated[str | None, Parameter(help="Only of this connection, or model:NAME.")] = None,
     state: Annotated[
         Literal["waiting", "granted", "refused", "revoked", "lapsed", "all"], Parameter(help="Only these.")
     ] = "all",
@@ -51,7 +70,7 @@ def list_(
     data: Data = None,
     json: AsJson = False,
 ) -> None:
-    """List uses of connections that have an owner, newest first."""
+    """List uses of connections and models that have an owner, newest first."""
     chosen = None if state == "all" else state
     query = {"connection": connection, "state": state, "limit": limit, "after": after}
     page = ask(
@@ -77,17 +96,17 @@ def list_(
         for c in page["items"]
     ]
     names = ("number", "connection", "owner", "workflow", "access", "state", "wanted by", "decided by", "reason")
-    table(names, rows, empty="No connection with an owner is used.")
+    table(names, rows, empty="Nothing that has an owner is used.")
     tell_more(page)
 
 
 def grant(number: Number, /, *, reason: Why, data: Data = None, json: AsJson = False) -> None:
-    """Consent to a use of a connection that you own. What waited for nothing else is published."""
+    """Consent to a use of what you own. What waited for nothing else is published."""
     _decide(number, True, reason, data, json)
 
 
 def revoke(number: Number, /, *, reason: Why, data: Data = None, json: AsJson = False) -> None:
-    """Refuse a use, or take a consent back: acts of the workflow on the connection are refused from then on."""
+    """Refuse a use, or take a consent back: acts of the workflow on it are refused from then on."""
     _decide(number, False, reason, data, json)
 
 

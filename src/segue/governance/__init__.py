@@ -19,7 +19,7 @@ from segue.governance.actions import (
 from segue.governance.analysis import PolicyFinding, findings
 from segue.governance.checkpoints import AuditKey, Checkpoint, PublicKey, append_checkpoint, read_checkpoints
 from segue.governance.clocks import ApprovalClock, WishClocks
-from segue.governance.consents import CONSENT_RULE, Access, Consents
+from segue.governance.consents import CONSENT_RULE, MODEL, Access, Consents, named_owned
 from segue.governance.door import ActDoor
 from segue.governance.export import export_records
 from segue.governance.guard import SWITCH_RULE, Guard, PolicyDenied, in_scope, told
@@ -63,6 +63,7 @@ __all__ = [
     "KEYS_NAME",
     "KEY_VARIABLE",
     "MASK",
+    "MODEL",
     "PRINCIPALS",
     "ROLES",
     "SWITCH_KINDS",
@@ -116,6 +117,7 @@ __all__ = [
     "groups_as_markdown",
     "in_scope",
     "mentions_secret",
+    "named_owned",
     "new_key_file",
     "new_wrapped_key",
     "open_ring",

@@ -83,6 +83,7 @@ ACTIONS: Final[dict[str, Action]] = {
     "consent.decide": Action("Connection", ("own",), "Consent to uses of a connection that one owns"),
     "connection.remove": Action("Connection", ("connect",), "Remove a connection"),
     "model.list": Action("Model", ("read",), "List models"),
+    "model.own": Action("Model", ("connect",), "Say whom a model belongs to"),
     "retention.read": Action("Installation", ("audit", "administer"), "See what is kept how long"),
     "retention.run": Action("Installation", ("administer",), "Remove what is due"),
     "backup.make": Action("Installation", ("administer",), "Back the data folder up"),
@@ -156,6 +157,7 @@ _CONTEXT: Final[dict[str, dict[str, str]]] = {
         "classes": "Set<String>",
         "use_case": "String",
         "affects_person": "Bool",
+        "models": "Set<String>",
     },
     "publication.approve": {"own": "Bool"},
     "workflow.adjust": {

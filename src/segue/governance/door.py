@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from segue.governance.approvals import act_digest, lifted
 from segue.governance.clocks import NO_CLOCK, ApprovalClock, clocks_of
-from segue.governance.consents import CONSENT_RULE, Consents
+from segue.governance.consents import CONSENT_RULE, OWNED_HANDLERS, Consents
 from segue.governance.guard import Guard
 from segue.governance.limits import ActLimits, Exceeded
 from segue.governance.policy import Policies, Resource, Verdict, applies
@@ -20,8 +20,6 @@ from segue.types import ApprovalWanted, Failure, Identity, Perform, failure
 from segue.types.causes import UNTOLD, Way, way_of
 
 ACTION: Final = "act.perform"
-_OWNED: Final = "connector"
-"""The handler whose acts use connections, which may have owners."""
 LABELS: Final = frozenset({"context", "context.classes", "context.untrusted", "context.sources"})
 """What rules read of the labels of an act."""
 
@@ -106,7 +104,7 @@ class ActDoor:
             self._kept.clear()
         # What has consequences for somebody is asked about whoever wrote the rules: some of those ship.
         ruled = self._ruled or bool(command.affects)
-        only_rules = not self._switches.any and not self._limits.any and command.handler != _OWNED
+        only_rules = not self._switches.any and not self._limits.any and command.handler not in OWNED_HANDLERS
         if only_rules and not ruled:
             return ""
         name = workflow.rpartition(":")[0]
@@ -284,7 +282,7 @@ def _target(command: Perform) -> tuple[str, str]:
     if not isinstance(arguments, dict):
         return "", ""
     operation = arguments.get("operation")
-    connection = named_by(command)[1] if command.handler == _OWNED else ""
+    connection = named_by(command)[1] if command.handler == "connector" else ""
     return connection, operation if isinstance(operation, str) else ""
 
 

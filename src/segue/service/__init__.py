@@ -106,7 +106,7 @@ from segue.service.lifecycle import LIFECYCLE_TYPES, Lifecycle, lifecycle_of
 from segue.service.limits import ActLimitView
 from segue.service.observe import Observation, observe
 from segue.service.opening import open_checker, open_service
-from segue.service.owning import ConsentDecision, ConsentView, NewOwner, Owned
+from segue.service.owning import ConsentDecision, ConsentView, NewOwner, Owned, OwnedModel
 from segue.service.paging import PAGE_MAX
 from segue.service.permissions import (
     Explanation,
@@ -312,6 +312,7 @@ __all__ = [
     "OutboundSettings",
     "OwnPassword",
     "Owned",
+    "OwnedModel",
     "Page",
     "PolicyChangeView",
     "PolicyList",

@@ -13,6 +13,7 @@ import msgspec
 from segue.ai import ModelRegistry
 from segue.connectors import MemoryConnections, OutboundPolicy, connection_from_json
 from segue.governance import (
+    MODEL,
     ActDoor,
     ActLimits,
     ChainedSecrets,
@@ -43,7 +44,7 @@ from segue.service.switches import load_switches
 from segue.service.vault import VaultSecrets
 from segue.store import Rules, Store
 from segue.store.adjustments import list_values
-from segue.store.consents import list_consents
+from segue.store.consents import list_consents, list_model_owners
 from segue.store.folder import DATABASE_NAME, open_reader
 from segue.store.permission import list_policy_changes, list_switches
 from segue.store.records import list_connections
@@ -74,6 +75,7 @@ class Ground:
     limits: ActLimits
     adjusted: Adjusted
     ownership: Ownership
+    accesses: Accesses
 
     @classmethod
     def lay(
@@ -130,7 +132,13 @@ class Ground:
             masking=Masking(definitions, flows, guard),
             limits=ActLimits(settings.limits),
             adjusted=Adjusted(),
-            ownership=Ownership(Consents(accesses.owner, accesses.of), lambda name: loaded.find(name) is not None),
+            ownership=Ownership(
+                Consents(accesses.owner, accesses.of),
+                lambda name: (
+                    known.has(name.removeprefix(MODEL)) if name.startswith(MODEL) else bool(loaded.find(name))
+                ),
+            ),
+            accesses=accesses,
         )
 
     def load(self, store: Store) -> Definitions:
@@ -146,6 +154,7 @@ class Ground:
             load_switches(self.guard, list_switches(reader, thrown=True))
             for data in list_connections(reader).values():
                 self.loaded.put(connection_from_json(data))
+            self.accesses.model_owners.update(list_model_owners(reader))
             self.ownership.store = store
             self.ownership.load(list_consents(reader, state="granted"))
         return self.definitions

@@ -1,16 +1,17 @@
-"""Who owns a connection, what they consented to, and what a definition needs of it."""
+"""Who owns a connection or a model, what they consented to, and what a definition needs of it."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from segue.connectors import MemoryConnections, OperationsCache
 from segue.core import Plan
 from segue.core.plan import ActNode, UndoNode
 from segue.dsl.flows import target_of
-from segue.governance import Access, Consents
+from segue.governance import MODEL, Access, Consents, named_owned
+from segue.service.models_used import models_used
 from segue.store import Store
 from segue.store.consents import ConsentRecord, Use, decide_consent, want_consent
 from segue.store.wishes import give_clock
@@ -20,14 +21,22 @@ _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class Accesses:
-    """Whose connections are, and what operations do there, by their methods."""
+    """Whose connections and models are, and what operations do there, by their methods."""
 
     def __init__(self, connections: MemoryConnections) -> None:
         self._connections = connections
         self._operations = OperationsCache()
+        self.model_owners: dict[str, str] = {}
+
+    def owners(self) -> Iterator[str | None]:
+        """Whom anything belongs to."""
+        yield from (connection.owner for connection in self._connections.all())
+        yield from self.model_owners.values()
 
     def owner(self, connection: str) -> str | None:
-        """Whom it belongs to."""
+        """Whom a connection, or `model:NAME`, belongs to."""
+        if connection.startswith(MODEL):
+            return self.model_owners.get(connection.removeprefix(MODEL))
         found = self._connections.find(connection)
         return None if found is None else found.owner
 
@@ -60,8 +69,10 @@ class Ownership:
                 self.consents.grant(f"{record.namespace}/{record.name}", record.connection, _access(record.access))
 
     def uses(self, plan: Plan) -> set[tuple[str, Access]]:
-        """Connections that a definition names, and what it does there. A computed name is known only to its runs."""
-        found: set[tuple[str, Access]] = set()
+        """Connections that a definition names, and what it does there; models that it asks. A computed name is known
+        only to its runs.
+        """
+        found: set[tuple[str, Access]] = {(MODEL + name, "use") for name in models_used(plan)}
         for node in plan.nodes:
             if not isinstance(node, ActNode) or node.handler != "connector":
                 continue
@@ -69,7 +80,7 @@ class Ownership:
             if connection is not None:
                 writes = operation is None or isinstance(node, UndoNode)
                 found.add((connection, "write" if writes else self.consents.access_of(connection, operation or "")))
-        return {(name, access) for name, access in found if access == "write" or (name, "write") not in found}
+        return {(name, access) for name, access in found if access != "read" or (name, "write") not in found}
 
     def lacking(self, plan: Plan) -> list[Use]:
         """Uses that owners have not consented to."""
@@ -87,7 +98,7 @@ class Ownership:
     def told(self, uses: Iterable[Use]) -> str:
         """What is lacking, as a part of a sentence."""
         return "; ".join(
-            f"{self.consents.owner_of(connection)} must consent to its {access} of {connection!r}"
+            f"{self.consents.owner_of(connection)} must consent to its {access} of {named_owned(connection)}"
             for connection, _, _, access in uses
         )
 
@@ -127,7 +138,8 @@ class Ownership:
     def _note(self, action: str, use: Use, reason: str) -> None:
         connection, namespace, name, access = use
         told = {"workflow": f"{namespace}/{name}", "access": access}
-        self._store().note(action, f"connection:{connection}", reason=reason, data=told)
+        what = connection if connection.startswith(MODEL) else f"connection:{connection}"
+        self._store().note(action, what, reason=reason, data=told)
 
     def _store(self) -> Store:
         assert self.store is not None, "loaded before anybody publishes"
@@ -135,4 +147,4 @@ class Ownership:
 
 
 def _access(text: str) -> Access:
-    return "read" if text == "read" else "write"
+    return "read" if text == "read" else "use" if text == "use" else "write"

@@ -1,4 +1,4 @@
-"""Use cases of owners: who owns a connection, what wants to use it, and whether that is granted.
+"""Use cases of owners: who owns a connection or a model, what wants to use it, and whether that is granted.
 
 A workflow that newly uses a connection, or newly writes through it, is published when the owner has consented.
 """
@@ -6,22 +6,24 @@ A workflow that newly uses a connection, or newly writes through it, is publishe
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 
+from segue.ai import ModelRegistry
 from segue.connectors import MemoryConnections, connection_to_json
-from segue.governance import Resource
-from segue.service.access import UseCases, admit_to, connection_of, governed, open_to_all
+from segue.governance import MODEL, Resource
+from segue.service.access import UseCases, admit_to, connection_of, governed, of, open_to_all
 from segue.service.deciders import Deciders
 from segue.service.errors import ServiceError
 from segue.service.observe import iso
-from segue.service.ownership import Ownership
+from segue.service.ownership import Accesses, Ownership
 from segue.service.paging import place_of
 from segue.service.publishing import Publications
 from segue.service.shapes import Page, Shape, Why, WishClockView
 from segue.store import Store
-from segue.store.consents import ConsentRecord, ConsentState, Use, find_consent, list_consents
+from segue.store.consents import ConsentRecord, ConsentState, Use, find_consent, list_consents, put_model_owner
 from segue.store.wishes import Wish, find_wish
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ Owner = Annotated[str, msgspec.Meta(pattern=r"^(person|group):[A-Za-z0-9._@/-]{1
 
 
 class NewOwner(msgspec.Struct, forbid_unknown_fields=True):
-    """Whom a connection belongs to: `person:ann`, `group:sales`, or null for nobody."""
+    """Whom a connection or a model belongs to: `person:ann`, `group:sales`, or null for nobody."""
 
     owner: Owner | None
     reason: Why
@@ -45,10 +47,11 @@ class ConsentDecision(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class ConsentView(Shape, frozen=True, kw_only=True):
-    """A use of a connection that has an owner.
+    """A use of a connection or a model that has an owner.
 
     Attributes:
-        access: `read`, or `write`, which includes it.
+        connection: Its name; `model:NAME` for a model.
+        access: `read`, or `write`, which includes it; `use` of a model.
         state: `waiting`, `granted`, `refused`, `lapsed`, or `revoked`: then acts of the workflow are refused.
         clock: While it waits.
     """
@@ -57,7 +60,7 @@ class ConsentView(Shape, frozen=True, kw_only=True):
     connection: str
     owner: str | None
     workflow: str
-    access: Literal["read", "write"]
+    access: Literal["read", "write", "use"]
     state: str
     wanted_at: str
     wanted_by: str
@@ -75,8 +78,16 @@ class Owned(Shape, frozen=True, kw_only=True):
     kept: list[str]
 
 
+class OwnedModel(Shape, frozen=True, kw_only=True):
+    """A model and its owner. `kept`: workflows that asked it before and go on, as `namespace/name: use`."""
+
+    model: str
+    owner: str | None
+    kept: list[str]
+
+
 class Owning(UseCases):
-    """Owners of connections of one data folder."""
+    """Owners of connections and models of one data folder."""
 
     def __init__(
         self,
@@ -86,6 +97,8 @@ class Owning(UseCases):
         ownership: Ownership,
         publications: Publications,
         deciders: Deciders,
+        models: ModelRegistry,
+        accesses: Accesses,
     ) -> None:
         self._store = store
         self._definitions = definitions
@@ -93,6 +106,8 @@ class Owning(UseCases):
         self._ownership = ownership
         self._publications = publications
         self._deciders = deciders
+        self._models = models
+        self._accesses = accesses
         self.deciding = asyncio.Lock()
         """Held by whoever decides, from looking at what waits until it is on disk."""
 
@@ -116,6 +131,31 @@ class Owning(UseCases):
         await self._store.put_connection(name, connection_to_json(changed))
         self._loaded.put(changed)
         return Owned(connection=name, owner=wanted.owner, kept=[f"{use[1]}/{use[2]}: {use[3]}" for use in kept])
+
+    @governed("model.own", on=of("Model"))
+    async def own_model(self, name: str, wanted: NewOwner) -> OwnedModel:
+        """Say whom a model belongs to, all versions of it. What is published and asks it already goes on.
+
+        Raises:
+            ServiceError: `model-unknown`.
+        """
+        if not self._models.has(name):
+            raise ServiceError("model-unknown", f"There is no model {name!r}.")
+        identity = self.guard.who()
+        assert identity is not None, "the guard has let somebody in"
+        async with self.deciding:
+            before = self._accesses.model_owners.get(name)
+            kept = [] if before or wanted.owner is None else sorted(self._in_use(MODEL + name))
+            if kept:
+                await self._ownership.grant(kept, identity.name, "it asked the model before that had an owner")
+            now = time.time_ns() // 1_000_000
+            self._store.note("model.own", f"model:{name}", reason=wanted.reason, data={"owner": wanted.owner})
+            await self._store.write([put_model_owner(name, wanted.owner, now, identity.name)])
+            if wanted.owner is None:
+                self._accesses.model_owners.pop(name, None)
+            else:
+                self._accesses.model_owners[name] = wanted.owner
+        return OwnedModel(model=name, owner=wanted.owner, kept=[f"{use[1]}/{use[2]}: {use[3]}" for use in kept])
 
     @governed("connection.list")
     async def page(
@@ -208,7 +248,7 @@ class Owning(UseCases):
             connection=record.connection,
             owner=self._ownership.consents.owner_of(record.connection),
             workflow=f"{record.namespace}/{record.name}",
-            access="read" if record.access == "read" else "write",
+            access="read" if record.access == "read" else "use" if record.access == "use" else "write",
             state=record.state,
             wanted_at=iso(record.wanted_at),
             wanted_by=record.wanted_by,

@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
 
+from segue.ai import ModelRegistry
 from segue.dsl import Document
-from segue.governance import Guard, Resource, Verdict
+from segue.governance import MODEL, Guard, Resource, Verdict, named_owned
 from segue.service.access import UseCases, admit_or_wait, admit_to, governed, open_to_all
 from segue.service.adjusted import Adjusted, let_go
 from segue.service.deciders import Deciders
 from segue.service.definitions import finding_of
 from segue.service.errors import Finding, ServiceError
+from segue.service.models_used import models_used
 from segue.service.observe import iso
 from segue.service.ownership import Ownership
 from segue.service.shapes import Page, Shape, Why, WishClockView
@@ -118,21 +120,38 @@ def facts_of(definition: Any) -> dict[str, Any]:
     }
 
 
+_RISKS: Final = ("minimal", "limited", "high", "unacceptable")
+
+
+def _is_above(risk: str, said: str) -> bool:
+    """Of classes of risk that are known: this one is worse than what is said."""
+    return risk in _RISKS and said in _RISKS and _RISKS.index(risk) > _RISKS.index(said)
+
+
 class Publishing:
     """What stands between a checked document and its publication."""
 
     def __init__(
-        self, store: Store, strictness: Strictness, adjusted: Adjusted, ownership: Ownership, deciders: Deciders
+        self,
+        store: Store,
+        strictness: Strictness,
+        adjusted: Adjusted,
+        ownership: Ownership,
+        deciders: Deciders,
+        models: ModelRegistry,
     ) -> None:
         self._store = store
         self._adjusted = adjusted
         self._ownership = ownership
         self._deciders = deciders
+        self._registry = models
         self.strictness: Strictness = strictness
 
     def complaints(self, document: Document, plan: Plan | None) -> Iterator[Finding]:
         """What stands against publishing, or should be known, besides what validation finds."""
         yield from missing(document, self.strictness)
+        if plan is not None:
+            yield from self._models(document, plan)
         if plan is not None and self.strictness != "off":
             yield from self._unowned(document, plan)
         for name, value, why in () if plan is None else self._adjusted.refused_by(plan):
@@ -144,13 +163,42 @@ class Publishing:
             yield finding_of(document.finding("adjusted-value-refused", "warning", message, remedy, pointer=pointer))
 
     def _unowned(self, document: Document, plan: Plan) -> Iterator[Finding]:
-        """Connections that nobody owns, so that nobody was asked about their use."""
+        """Connections and models that nobody owns, so that nobody was asked about their use."""
         severity: Literal["error", "warning"] = "error" if self.strictness == "block" else "warning"
-        for connection, _ in sorted(self._ownership.uses(plan)):
-            if self._ownership.is_unowned(connection):
-                message = f"the connection {connection!r} has no owner who could consent to this use"
-                remedy = f"name one: `segue connections own {connection} group:NAME --reason …`"
-                yield finding_of(document.finding("unowned-connection", severity, message, remedy, pointer="/do"))
+        for owned, _ in sorted(self._ownership.uses(plan)):
+            if self._ownership.is_unowned(owned):
+                model = owned.removeprefix(MODEL)
+                kind = "connection" if model == owned else "model"
+                message = f"{named_owned(owned)} has no owner who could consent to this use"
+                remedy = f"name one: `segue {kind}s own {model} group:NAME --reason …`"
+                yield finding_of(document.finding(f"unowned-{kind}", severity, message, remedy, pointer="/do"))
+
+    def _models(self, document: Document, plan: Plan) -> Iterator[Finding]:
+        """What the cards of models say against this use of them."""
+        facts = facts_of(plan.definition)
+        severity: Literal["error", "warning"] = "error" if self.strictness == "block" else "warning"
+        for name, pointer in sorted(models_used(plan).items()):
+            card = self._registry.card(name)
+            if card is None:
+                continue
+            if card.use_cases and facts["use_case"] not in card.use_cases:
+                said = (
+                    f"not for {facts['use_case']!r}" if facts["use_case"] else "and this document says no `use_case`"
+                )
+                message = f"the model {name!r} is for {', '.join(card.use_cases)}, {said}"
+                remedy = "use another model, or let whoever keeps its card allow this use there (`use_cases`)"
+                yield finding_of(document.finding("model-use", "error", message, remedy, pointer=pointer))
+            if self.strictness == "off":
+                continue
+            lacks = [word for word in ("purpose", "risk") if not getattr(card, word).strip()]
+            if lacks:
+                message = f"the card of the model {name!r} says no {' and no '.join(lacks)}"
+                remedy = "let whoever keeps the models say it in the card"
+                yield finding_of(document.finding("ungoverned-model", severity, message, remedy, pointer=pointer))
+            if _is_above(card.risk, facts["risk"]):
+                message = f"the model {name!r} has the risk {card.risk!r}, and this document says {facts['risk']!r}"
+                remedy = f"say `risk: {card.risk}`, so that the rules for that count"
+                yield finding_of(document.finding("model-risk", severity, message, remedy, pointer=pointer))
 
     async def published(self, plan: Plan, by: str) -> None:
         """It is the latest version of its name by now."""
@@ -168,7 +216,7 @@ class Publishing:
             "Workflow", f"{plan.namespace}/{plan.name}", {"namespace": plan.namespace, "name": plan.name}
         )
         affects = any(one.affects == "person" for one in plan.consequences.values())
-        context = {**facts_of(plan.definition), "affects_person": affects}
+        context = {**facts_of(plan.definition), "affects_person": affects, "models": sorted(models_used(plan))}
         verdict = admit_or_wait(guard, "workflow.publish", resource, context)
         identity = guard.who()
         assert identity is not None, "the guard has let somebody in, or said who must approve"

@@ -421,12 +421,23 @@ class ConnectionTest(Shape, frozen=True, kw_only=True):
 
 
 class ModelView(Shape, frozen=True, kw_only=True):
-    """A registered model. `kind` is `python`, `onnx` or `joblib`."""
+    """A registered model, as the register has it.
+
+    Attributes:
+        kind: `python`, `onnx` or `joblib`.
+        owner: Whose consent is needed for new uses: `person:ann`, `group:risk`.
+        risk, use_cases: As its card says; no use cases means any.
+        used_by: Workflows whose latest version asks this model, as far as their text says so.
+    """
 
     name: str
     version: str
     kind: str
     purpose: str | None = None
+    owner: str | None = None
+    risk: str | None = None
+    use_cases: list[str] = []
+    used_by: list[str] = []
     features: list[str] = []
     labels: list[str] = []
 

@@ -131,7 +131,7 @@ async def _people(ground: Ground, store: Store, host: EmbeddedHost | None, stack
     directory = Directory(store, host.now_ms if host is not None else now_ms, roster.people)
     personal = Personal(store, directory, ground.handlers, ground.source)
     await stack.enter_async_context(personal.kept())
-    reach = Reach(ground.guard, lambda: (connection.owner for connection in ground.loaded.all()))
+    reach = Reach(ground.guard, ground.accesses.owners)
     deciders = Deciders(ground.guard, ground.ownership.consents.owner_of, directory, settings.wishes)
     wishes = AccountWishes(store, personal, deciders)
     failures = FailedSignIns(store, settings.workspace)
@@ -170,7 +170,9 @@ async def _tell(ground: Ground, store: Store, people: _People, stack: AsyncExitS
 def _assembled(ground: Ground, store: Store, host: EmbeddedHost | None, audit: Audit, people: _People) -> Service:
     settings, definitions, masking = ground.settings, ground.definitions, ground.masking
     roster, sessions, directory = people.roster, people.sessions, people.directory
-    publishing = Publishing(store, settings.publishing, ground.adjusted, ground.ownership, people.deciders)
+    publishing = Publishing(
+        store, settings.publishing, ground.adjusted, ground.ownership, people.deciders, ground.models
+    )
     workflows = Workflows(definitions, host, ground.flows, publishing)
     publications = Publications(store, workflows, people.deciders)
     limits = Limits(settings.history_max_events, settings.payload_warn_kb * 1024)
@@ -204,7 +206,7 @@ def _assembled(ground: Ground, store: Store, host: EmbeddedHost | None, audit: A
         effects=effects,
         events=Events(host),
         connections=Connections(store, ground.loaded, ground.handlers, ground.source, settings.connection_variables),
-        models=Models(ground.models),
+        models=Models(ground.models, ground.accesses.model_owners, definitions),
         audit=audit,
         controls=Controls(store, audit, ground.models, ground.ring),
         keys=Keys(store, ground.ring),
@@ -226,7 +228,16 @@ def _assembled(ground: Ground, store: Store, host: EmbeddedHost | None, audit: A
         scim_groups=ScimGroups(people.teams),
         permissions=Permissions(store, people.accounts),
         publications=publications,
-        owning=Owning(store, definitions, ground.loaded, ground.ownership, publications, people.deciders),
+        owning=Owning(
+            store,
+            definitions,
+            ground.loaded,
+            ground.ownership,
+            publications,
+            people.deciders,
+            ground.models,
+            ground.accesses,
+        ),
         adjusting=Adjusting(store, definitions, workflows, ground.adjusted, people.deciders),
         limits=ActLimitsUsed(ground.limits),
         switches=StopSwitches(store, ground.guard.switches, host),

@@ -1,4 +1,4 @@
-"""Consents of owners to uses of their connections, as rows: one for each workflow, connection and access."""
+"""Consents of owners to uses of their connections and models, as rows; and whom models belong to."""
 
 from __future__ import annotations
 
@@ -16,7 +16,12 @@ _COLUMNS: Final = (
 
 
 class ConsentRecord(msgspec.Struct, frozen=True):
-    """A workflow uses a connection, or wants to. `access` is `read` or `write`."""
+    """A workflow uses a connection or a model, or wants to.
+
+    Attributes:
+        connection: Its name; `model:NAME` for a model.
+        access: `read` or `write`; `use` for a model.
+    """
 
     number: int
     connection: str
@@ -32,7 +37,7 @@ class ConsentRecord(msgspec.Struct, frozen=True):
 
 
 Use = tuple[str, str, str, str]
-"""Connection, namespace and name of the workflow, access."""
+"""Connection or `model:NAME`, namespace and name of the workflow, access."""
 
 
 def want_consent(use: Use, at: int, by: str) -> Sql:
@@ -79,3 +84,16 @@ def list_consents(
         " ORDER BY number DESC LIMIT :limit"
     )
     return [ConsentRecord(*row) for row in connection.execute(sql, wanted)]
+
+
+def put_model_owner(name: str, owner: str | None, at: int, by: str) -> Sql:
+    """Say whom a model belongs to; None for nobody."""
+    if owner is None:
+        return "DELETE FROM model_owner WHERE name = ?", (name,)
+    sql = "INSERT OR REPLACE INTO model_owner (name, owner, at, by) VALUES (?, ?, ?, ?)"
+    return sql, (name, owner, at, by)
+
+
+def list_model_owners(connection: sqlite3.Connection) -> dict[str, str]:
+    """Whom models belong to, by name."""
+    return dict(connection.execute("SELECT name, owner FROM model_owner ORDER BY name"))

@@ -97,6 +97,12 @@ MISSING: Final[dict[str, ProblemKind]] = {
         "No change that waits, or waited, for a second administrator has this number.",
         "List them with `segue users changes`.",
     ),
+    "model-unknown": ProblemKind(
+        404,
+        "There is no such model",
+        "No model of this name is registered.",
+        "`segue models list` shows those there are.",
+    ),
     "consent-unknown": ProblemKind(
         404,
         "There is no such consent",
