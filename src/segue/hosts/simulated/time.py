@@ -18,12 +18,14 @@ class Time:
     What hosts see is `wall`: true time plus an offset that operators and time servers set.
 
     Attributes:
+        furthest: The latest time that the wall clock had come to before it was set back.
         is_awaited: Whether anything will come due that only those who look at the clock notice (see `look_after`).
     """
 
     def __init__(self, start_ms: int = 1_700_000_000_000) -> None:
         self.now = 0
         self.offset = start_ms
+        self.furthest = start_ms
         self.on_jump: list[Act] = []
         self._queue: list[tuple[int, int, Act]] = []
         self._background: list[tuple[int, int, Act]] = []
@@ -54,6 +56,7 @@ class Time:
 
     def jump(self, by_ms: int) -> None:
         """Set the wall clock without any time passing."""
+        self.furthest = max(self.furthest, self.wall())
         self.offset += by_ms
         for act in list(self.on_jump):
             act()

@@ -41,12 +41,17 @@ class Timetable:
         self.dues: list[int] = []
         self.used: set[str] = set()
 
-    def started(self, shadow: Shadow, cause: Mapping[str, Any], at: int) -> None:
-        """A run that nobody asked for is on disk."""
+    def started(self, shadow: Shadow, cause: Mapping[str, Any], at: int, *, furthest: int) -> None:
+        """A run that nobody asked for is on disk.
+
+        Args:
+            furthest: The latest time that the clock had come to before it was set back.
+        """
         if cause["kind"] == "event":
             self._by_events(cause["events"])
         else:
-            self._by_time(cause["due"], at)
+            # What came due while it was stopped is due, though by the time it may go on the clock says less.
+            self._by_time(cause["due"], at, latest=max(at, furthest) if self.released_at else at)
         self.runs.append(shadow)
 
     def check_in_time(self, now_ms: int) -> None:
@@ -74,8 +79,8 @@ class Timetable:
             require(event not in self.used, f"{self.name!r} was started twice for {event!r}")
             self.used.add(event)
 
-    def _by_time(self, due: int, at: int) -> None:
-        require(due <= at, f"{self.name!r} started {due - at} ms early")
+    def _by_time(self, due: int, at: int, *, latest: int) -> None:
+        require(due <= latest, f"{self.name!r} started {due - at} ms early")
         require(due not in self.dues, f"the due time {due} of {self.name!r} was answered twice")
         wanted = self._next(at)
         if self.runs and self.schedule.cron is None:

@@ -143,7 +143,7 @@ class Auditor:
         if isinstance(event, RunStarted) and event.cause.get("kind") in ("schedule", "event"):
             self.started += 1
             self._check_start(shadow, event)
-            self._timetable(shadow).started(shadow, event.cause, event.at)
+            self._timetable(shadow).started(shadow, event.cause, event.at, furthest=self._time.furthest)
         self._check_event(shadow, event)
         before = set() if shadow.state is None else set(shadow.state.held)
         shadow.fold(event, self._time.now)
