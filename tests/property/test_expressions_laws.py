@@ -15,6 +15,7 @@ from segue.dsl.expressions import Budget, ExpressionError, compile_expression, r
 from segue.dsl.expressions.meter import DEFAULT_BUDGET, Run
 from segue.dsl.expressions.numbers import format_number, scrub
 from segue.dsl.expressions.values import OPERATORS, equal, less, less_or_equal, sort_key
+from segue.types import SecretText
 
 # An expression that recurses deeply raises the limit for good, on purpose; Hypothesis would like it back.
 pytestmark = pytest.mark.filterwarnings("ignore:The recursion limit will not be reset")
@@ -176,6 +177,48 @@ def test_the_quick_way_answers_as_the_long_one(program: str, data: Any, x: Any) 
         compiled = compile_expression(program, variables=["x"])
     except ExpressionError:
         return
+    assert answer(compiled.quick(otherwise=fully)) == answer(fully)
+
+
+PATHS = st.lists(st.sampled_from("ab"), max_size=3).flatmap(
+    lambda keys: st.sampled_from([".", "$x."]).map(lambda start: (start + ".".join(keys)).rstrip(".") or ".")
+)
+COMPARISONS = st.tuples(
+    PATHS,
+    st.sampled_from(["==", "!=", "<", "<=", ">", ">="]),
+    st.sampled_from(["1", "0.5", '"a"', "null", "true", "1e400"]),
+).map(" ".join)
+OBJECTS = st.lists(
+    st.tuples(
+        st.sampled_from(["a", "b", '"a"', '"c d"', "(.b)"]), st.one_of(PATHS, st.sampled_from(["1", '"a"', "null"]))
+    )
+).map(lambda entries: "{" + ", ".join(f"{key}: {value}" for key, value in entries) + "}")
+NESTED = st.recursive(
+    st.one_of(NUMBERS, st.just("a"), st.just(SecretText.of("crm"))),
+    lambda inner: st.dictionaries(st.sampled_from("ab"), inner),
+    max_leaves=6,
+)
+
+
+@given(st.one_of(PATHS, COMPARISONS, OBJECTS), NESTED, NESTED)
+@settings(max_examples=3_000, deadline=None)
+@example(".a == 1", {"a": True}, None)
+@example(".a", [1], None)
+@example("{a: .a, a: 1}", {}, None)
+@example("{a: 1, b: 2, a: .b}", {"b": 3}, None)
+def test_a_shortcut_answers_as_the_long_way(program: str, data: Any, x: Any) -> None:
+    """The commonest shapes are one function each; whatever is out of the ordinary must come to the same answer."""
+
+    def fully(data: Any, variables: Any, now_ms: int) -> Any:
+        return compiled.evaluate(data, variables, now_ms=now_ms)
+
+    def answer(way: Any) -> str:
+        try:
+            return repr(way(data, {"x": x}, 7))
+        except ExpressionError as error:
+            return f"{type(error).__name__}: {error}"
+
+    compiled = compile_expression(program, variables=["x"])
     assert answer(compiled.quick(otherwise=fully)) == answer(fully)
 
 

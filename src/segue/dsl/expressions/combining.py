@@ -65,16 +65,19 @@ def calculate(
     if left.card is not Card.ONE or right.card is not Card.ONE:
         return cartesian(fully, left, right)
     left_run, right_run = left.run, right.run
+    known = left_run(None, (None,)) if left.is_constant else None
 
     def run(data: Any, env: Env) -> Any:
         second = right_run(data, env)
-        first = left_run(data, env)
+        first = left_run(data, env) if known is None else known
         kind, other = type(first), type(second)
         if (kind is float and (other is float or other is int)) or (kind is int and other is float):
             try:
-                return tidy(quickly(first, second))
+                value = quickly(first, second)
             except OverflowError:
                 pass  # A whole number beyond all doubles, which counts as infinite.
+            else:
+                return tidy(value) if value.is_integer() or value - value != 0.0 else value
         return fully(first, second, env)
 
     return one(run)

@@ -26,6 +26,7 @@ from segue.dsl.expressions.parser import parse
 from segue.dsl.expressions.reads import Reads, reads_of
 from segue.dsl.expressions.secrets import SECRET_SLOT, SECRETS
 from segue.dsl.expressions.shape import GROWTH_UNMEASURED_MAX, growth_of
+from segue.dsl.expressions.shortcuts import shortcut
 from segue.dsl.expressions.tree import Node
 
 __all__ = ["Expression", "compile_expression", "is_wrapped", "truthy", "unwrap"]
@@ -138,6 +139,8 @@ class Expression:
         if self._is_metered or self._card is not Card.ONE:
             return otherwise
         run, names = self._run, self._names
+        if (short := shortcut(self.tree, names, otherwise)) is not None:
+            return short
 
         def evaluate_alone(data: Any, variables: Mapping[str, Any], now_ms: int) -> Any:
             before = strange.count
