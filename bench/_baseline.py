@@ -8,6 +8,7 @@ expressions, no state, no recovery: what remains is what the disk, SQLite and as
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import queue
 import sqlite3
@@ -17,6 +18,8 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
+
+from segue.hosts.embedded.collector import COLLECTOR
 
 
 class Appender:
@@ -71,6 +74,8 @@ class Appender:
 
 async def baseline(folder: Path, *, runs: int, steps: int = 10) -> float:
     """Steps per second of the bare loop with so many runs at once."""
+    COLLECTOR.take()  # What is measured beside it has the same.
+    gc.freeze()
     appender = Appender(_new_file(folder, f"bare-{runs}"))
 
     async def one(run: int) -> None:
@@ -87,6 +92,7 @@ async def baseline(folder: Path, *, runs: int, steps: int = 10) -> float:
     await asyncio.gather(*(one(run) for run in range(runs)))
     took = time.perf_counter() - began
     appender.close()
+    COLLECTOR.give_back()
     return runs * steps / took
 
 

@@ -72,7 +72,7 @@ class Calls:
 async def opened(folder: Path, document: str) -> AsyncIterator[tuple[Segue, Calls]]:
     """Segue as anybody opens it from Python, with this document published."""
     calls = Calls()
-    async with Segue.open(folder, settings=Settings()) as house:
+    async with Segue.open(folder, settings=Settings(), alone=True) as house:
         # `inline` because the function takes no time; it still goes through the handler of functions.
         house.function(name="bench-step", inline=True)(calls.__call__)
         await house.publish(document.encode())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from pathlib import Path
 
 import pytest
@@ -190,3 +191,15 @@ async def test_a_definition_keeps_what_its_functions_said_of_themselves(tmp_path
         # The function of today refuses what the document was published to give it; what it gave before stands.
         assert "rate" in str(faulted.value)
         assert [task.status for task in (await run.detail()).tasks] == ["completed", "completed", "faulted"]
+
+
+async def test_only_a_program_that_says_so_has_its_collector_set(tmp_path: Path) -> None:
+    """It belongs to the whole process: a library that sets it is a bad guest, and a server's own program is none."""
+    before = gc.get_threshold()
+    async with Segue.open(tmp_path / "data"):
+        assert gc.get_threshold() == before
+    async with Segue.open(tmp_path / "data", alone=True):
+        assert gc.get_threshold() > before
+        assert gc.get_freeze_count() > 0
+    assert gc.get_threshold() == before
+    assert gc.get_freeze_count() == 0

@@ -49,7 +49,10 @@ FOUND = {
     "an act done after a crash although an answer before it had ended it": (6, 1297),
     "an act that succeeded when a time-out was on its way to the disk, and was never taken back": (6, 635),
     "an act that gave its first answer although its undo had been cut off half-way": (8, 124),
-    "a due time that came while its workflow was stopped, before the clock was set back, taken for early": (8, 811212),
+    "a due time that came while its workflow was stopped, before the clock was set back, taken for early": (
+        8,
+        811212,
+    ),
 }
 """Editions and seeds under which something was found, by what it was. They are added, never taken out."""
 

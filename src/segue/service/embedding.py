@@ -94,6 +94,7 @@ class Segue:
         functions: Mapping[str, Callable[..., Any]] | None = None,
         models: ModelRegistry | None = None,
         secrets: SecretSource | None = None,
+        alone: bool = False,
     ) -> AsyncIterator[Segue]:
         """Open a data folder and go on with its unfinished runs; they pause when the block is left.
 
@@ -104,6 +105,8 @@ class Segue:
             functions: Functions by the name under which documents call them, besides the decorated ones.
             models: Models that documents can name.
             secrets: Where secrets come from, instead of the settings.
+            alone: The program is there for this folder only, as `segue serve` is: its garbage collector may be set
+                for it, for the whole process, until the folder is closed.
 
         Raises:
             ServiceError: `folder-busy`, `folder-unusable`, `setting-refused` or `function-refused`.
@@ -119,6 +122,7 @@ class Segue:
             models=models,
             secrets=secrets,
             base=Path.cwd(),
+            alone=alone,
         )
         async with opened as service:
             yield cls(service, registry)
