@@ -24,6 +24,7 @@ CHARACTERS_MAX: Final = 200_000
 """Texts of one input that are looked through, all together: well under a second of one core."""
 
 _AT_ONCE: Final = 2
+_KEPT_MAX: Final = 1_000
 _Path = tuple[str, ...]
 
 
@@ -32,6 +33,7 @@ class Detecting:
 
     def __init__(self) -> None:
         self._free = asyncio.Semaphore(_AT_ONCE)
+        self._places: dict[str, tuple[_Path, ...]] = {}
 
     async def look(self, plan: Plan, given: Any) -> dict[str, Any] | None:
         """What was found; None where the schema asks for nothing.
@@ -41,7 +43,7 @@ class Detecting:
             puts something in (`segue.types.causes`). With `found` also `kinds`, how many of each, and `at`, the
             places of the schema; never what stands there.
         """
-        places = detected_places(input_schema_of(plan))
+        places = self._places_of(plan)
         if not places:
             return None
         texts = [(place, text) for place in places for text in _texts(given, place)]
@@ -53,6 +55,15 @@ class Detecting:
             return {"result": "nothing", "door": True}
         kinds = sum(found.values(), Counter[str]())
         return {"result": "found", "kinds": dict(sorted(kinds.items())), "at": sorted(map(_pointer, found))}
+
+    def _places_of(self, plan: Plan) -> tuple[_Path, ...]:
+        """Where the schema of the input asks for it. Read once: every start asks, and schemas are large."""
+        found = self._places.get(plan.digest)
+        if found is None:
+            if len(self._places) >= _KEPT_MAX:
+                self._places.clear()
+            found = self._places[plan.digest] = tuple(detected_places(input_schema_of(plan)))
+        return found
 
 
 def way_to(past: Past) -> Way | None:
