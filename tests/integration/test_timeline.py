@@ -24,6 +24,7 @@ from segue.service import (
 from segue.service.functions import register
 from segue.types import Identity, acting_as
 
+OWNER = Identity(kind="person", id="owner", roles=frozenset({"owner"}))
 ANN = Identity(kind="person", id="ann", roles=frozenset({"admin", "publisher", "operator"}))
 VIC = Identity(kind="person", id="vic", roles=frozenset({"viewer"}))
 NEVER = '@id("n") forbid (principal, action, resource) when { false };'
@@ -54,9 +55,9 @@ def charge(amount: int) -> dict[str, int]:
 
 
 @asynccontextmanager
-async def opened(folder: Path, **settings: str) -> AsyncIterator[Service]:
+async def opened(folder: Path, recovery: str = "ask", **settings: str) -> AsyncIterator[Service]:
     functions = FunctionRegistry()
-    register(functions, charge, "charge", recovery="ask")
+    register(functions, charge, "charge", recovery=recovery)
     async with open_service(folder, Settings(**settings), functions=functions) as service:
         with acting_as(ANN):
             await service.workflows.publish(CHARGE)
@@ -114,8 +115,32 @@ async def test_an_effect_leads_back_to_the_person_who_caused_it(tmp_path: Path) 
             allowed = {(step.what, step.by) for step in found.allowed_by}
             assert ("run.start workflow:demo/renew: allow", "person:ann") in allowed
             assert ("workflow.publish workflow:demo/charge:1.0.0: done", "person:ann") in allowed
-            with pytest.raises(ServiceError, match="holds no act"):
+            with pytest.raises(ServiceError, match="holds an act"):
                 await service.timeline.trace("nothing:0")
+
+
+async def test_an_act_that_may_be_repeated_leads_back_too(tmp_path: Path) -> None:
+    """C109, C128: a system that takes keys is the better one, and a refund through it is no less a refund."""
+    rule = """@id("small") permit (principal, action == Action::"act.perform", resource);"""
+    async with opened(tmp_path, recovery="repeat") as service:
+        with acting_as(OWNER):
+            await service.permissions.change("acts", NewPolicy(text=rule, reason="ours"))
+        run = await renew(service, "c-1")
+        with acting_as(ANN):
+            assert (await service.effects.page()).items == []
+            about = [e for e in (await service.timeline.about("c-1")).items if e.kind == "effect"]
+            assert [(e.what, e.place) for e in about] == [("function: done", "/do/0/charge")]
+            key = about[0].detail["key"]
+            found = await service.timeline.trace(key)
+            (attempt,) = await service.effects.get(key)
+            for wrong in (f"{run}:99", "nothing", f"{run}"):
+                with pytest.raises(ServiceError, match="holds an act"):
+                    await service.timeline.trace(wrong)
+
+    assert (attempt.state, attempt.receipt) == ("done", {"receipt": 5})
+    assert found.origin == "person:ann"
+    assert found.steps[0].what.startswith("attempt 1 through function at /do/0/charge: done")
+    assert any("small" in step.what for step in found.allowed_by)
 
 
 async def test_changes_of_the_installation_are_listed_together(tmp_path: Path) -> None:

@@ -9,6 +9,8 @@ import msgspec
 
 from segue.service import answers
 from segue.service.access import UseCases, governed, of
+from segue.service.acts import acts_by_key
+from segue.service.definitions import Definitions
 from segue.service.errors import ServiceError
 from segue.service.inbox import EffectStateName, EffectView
 from segue.service.masking import Masking
@@ -16,7 +18,7 @@ from segue.service.observe import iso
 from segue.service.paging import PAGE_MAX, ms_of
 from segue.service.shapes import Page
 from segue.store import Store
-from segue.store.effects import EffectEntry, EffectFilter, Place, effects_by_key, list_effects
+from segue.store.effects import EffectEntry, EffectFilter, Place, list_effects
 from segue.store.snapshots import read_kept
 from segue.types import AttemptSucceeded
 
@@ -26,8 +28,9 @@ _SEQ_MAX: Final = 2**62
 class Effects(UseCases):
     """What the runs of one data folder did outside that must not simply be repeated."""
 
-    def __init__(self, store: Store, masking: Masking) -> None:
+    def __init__(self, store: Store, definitions: Definitions, masking: Masking) -> None:
         self._store = store
+        self._definitions = definitions
         self._masking = masking
 
     @governed("effect.list")
@@ -68,14 +71,14 @@ class Effects(UseCases):
 
     @governed("effect.read", on=of("Effect"))
     async def get(self, key: str) -> list[EffectView]:
-        """All attempts at one act, oldest first, with what the system answered.
+        """All attempts at one act, oldest first, with what the system answered; also of acts that only history has.
 
         Raises:
             ServiceError: `effect-unknown`.
         """
-        found = await self._store.read(lambda c: effects_by_key(c, key))
+        found = [act.entry for act in await acts_by_key(self._store, self._definitions, key)]
         if not found:
-            raise ServiceError("effect-unknown", f"The ledger holds no act {key!r}.")
+            raise ServiceError("effect-unknown", f"Neither the ledger nor a history holds an act {key!r}.")
         kept = await self._store.read(lambda c: read_kept(c, found[0].run))
         # What was folded has left its answers in the ledger.
         answered = {event.id: event.output for event in kept.events if isinstance(event, AttemptSucceeded)}

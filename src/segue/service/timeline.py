@@ -12,7 +12,9 @@ from typing import Any, Final
 from segue.governance import KeyRing
 from segue.service import answers
 from segue.service.access import UseCases, governed, of
+from segue.service.acts import Act, acts_by_key, acts_told
 from segue.service.audit import AuditView, audit_view
+from segue.service.definitions import Definitions
 from segue.service.errors import ServiceError
 from segue.service.masking import Masking
 from segue.service.observe import iso
@@ -22,7 +24,7 @@ from segue.service.runs import Runs
 from segue.service.shapes import Page, RunSummary, Shape
 from segue.store import Store
 from segue.store.chain import AuditFilter, list_audit
-from segue.store.effects import EffectEntry, EffectFilter, effects_by_key, list_effects
+from segue.store.effects import EffectEntry, EffectFilter, list_effects
 from segue.store.human_tasks import HumanTaskFilter, HumanTaskRecord, changes_of, list_human_tasks
 from segue.store.runs import RunRecord, find_runs
 from segue.store.snapshots import read_kept
@@ -97,8 +99,11 @@ class Trace(Shape, frozen=True, kw_only=True):
 class Timeline(UseCases):
     """Stories of one data folder. `ring` is None where it is not encrypted."""
 
-    def __init__(self, store: Store, runs: Runs, ring: KeyRing | None, masking: Masking) -> None:
+    def __init__(
+        self, store: Store, definitions: Definitions, runs: Runs, ring: KeyRing | None, masking: Masking
+    ) -> None:
         self._store = store
+        self._definitions = definitions
         self._masking = masking
         self._runs = runs
         self._ring = ring
@@ -132,14 +137,16 @@ class Timeline(UseCases):
         Raises:
             ServiceError: `effect-unknown`.
         """
-        attempts = await self._store.read(lambda c: effects_by_key(c, key))
+        acts = await acts_by_key(self._store, self._definitions, key)
+        attempts = [act.entry for act in acts]
         if not attempts:
-            raise ServiceError("effect-unknown", f"The ledger holds no act {key!r}.")
+            raise ServiceError("effect-unknown", f"Neither the ledger nor a history holds an act {key!r}.")
         steps = [_attempt(entry) for entry in reversed(attempts)]
         steps += await self._audited(f"effect:{key}")
         (record,) = await self._store.read(lambda c: find_runs(c, [attempts[0].run]))
         steps += await self._people(record, before=attempts[-1].intended_at)
-        allowed = await self._approvals(record, {attempt.command for attempt in attempts})
+        allowed = [_verdict(act) for act in reversed(acts) if act.verdict]
+        allowed += await self._approvals(record, {attempt.command for attempt in attempts})
         origin = "system"
         for _ in range(_DEPTH_MAX):
             summary = summary_of(record)
@@ -185,7 +192,7 @@ class Timeline(UseCases):
             entries.append(entry)
         if record.ended_at is not None:
             entries.append(tell(iso(record.ended_at), "run", f"run.end: {record.status}"))
-        for effect in await self._store.read(lambda c: list_effects(c, EffectFilter(run=record.seq), limit=500)):
+        for effect in await self._effects(record):
             through = effect.connection or effect.handler
             what = f"{through}: {effect.state}"
             at = iso(effect.intended_at)
@@ -199,6 +206,13 @@ class Timeline(UseCases):
             what = f"{decision.name}: {decision.case or 'no case'}"
             entries.append(tell(decision.at, "decision", what, place=decision.pointer, detail=saw))
         return entries
+
+    async def _effects(self, record: RunRecord) -> list[EffectEntry]:
+        """What the ledger has of a run, and what only its history tells, because it may be repeated."""
+        found = await self._store.read(lambda c: list_effects(c, EffectFilter(run=record.seq), limit=500))
+        known = {entry.key for entry in found}
+        told = await acts_told(self._store, self._definitions, record.id)
+        return found + [act.entry for act in told if act.entry.key not in known]
 
     async def _approvals(self, record: RunRecord, acts: set[int]) -> list[TraceStep]:
         """Who let these acts go out although rules or limits left them to people, newest first."""
@@ -295,8 +309,16 @@ def _runs_about(connection: sqlite3.Connection, key: str, limit: int, before: in
 
 def _attempt(entry: EffectEntry) -> TraceStep:
     what = f"attempt {entry.attempt} through {entry.connection or entry.handler} at {entry.pointer}: {entry.state}"
-    workflow = f"workflow:{entry.namespace}/{entry.name}:{entry.version}"
-    return TraceStep(at=iso(entry.intended_at), what=what, by=workflow)
+    return TraceStep(at=iso(entry.intended_at), what=what, by=_process(entry))
+
+
+def _verdict(act: Act) -> TraceStep:
+    at = act.entry.settled_at or act.entry.intended_at
+    return TraceStep(at=iso(at), what=f"act.perform: {act.verdict}", by=_process(act.entry))
+
+
+def _process(entry: EffectEntry) -> str:
+    return f"workflow:{entry.namespace}/{entry.name}:{entry.version}"
 
 
 def _entry(of_run: RunRecord, at: str, kind: str, what: str, **more: Any) -> TimelineEntry:

@@ -180,7 +180,7 @@ def _assembled(ground: Ground, store: Store, host: EmbeddedHost | None, audit: A
     exceptions = Exceptions(store, definitions, host, masking)
     tasks = Tasks(store, definitions, directory, host, masking)
     profiles = Profiles(store, directory, masking, roster, people.reach, people.wishes)
-    effects, tokens = Effects(store, masking), Tokens(roster)
+    effects, tokens = Effects(store, definitions, masking), Tokens(roster)
     exporting = Exporting(
         store,
         definitions,
@@ -213,7 +213,7 @@ def _assembled(ground: Ground, store: Store, host: EmbeddedHost | None, audit: A
         subjects=Subjects(store, ground.ring, exporting, *(() if host is None else (host.about,))),
         secrets=Secrets(store, ground.source, definitions, ground.loaded),
         retention=Retention(ground.rules, settings, definitions, store, host),
-        timeline=Timeline(store, runs, ground.ring, masking),
+        timeline=Timeline(store, definitions, runs, ground.ring, masking),
         backups=Backups(store),
         accounts=people.accounts,
         account_changes=AccountChanges(store, roster, people.accounts, profiles, people.deciders),
