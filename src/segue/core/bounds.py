@@ -59,7 +59,17 @@ def require_fits(value: Any, bytes_max: int, what: str, *, depth_max: int = DEPT
     Raises:
         TaskFailure: It is.
     """
-    if type(value) not in _SMALL and (size := _size(value, what, depth_max)) > bytes_max:
+    if type(value) in _SMALL:
+        return
+    # As `_size` does it, without a call: asked for nearly all that a run makes, and nearly all of that is short.
+    try:
+        encoded = _encode(value)
+    except RecursionError:
+        raise _beyond_reading(what, depth_max) from None
+    size = len(encoded)
+    if size > 2 * depth_max:
+        _require_shallow(encoded, what, depth_max)
+    if size > bytes_max:
         raise _too_large(what, f"{size:,} bytes", bytes_max)
 
 
@@ -95,19 +105,20 @@ def _size(value: Any, what: str, depth_max: int) -> int:
     try:
         encoded = _encode(value)
     except RecursionError:
-        if depth_max:
-            raise _too_deep(what, depth_max) from None
-        raise
-    size = len(encoded)
+        raise _beyond_reading(what, depth_max) from None
+    _require_shallow(encoded, what, depth_max)
+    return len(encoded)
+
+
+def _require_shallow(encoded: bytes, what: str, depth_max: int) -> None:
     # Each level takes two characters, so what is short is not deep.
     if (
         depth_max
-        and size > 2 * depth_max
+        and len(encoded) > 2 * depth_max
         and encoded.count(b"[") + encoded.count(b"{") > depth_max
         and not _is_within(encoded, depth_max)
     ):
         raise _too_deep(what, depth_max)
-    return size
 
 
 def _is_within(encoded: bytes, depth_max: int) -> bool:
@@ -124,6 +135,11 @@ def _is_within(encoded: bytes, depth_max: int) -> bool:
         if not left:
             return True
     return False
+
+
+def _beyond_reading(what: str, depth_max: int) -> Exception:
+    """It is so deep that nothing can write it; earlier runs, which know no depth, end as they did."""
+    return _too_deep(what, depth_max) if depth_max else RecursionError(f"{what} is nested too deeply to be written")
 
 
 def _too_deep(what: str, depth_max: int) -> Exception:

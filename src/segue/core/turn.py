@@ -22,7 +22,7 @@ from segue.core.bounds import (
     require_fit_together,
     require_fits,
 )
-from segue.core.environment import evaluate, is_true
+from segue.core.environment import EMPTY, evaluate
 from segue.core.machines import MACHINES, approval, undo
 from segue.core.plan import Flow, Node, Plan
 from segue.core.state import Closing, Deferred, Frame, Moment, RunState, Thread
@@ -308,15 +308,13 @@ class Turn:
         frame.attempt = parent.attempt
         frame.iteration = parent.iteration
         self.current = frame
-        if node.condition is not None and not is_true(self, node.condition, raw, frame):
-            frame.closed = True
-            if self.trace is not None:
-                self.observe("skipped", frame, raw)
-            if node.section == "branch":
-                self.agenda.append((self._child_skipped, parent, node, raw, None))
-            else:
-                self.agenda.append((self._child_done, parent, node, raw, _CONTINUE))
-            return
+        condition = node.condition
+        if condition is not None:
+            # `is_true` without its calls: asked for every task.
+            held = evaluate(self, condition, raw, frame) if condition.reads else condition.run(raw, EMPTY, self.now)
+            if held is None or held is False:
+                self._skip(node, parent, frame)
+                return
         self.fuel -= 1
         if self.fuel < 0:
             raise fail(
@@ -325,6 +323,16 @@ class Turn:
                 " a backward jump probably never ends: give it a condition or a wait",
             )
         self._enter(frame)
+
+    def _skip(self, node: Node, parent: Frame, frame: Frame) -> None:
+        """Its condition does not hold."""
+        frame.closed = True
+        if self.trace is not None:
+            self.observe("skipped", frame, frame.raw)
+        if node.section == "branch":
+            self.agenda.append((self._child_skipped, parent, node, frame.raw, None))
+        else:
+            self.agenda.append((self._child_done, parent, node, frame.raw, _CONTINUE))
 
     def _enter_root(self, frame: Frame, *_: Any) -> None:
         self._enter(frame)

@@ -99,7 +99,7 @@ class Act(Machine):
             arguments,
             node.name,
             node.pointer,
-            name_of(state, frame),
+            name_of(state, frame) if state.undone else effect_of(state, frame),
             frame.iteration,
             frame.attempt,
             not node.wait,

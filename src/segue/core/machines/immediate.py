@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from segue.core.environment import evaluate, is_true, iso
+from segue.core.environment import EMPTY, evaluate, iso
 from segue.core.machines.base import Machine
 from segue.core.plan import EmitNode, RaiseNode, SetNode, SwitchNode
 from segue.core.state import Frame
@@ -33,9 +33,14 @@ class Switch(Machine):
         assert isinstance(node, SwitchNode)
         chosen = None
         for case in node.cases:
-            if case.when is None:
+            when = case.when
+            if when is None:
                 chosen = case
-            elif is_true(turn, case.when, frame.input, frame):
+                continue
+            # `is_true` without its calls.
+            seen, reads = frame.input, when.reads
+            held = evaluate(turn, when, seen, frame) if reads else when.run(seen, EMPTY, turn.now)
+            if held is not None and held is not False:
                 chosen = case
                 break
         if turn.trace is not None:
