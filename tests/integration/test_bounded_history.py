@@ -25,8 +25,9 @@ from tests.conformance.hosts.building import (
 from tests.conformance.hosts.factories import EmbeddedWorld
 
 from segue.core import Plan
-from segue.core.plan import ForNode, Node
+from segue.core.plan import DoNode, ForNode, Node
 from segue.hosts import FailurePolicy, HostSettings
+from segue.hosts.contracts import Outcome
 from segue.store import HostError, Rules, purge, snapshots
 from segue.types import AttemptSucceeded, TaskRestarted
 
@@ -233,16 +234,67 @@ async def test_acts_of_laps_that_are_over_leave_the_ledger(world: EmbeddedWorld)
     assert (await soon(host.wait_closed("r"))).failure.outcome_unknown
 
 
-async def test_acts_that_can_be_asked_for_again_stay_in_the_ledger(world: EmbeddedWorld) -> None:
-    """A person may take the run back to a loop as a whole: its acts keep their names and their first answers."""
-    made = Recorder(Stops(200), recovery="ask")
-    loop_ = times(400, act("a", "careful"))
-    host = await world.open({"careful": made}, plan := workflow("w", loop_))
+def nested(*tasks: Node) -> Plan:
+    """A list that begins anew for ever, in an iteration of a loop, in a list of the run's own."""
+    tasks[-1].then = 0
+    return workflow("nested", times(3, DoNode(name="inside", pointer="/do/inside", tasks=tasks)))
+
+
+async def forgets(world: EmbeddedWorld, laps: int) -> Recorder:
+    """A run in nested loops that has come to this lap, and the ledger of which is as small as it gets."""
+    made = Recorder(Stops(laps), recovery="ask")
+    host = await world.open({"careful": made}, plan := nested(act("a", "careful")))
     await host.start(plan.digest, run_id="r")
-    await eventually(lambda: made.result.calls > 200)  # type: ignore[attr-defined]
+    await eventually(lambda: made.result.calls > laps)  # type: ignore[attr-defined]
     await eventually(lambda: not host._engine.folding._due)
-    assert (await purge(host.store, Rules(runs=0), host.now_ms() + 1)).acts == 0
-    assert await counted(world, "effect") == 201
+    await purge(host.store, Rules(runs=0), host.now_ms() + 1)
+    return made
+
+
+async def test_acts_of_loops_inside_leave_the_ledger_too(world: EmbeddedWorld) -> None:
+    """What acts for ever in a nested list fills the disk as well as at the top; and it goes on as before."""
+    await forgets(world, 500)
+    left = await world.host.store.read(lambda c: c.execute("SELECT key, state FROM effect").fetchall())
+    assert left == [("r:3[0]~2.500", "intent")]
+    assert await counted(world, "effect_floor") == 1
+    await world.crash()
+    again = Recorder(Stops(100), recovery="verify", happened={"r:3[0]~2.500": "found"})
+    host = await world.open({"careful": again}, nested(act("a", "careful")))
+    await eventually(lambda: again.result.calls > 100)  # type: ignore[attr-defined]
+    assert [context.key for _, context in again.calls][:2] == ["r:3[0]~2.501", "r:3[0]~2.502"]
+    assert again.verified == ["r:3[0]~2.500"], "of the others nobody need ask"
+    assert (await purge(host.store, Rules(runs=60_000), host.now_ms())).acts == 0, "they are too young"
+    assert (await purge(host.store, Rules(runs=0), host.now_ms() + 1)).acts == 101
+    assert await counted(world, "effect") == 1
+
+
+@pytest.mark.parametrize("dies", [False, True])
+async def test_an_act_that_the_ledger_has_forgotten_is_asked_about(
+    world: EmbeddedWorld, dies: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A person starts the loop again: its acts keep their names, and nobody can say whether they happened."""
+    monkeypatch.setattr("segue.hosts.embedded.live.EFFORTS_MAX", 10)
+    world.policy = lambda plan: FailurePolicy(hold=True)
+    made = await forgets(world, 100)
+    host, plan = world.host, nested(act("a", "careful"))
+    if dies:
+        await world.crash()
+        host = await world.open({"careful": (made := Recorder(Stops(0), recovery="ask"))}, plan)
+    loop_ = plan.root.tasks[0]
+    await eventually(lambda: "r" in host._engine.by_id)
+    before = len(made.calls)
+    await host.control("r", TaskRestarted(0, 1, node=loop_.index, input=None))
+    run = host._engine.by_id["r"]
+    await eventually(lambda: run.state.held)
+    (task,) = run.state.held
+    assert run.state.held[task].outcome_unknown
+    await host.store.commit.drain()
+    asked = "SELECT key, state FROM effect WHERE state = 'unknown' AND key = 'r:3[0]'"
+    assert await host.store.read(lambda c: c.execute(asked).fetchall()) == [("r:3[0]", "unknown")]
+    assert len(made.calls) == before, "it is not done blindly"
+    await host.control("r", TaskRestarted(0, task), outcome=Outcome(happened=False))
+    await eventually(lambda: len(made.calls) == before + 1)
+    assert made.calls[-1][1].key == "r:3[0]"
 
 
 async def test_large_results_of_folded_events_give_their_space_back(world: EmbeddedWorld) -> None:

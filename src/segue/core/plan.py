@@ -180,6 +180,7 @@ class Plan:
     schemas: Mapping[str, Any] = field(default_factory=dict)
     signatures: Mapping[str, Signature] = field(default_factory=dict)
     others: Callable[[str], Plan] | None = None
+    _around: dict[Node, tuple[Node, ...]] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not self.nodes:
@@ -194,6 +195,15 @@ class Plan:
             LookupError: There is none.
         """
         return self if digest == self.digest or self.others is None else self.others(digest)
+
+    def around(self, node: Node) -> tuple[Node, ...]:
+        """The tasks around one, outermost first. Found when somebody first asks, which few runs do."""
+        if not self._around:
+            self._around[self.root] = ()
+            for above in self.nodes:
+                inside = (*self._around[above], above)
+                self._around |= {child: inside for listed in above.children() for child in listed}
+        return self._around[node]
 
 
 def number(root: Node) -> tuple[Node, ...]:

@@ -81,8 +81,10 @@ _OTHERS_INTO_TABLES: Final = f"""
 INSERT OR IGNORE INTO event (seq, source, id, type, received_at, run, envelope)
 SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->6 FROM {_rows("events")};
 
-INSERT OR REPLACE INTO effect (run, command, key, handler, pointer, attempt, state, intended_at, connection)
-SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, 'intent', value->>6, value->>7
+INSERT OR REPLACE INTO effect
+    (run, command, key, handler, pointer, attempt, state, intended_at, connection, task, place)
+SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, 'intent', value->>6, value->>7, value->>8,
+    value->>9
 FROM {_rows("intents")};
 
 UPDATE effect SET state = r.value->>2, settled_at = r.value->>3, receipt = r.value->4
@@ -318,9 +320,15 @@ class Batch:
         attempt: int,
         at: int,
         connection: str | None = None,
+        place: tuple[str, str] | None = None,
     ) -> None:
-        """An act that must not simply be repeated is about to begin."""
-        self.intents.append((run, command, key, handler, pointer, attempt, at, connection))
+        """An act that must not simply be repeated is about to begin.
+
+        Args:
+            place: The task, and where in its loops it is, as text that sorts; None where nobody can say.
+        """
+        task, at_place = (None, None) if place is None else place
+        self.intents.append((run, command, key, handler, pointer, attempt, at, connection, task, at_place))
         data = {"task": pointer, "attempt": attempt, "handler": handler, "connection": connection}
         self.note("effect.intend", f"effect:{key}", at=at, data=data)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, get_args
 
@@ -101,6 +102,28 @@ def unsettled_of_closed_runs(connection: sqlite3.Connection, *, limit: int) -> l
         " ORDER BY intended_at LIMIT ?"
     )
     return [_entry(row) for row in connection.execute(sql, (limit,))]
+
+
+def is_gone(connection: sqlite3.Connection, run: int, task: str, at: str | None) -> bool:
+    """May an act at this place have been there, and have been removed since?
+
+    Args:
+        task: As acts are entered with it; or only what its name begins with, where nobody can say more.
+        at: The place in its loops.
+    """
+    base = task.partition("/")[0]
+    sql = "SELECT task, place FROM effect_floor WHERE run = ? AND task >= ? AND task < ?"
+    # Under another task of this name, from before a migration, places cannot be compared.
+    floors = connection.execute(sql, (run, f"{base}/", f"{base}0"))
+    return any(floor != task or at is None or at <= place for floor, place in floors)
+
+
+def with_floors(connection: sqlite3.Connection, seqs: Sequence[int]) -> set[int]:
+    """Those of these runs of which acts were removed while they went on."""
+    sql = (
+        "SELECT value FROM json_each(?) AS wanted WHERE EXISTS (SELECT 1 FROM effect_floor WHERE run = wanted.value)"
+    )
+    return {run for (run,) in connection.execute(sql, (str(list(seqs)),))}
 
 
 def settle_key(key: str, state: EffectState, at: int, *, besides: int = -1, receipt: Any = None) -> Sql:

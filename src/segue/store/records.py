@@ -325,7 +325,7 @@ def read_meta(connection: sqlite3.Connection, key: str) -> str | None:
 
 def delete_run(seq: int) -> list[Sql]:
     """Remove a run and everything that belongs to it alone."""
-    tables = ("history", "timer", "wait", "inbox", "effect", "incident", "snapshot")
+    tables = ("history", "timer", "wait", "inbox", "effect", "effect_floor", "incident", "snapshot")
     return [
         *((f"DELETE FROM {table} WHERE run = ?", (seq,)) for table in tables),  # noqa: S608
         *blobs.release([seq]),

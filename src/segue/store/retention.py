@@ -6,8 +6,8 @@ What is removed is bounded by rows of history, not by runs, because a run may ha
 larger than a batch loses the newest part of its history first, batch by batch, and its row last, so that whatever a
 crash leaves behind can still be read.
 
-A run that acts for ever leaves acts in the ledger for ever. Where its history is folded, those of earlier laps of its
-own list go too, once they are as old as runs are kept: no state of the run can ask for them again (decision 0127).
+A run that acts for ever leaves acts in the ledger for ever. Where its history is folded, those of laps that are over
+go too, once they are as old as runs are kept (`laps.py`).
 
 Never removed: a run that has not closed, one with a child that has not ended, one with an open incident, one about
 somebody under legal hold, and the newest run and event, because numbers count on from them.
@@ -16,7 +16,6 @@ somebody under legal hold, and the newest run and event, because numbers count o
 from __future__ import annotations
 
 import asyncio
-import re
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -26,7 +25,7 @@ from typing import Any, Final
 
 import msgspec
 
-from segue.store import notices
+from segue.store import laps, notices
 from segue.store.blobs import release
 from segue.store.human_tasks import delete_of_runs
 from segue.store.records import Sql
@@ -44,7 +43,7 @@ _REST: Final = 1.0
 _RESERVE_PAGES: Final = 256
 """Free pages that are kept, at least, because the next runs need them."""
 
-_OF_A_RUN: Final = ("history", "timer", "wait", "inbox", "effect", "incident", "snapshot", "event_of")
+_OF_A_RUN: Final = ("history", "timer", "wait", "inbox", "effect", "effect_floor", "incident", "snapshot", "event_of")
 _MAY_GO: Final = (
     "residence = 'closed' AND namespace = ? AND name = ? AND ended_at < ?"
     " AND seq < (SELECT max(seq) FROM run)"
@@ -162,18 +161,17 @@ class _Purge:
 
     async def acts(self, workflow: Workflow, before_ms: int) -> None:
         for run in await self._store.read(partial(_endless_runs, workflow=workflow)):
-            place = 0
-            while True:
-                commands, place = await self._store.read(
-                    partial(_past_acts, run=run, before_ms=before_ms, after=place)
+            newest = await self._store.read(partial(laps.newest_laps, run=run))
+            place: int | None = 0
+            while place is not None:
+                past = await self._store.read(
+                    partial(laps.past_acts, run=run, newest=newest, before_ms=before_ms, after=place, limit=_ROWS)
                 )
-                if commands:
-                    sql = "DELETE FROM effect WHERE run = ? AND command IN (SELECT value FROM json_each(?))"
-                    said = {"workflow": "/".join(workflow), "acts": len(commands), "settled_before": before_ms}
-                    await self._write([(sql, (run, str(commands)))], "acts", said)
-                    self.purged.acts += len(commands)
-                if not place:
-                    break
+                if past.commands:
+                    said = {"workflow": "/".join(workflow), "acts": len(past.commands), "settled_before": before_ms}
+                    await self._write(laps.forget(run, past), "acts", said)
+                    self.purged.acts += len(past.commands)
+                place = past.goes_on
 
     async def events(self, before_ms: int) -> None:
         while seqs := await self._store.read(partial(_old_events, before_ms=before_ms)):
@@ -294,31 +292,6 @@ def _endless_runs(c: sqlite3.Connection, workflow: Workflow) -> list[int]:
     """Runs that live, and whose history has become too long to be kept whole."""
     sql = "SELECT seq FROM run WHERE namespace = ? AND name = ? AND ended_at IS NULL AND folded > 0"
     return [seq for (seq,) in c.execute(sql, workflow)]
-
-
-def _past_acts(c: sqlite3.Connection, run: int, before_ms: int, after: int) -> tuple[list[int], int]:
-    """Settled acts of laps that are over, of so many rows behind the one after `after`; and where to go on, or 0."""
-    newest = "SELECT key FROM effect WHERE run = ? ORDER BY command DESC LIMIT ?"
-    lap = max((_lap_of(key) for (key,) in c.execute(newest, (run, _NEWEST))), default=0)
-    sql = "SELECT command, key, state, settled_at FROM effect WHERE run = ? AND command > ? ORDER BY command LIMIT ?"
-    rows = c.execute(sql, (run, after, _ROWS)).fetchall()
-    found = [
-        command
-        for command, key, state, settled_at in rows
-        if state in ("done", "failed") and settled_at is not None and settled_at < before_ms and _lap_of(key) < lap
-    ]
-    return found, rows[-1][0] if len(rows) == _ROWS else 0
-
-
-def _lap_of(key: str) -> int:
-    """In which lap of the run's own list an act was done: how often that had jumped back by then."""
-    found = _OF_ROOT.search(key)
-    return 0 if found is None else int(found[1])
-
-
-_NEWEST: Final = 100
-_OF_ROOT: Final = re.compile(r"~0\.([0-9]+)(?:\^[0-9]+)?$")
-"""How the name of an act ends once the list of the root, node 0, has jumped back; see `core/machines/act.py`."""
 
 
 def _old_events(c: sqlite3.Connection, before_ms: int) -> list[int]:

@@ -20,8 +20,12 @@ EFFORTS_MAX: Final = 1000
 """Settled acts of a run that are kept in memory; older ones are looked up in the ledger."""
 
 
+GONE: Final = "gone"
+"""Of an act whose attempts, if there were any, have left the ledger with the laps that are over."""
+
+
 class Effort(NamedTuple):
-    """How an attempt at an act ended: `intent` (nothing recorded), `unknown`, `failed`, or `done` with a receipt.
+    """How an attempt at an act ended: `intent` (nothing noted), `unknown`, `failed`, `GONE`, `done` with a receipt.
 
     `unread`: The receipt stands in the store, as the answer to this command.
     """

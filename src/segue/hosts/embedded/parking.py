@@ -16,10 +16,12 @@ from functools import partial
 from typing import Any, Final, TypeVar
 
 from segue.core import Plan, RunState, replay
+from segue.core.machines.act import split
+from segue.core.places import place_of
 from segue.core.snapshot import SnapshotRefused, digest_of
 from segue.hosts.embedded.engine import WORKFLOW, Engine
 from segue.hosts.embedded.folding import restored
-from segue.hosts.embedded.live import EFFORTS_MAX, Effort, LiveRun
+from segue.hosts.embedded.live import EFFORTS_MAX, GONE, Effort, LiveRun
 from segue.hosts.embedded.own import call_soon, spawn
 from segue.hosts.embedded.plans import Plans
 from segue.store import Batch, ErasedData, HostError, RunRecord, Store, effects, records, runs, snapshots
@@ -76,6 +78,7 @@ class Found:
             self.effects.setdefault(effect.run, []).append(effect)
             if effect.state == "intent":
                 self.intended.setdefault(effect.run, set()).add(effect.command)
+        self.forgetful = effects.with_floors(c, chosen)
         self.inbox: dict[int, list[tuple[int, Event]]] = {}
         for number, run, event in records.read_inbox(c, chosen):
             self.inbox.setdefault(run, []).append((number, event))
@@ -348,7 +351,7 @@ class Parking:
         run.woken_at = self._engine.clock.now_ms()
         ledger = found.effects.get(record.seq, ())
         run.efforts = _efforts(run.id, ledger, history, whole=head is None)
-        run.forgets_efforts = len(ledger) >= EFFORTS_MAX
+        run.forgets_efforts = len(ledger) >= EFFORTS_MAX or record.seq in found.forgetful
         run.children = found.children.get(record.seq, {})
         run.taken = found.taken.get(record.seq, [])
         recovering = recovering and record.residence == "live"
@@ -386,9 +389,16 @@ class Parking:
 
     async def look_up_effort(self, run: LiveRun, effect: str) -> Effort | None:
         """How the newest attempt at an act ended that is no longer in memory."""
-        attempts = await self._read(lambda c: effects.effects_by_key(c, f"{run.id}:{effect}"))
+        place = place_of(run.plan, run.state, effect)
+        task, at = (split(effect)[0], None) if place is None else place
+
+        def look(c: sqlite3.Connection) -> tuple[list[effects.EffectEntry], bool]:
+            found = effects.effects_by_key(c, f"{run.id}:{effect}")
+            return found, not found and effects.is_gone(c, run.seq, task, at)
+
+        attempts, gone = await self._read(look)
         if not attempts:
-            return None
+            return Effort(GONE) if gone else None
         newest = attempts[-1]
         return Effort(newest.state, newest.receipt, newest.command if newest.state == "done" else None)
 

@@ -14,11 +14,12 @@ from typing import Any, Final
 
 import msgspec
 
+from segue.core.places import place_of
 from segue.core.plan import ActNode, UndoNode
 from segue.hosts.contracts import Door, HostSettings
 from segue.hosts.embedded.engine import Engine
 from segue.hosts.embedded.incidents import stopped
-from segue.hosts.embedded.live import Effort, LiveRun
+from segue.hosts.embedded.live import GONE, Effort, LiveRun
 from segue.hosts.embedded.own import spawn
 from segue.hosts.embedded.turns import Lane, Turns
 from segue.store.effects import EffectState
@@ -366,27 +367,33 @@ class Performer:
             if found is not NOT_DONE:
                 return found
         if not act.intended:
-            self._engine.commit.pending.intend(
-                run.seq,
-                command.id,
-                key=context.key,
-                handler=command.handler,
-                pointer=command.pointer,
-                attempt=command.attempt,
-                at=self._engine.clock.now_ms(),
-                connection=_connection(command),
-            )
-            act.intended = True
+            self._intend(act, context.key)
             await self._engine.wait_committed()
         self._begin(act)
         repeats = act.handler.recovery(command) == "repeat"
-        act.again = repeats and earlier is not None and earlier.state in ("intent", "unknown")
+        act.again = repeats and earlier is not None and earlier.state in ("intent", "unknown", GONE)
         run.note_effort(command.effect, Effort("intent"))
         done = await act.handler.perform(command, context)
         if earlier is not None and earlier.state in ("intent", "unknown"):
             # It went out under its key again: whatever came of the earlier attempts, this is it.
             self._put_right(act, context.key, done)
         return done
+
+    def _intend(self, act: Act, key: str) -> None:
+        """Enter the act in the ledger."""
+        run, command = act.run, act.command
+        self._engine.commit.pending.intend(
+            run.seq,
+            command.id,
+            key=key,
+            handler=command.handler,
+            pointer=command.pointer,
+            attempt=command.attempt,
+            at=self._engine.clock.now_ms(),
+            connection=_connection(command),
+            place=place_of(run.plan, run.state, command.effect),
+        )
+        act.intended = True
 
     async def _look_back(self, act: Act, earlier: Effort, context: EffectContext) -> Any:
         """What an earlier attempt at this act left outside: its result, or `NOT_DONE`.
@@ -405,6 +412,10 @@ class Performer:
             return await act.handler.verify(act.command, context)
         if earlier.state == "failed" or recovery == "repeat":
             return NOT_DONE
+        if earlier.state == GONE:
+            # So that the ledger has what a person says of it.
+            self._intend(act, context.key)
+            raise TaskFailure(_forgotten(act.command))
         raise TaskFailure(_unknown(act.command))
 
     def _settle(self, act: Act, state: str, receipt: Any = None) -> None:
@@ -462,6 +473,14 @@ def _unknown(command: Perform) -> Failure:
     detail = (
         f"an attempt at {command.name!r} ended without an answer, and the system cannot be asked whether it happened:"
         " look there, then go on by hand"
+    )
+    return failure("runtime", detail, outcome_unknown=True)
+
+
+def _forgotten(command: Perform) -> Failure:
+    detail = (
+        f"{command.name!r} belongs to a lap that was over, of which the ledger keeps nothing any more, and the system"
+        " cannot be asked whether it happened then: look there, then go on by hand"
     )
     return failure("runtime", detail, outcome_unknown=True)
 
