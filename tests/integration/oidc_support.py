@@ -61,12 +61,12 @@ class Key:
 class Provider:
     """The provider; starting it anew with other keys on the same port is how its keys are rotated."""
 
-    def __init__(self, *, in_token: bool = True, client: str = BASE) -> None:
+    def __init__(self, *, in_token: bool = True, client: str = BASE, callback: str = CALLBACK) -> None:
         self.port = free_port()
         self.issuer = f"http://127.0.0.1:{self.port}"
         self.key = Key("first")
         self._in_token = in_token
-        self._client = client
+        self._redirect = client + callback
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
@@ -82,7 +82,7 @@ class Provider:
             "jwks": {"keys": [self.key.jwk]},
             "people": PEOPLE,
             "inToken": self._in_token,
-            "redirects": [self._client + CALLBACK],
+            "redirects": [self._redirect],
         }
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -126,14 +126,14 @@ class Provider:
 
 
 @asynccontextmanager
-async def provider(*, in_token: bool = True, client: str = BASE) -> AsyncIterator[Provider]:
+async def provider(*, in_token: bool = True, client: str = BASE, callback: str = CALLBACK) -> AsyncIterator[Provider]:
     """A provider that runs, for a client at this address.
 
     Without Node and its packages the test is skipped, saying so.
     """
     if not (NODE / "node_modules" / "oidc-provider").is_dir():
         pytest.skip("THE OPENID PROVIDER IS NOT INSTALLED (npm is missing, or `make env` was not run): not tested")
-    made = Provider(in_token=in_token, client=client)
+    made = Provider(in_token=in_token, client=client, callback=callback)
     try:
         await made.start()
         yield made

@@ -24,8 +24,9 @@ _OF_BODIES: Final = ("media-type-refused", "body-too-large", "body-too-slow")
 _OPEN: Final = (
     *("/health", "/ready", "/login", "/task-code"),
     *("/login/oidc", "/login/oidc/callback", "/login/oidc/session"),
+    *("/login/providers", "/login/oidc/callback/{provider}"),
 )
-_LOGINS: Final = frozenset({"login", "finishOidc", "handOverOidc"})
+_LOGINS: Final = frozenset({"login", "finishOidc", "finishOidcOf", "handOverOidc"})
 _TIMES: Final = (
     *("publishedAt", "startedAt", "endedAt", "at", "dueAt"),
     *("offeredAt", "closedAt", "deadlineAt", "oldestAt", "sentAt", "readAt"),

@@ -25,7 +25,9 @@ Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 LOOPBACK_NAMES: Final = frozenset({"127.0.0.1", "localhost", "[::1]"})
 SSO_PATHS: Final = frozenset(f"/api/v1/login/oidc{part}" for part in ("", "/callback", "/session"))
-GUESSED_PATHS: Final = frozenset({"/api/v1/login", "/api/v1/task-code"}) | SSO_PATHS
+CALLBACK_OF: Final = "/api/v1/login/oidc/callback/"
+"""Before the name of one of several providers."""
+GUESSED_PATHS: Final = frozenset({"/api/v1/login", "/api/v1/login/providers", "/api/v1/task-code"}) | SSO_PATHS
 OPEN_PATHS: Final = frozenset({"/api/v1/health", "/api/v1/ready"}) | GUESSED_PATHS
 """Where a stranger could try passwords and codes."""
 NOBODY: Final = "The request carries no token or session, or a wrong one."
@@ -92,7 +94,7 @@ class Guard:
             _require_once(scope["headers"])
             self._require_own_name(headers)
             # An open path is asked by whoever is nobody yet.
-            identity = None if route_of(scope) in self._open else self._who(scope["method"], headers)
+            identity = None if _open_route(scope) in self._open else self._who(scope["method"], headers)
             self._require_pace(scope, identity)
             self._require_size(headers)
         except ServiceError as refusal:
@@ -111,7 +113,7 @@ class Guard:
         wait = 0
         if identity is not None and identity != self._owner:
             wait = self._requests.wait_s(identity.name)
-        elif route_of(scope) in GUESSED_PATHS:
+        elif _open_route(scope) in GUESSED_PATHS:
             wait = self._guesses.wait_s((scope.get("client") or ("",))[0])
         if wait:
             raise ServiceError(
@@ -182,6 +184,12 @@ def _require_once(headers: Sequence[tuple[bytes, bytes]]) -> None:
         raise ServiceError("request-malformed", "A header that must come once comes twice.")
     if b"content-length" in names and any(name == b"transfer-encoding" for name, _ in headers):
         raise ServiceError("request-malformed", "A body has a length or comes in chunks, and not both.")
+
+
+def _open_route(scope: Scope) -> str:
+    """The path, where the callback of each provider is that of all of them."""
+    route = route_of(scope)
+    return CALLBACK_OF.rstrip("/") if route.startswith(CALLBACK_OF) else route
 
 
 def _without_port(host: str) -> str:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from html import escape
 from typing import Annotated, Final
+from urllib.parse import urlencode
 
+import msgspec
 from fastapi import APIRouter, Query, Request, Response
 
 from segue.api.bodies import read_json
@@ -11,7 +14,14 @@ from segue.api.common import Asked, root_of
 from segue.api.describe import json_answer, json_body, json_response, operation
 from segue.api.guard import cookie_of
 from segue.api.identities import is_secure, with_session
-from segue.service import CodeOfCli, Session
+from segue.service import CodeOfCli, ProviderView, Session
+
+
+class Providers(msgspec.Struct, frozen=True):
+    """Those that the settings name."""
+
+    items: list[ProviderView]
+
 
 router = APIRouter(tags=["identities"])
 FLOW_COOKIE: Final = "segue_sso"
@@ -22,6 +32,22 @@ _Challenge = Annotated[
 ]
 _Mark = Annotated[str | None, Query(pattern="^[A-Za-z0-9_-]{1,64}$", description="Handed back to it.")]
 _Given = Annotated[str | None, Query(max_length=4096)]
+_Provider = Annotated[
+    str | None, Query(pattern="^[a-z0-9-]{1,32}$", description="Its name, where there are several.")
+]
+
+
+@router.get(
+    "/login/providers",
+    **operation(
+        "listProviders",
+        "List the OpenID providers that people can sign in through",
+        answers={200: json_answer(Providers, "In the order of the settings.")},
+    ),
+)
+async def list_providers(service: Asked) -> Response:
+    """For a page on which somebody signs in. Empty where there is none."""
+    return json_response(Providers(items=service.sso.offered()))
 
 
 @router.get(
@@ -29,15 +55,28 @@ _Given = Annotated[str | None, Query(max_length=4096)]
     **operation(
         "beginOidc",
         "Sign in through the OpenID provider",
-        answers={303: {"description": "Go on at the provider; a cookie remembers the sign-in for ten minutes."}},
+        answers={
+            200: {"description": "A page on which to choose, where there are several.", "content": {"text/html": {}}},
+            303: {"description": "Go on at the provider; a cookie remembers the sign-in for ten minutes."},
+        },
         problems=("sso-off", "sso-unavailable"),
     ),
 )
 async def begin_oidc(
-    request: Request, service: Asked, port: _Port = None, challenge: _Challenge = None, mark: _Mark = None
+    request: Request,
+    service: Asked,
+    provider: _Provider = None,
+    port: _Port = None,
+    challenge: _Challenge = None,
+    mark: _Mark = None,
 ) -> Response:
     """For a browser. A command line gives where it waits and what it will prove itself by."""
-    begun = await service.sso.begin(str(request.base_url), port=port or 0, challenge=challenge or "", mark=mark or "")
+    offered = service.sso.offered()
+    if provider is None and len(offered) > 1:
+        return _choice(request, offered)
+    begun = await service.sso.begin(
+        str(request.base_url), provider=provider or "", port=port or 0, challenge=challenge or "", mark=mark or ""
+    )
     response = _redirect(begun.url)
     response.set_cookie(
         FLOW_COOKIE,
@@ -73,14 +112,34 @@ async def finish_oidc(
     iss: _Given = None,
 ) -> Response:
     """The refusal is the same whatever was wrong; the server's log says more."""
-    given = {
-        name: value for name, value in {"state": state, "code": code, "error": error, "iss": iss}.items() if value
-    }
-    cookie = cookie_of(dict(request.scope["headers"]), FLOW_COOKIE)
-    ended = await service.sso.finish(cookie, given)
-    response = _redirect(ended) if isinstance(ended, str) else with_session(request, ended)
-    response.delete_cookie(FLOW_COOKIE, path=root_of(request.scope) + _PATH)
-    return response
+    given = _given(state=state, code=code, error=error, iss=iss)
+    return _back(request, await service.sso.finish(_flow_of(request), given))
+
+
+@router.get(
+    "/login/oidc/callback/{provider}",
+    **operation(
+        "finishOidcOf",
+        "Come back from one of several OpenID providers",
+        answers={
+            200: json_answer(Session, "Signed in; the session is also in a cookie that no script reads."),
+            303: {"description": "Signed in; go on to the command line that waits."},
+        },
+        problems=("sso-refused", "sso-off", "sso-unavailable"),
+    ),
+)
+async def finish_oidc_of(
+    request: Request,
+    service: Asked,
+    provider: str,
+    state: _Given = None,
+    code: _Given = None,
+    error: _Given = None,
+    iss: _Given = None,
+) -> Response:
+    """An address of its own for each, so that none can hand in what another one issued."""
+    given = _given(state=state, code=code, error=error, iss=iss)
+    return _back(request, await service.sso.finish(_flow_of(request), given, provider=provider))
 
 
 @router.post(
@@ -96,6 +155,31 @@ async def finish_oidc(
 async def hand_over_oidc(request: Request, service: Asked) -> Response:
     """A code counts once, for a minute, and for the command line that began the sign-in only."""
     return json_response(await service.sso.hand_over(await read_json(request, CodeOfCli)))
+
+
+def _given(**parameters: str | None) -> dict[str, str]:
+    return {name: value for name, value in parameters.items() if value}
+
+
+def _flow_of(request: Request) -> str:
+    return cookie_of(dict(request.scope["headers"]), FLOW_COOKIE)
+
+
+def _back(request: Request, ended: Session | str) -> Response:
+    response = _redirect(ended) if isinstance(ended, str) else with_session(request, ended)
+    response.delete_cookie(FLOW_COOKIE, path=root_of(request.scope) + _PATH)
+    return response
+
+
+def _choice(request: Request, offered: list[ProviderView]) -> Response:
+    """A page with one link for each provider: what was asked for goes along."""
+    here = root_of(request.scope) + _PATH
+    places = [
+        (found.title, f"{here}?{urlencode({**request.query_params, 'provider': found.name})}") for found in offered
+    ]
+    links = "".join(f'<li><a href="{escape(url)}">{escape(title)}</a></li>' for title, url in places)
+    page = f'<!doctype html><html lang="en"><title>Sign in to Segue</title><h1>Sign in with</h1><ul>{links}</ul>'
+    return Response(page, media_type="text/html")
 
 
 def _redirect(url: str) -> Response:

@@ -26,6 +26,9 @@ def login(
     sso: Annotated[
         bool, Parameter(help="Sign in through a browser, at the server's OpenID provider.", negative="")
     ] = False,
+    provider: Annotated[
+        str, Parameter(help="With --sso: which one, where the server has several; the browser asks otherwise.")
+    ] = "",
     paste: Annotated[
         bool, Parameter(help="With --sso: the browser runs on another machine; paste its last address.", negative="")
     ] = False,
@@ -38,7 +41,7 @@ def login(
     if sso:
         from segue.cli.sso import sign_in
 
-        answer = sign_in(address, paste=paste)
+        answer = sign_in(address, provider=provider, paste=paste)
     else:
         body = {"name": name, "password": _password(), "code": code}
         nobody = ServerFile(url=address, token="", pid=0)

@@ -27,10 +27,13 @@ WAIT_SECONDS: Final = 600.0
 _DONE: Final = b"Signed in. You can close this window and go back to the terminal.\n"
 
 
-def sign_in(address: str, *, paste: bool = False, browse: Callable[[str], Any] = webbrowser.open) -> dict[str, Any]:
+def sign_in(
+    address: str, *, provider: str = "", paste: bool = False, browse: Callable[[str], Any] = webbrowser.open
+) -> dict[str, Any]:
     """The session of whoever signs in through their browser.
 
     Args:
+        provider: Which of several; the browser lets them choose where it is left out.
         paste: The browser runs elsewhere; read its last address from the terminal.
 
     Raises:
@@ -40,6 +43,7 @@ def sign_in(address: str, *, paste: bool = False, browse: Callable[[str], Any] =
     digest = hashlib.sha256(verifier.encode()).digest()
     with _Waiting(mark) as waiting:
         asked = {"port": waiting.port, "challenge": urlsafe_b64encode(digest).rstrip(b"=").decode(), "mark": mark}
+        asked |= {"provider": provider} if provider else {}
         url = f"{address.rstrip('/')}/api/v1/login/oidc?{urlencode(asked)}"
         say(f"sign in at {url}")
         if paste:

@@ -169,7 +169,7 @@ from segue.service.shapes import (
     WorkflowSummary,
 )
 from segue.service.shared import SHARED_NAME, address_of, is_name
-from segue.service.sso import CodeOfCli
+from segue.service.sso import CodeOfCli, ProviderView
 from segue.service.steering import Steering
 from segue.service.subjects import Erased, NewErasure, NewHold
 from segue.service.switches import NewSwitch, SwitchView
@@ -323,6 +323,7 @@ __all__ = [
     "ProblemKind",
     "ProcessLimits",
     "Profile",
+    "ProviderView",
     "PublicationDecision",
     "PublicationView",
     "Published",

@@ -88,6 +88,10 @@ class ProcessLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     concurrency: int = 8
 
 
+UNNAMED: Final = "oidc"
+"""What the provider of the table `[oidc]` is called among several."""
+
+
 class OidcSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The OpenID provider that people sign in through.
 
@@ -100,6 +104,7 @@ class OidcSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         roles: Roles here by group there. Nobody gets others by signing in.
         groups: Groups here by group there.
         allowed_domains: When not empty, only people with a verified e-mail address of these domains come in.
+        title: What people read where they choose among several; the name of its table where it is left out.
     """
 
     issuer: str
@@ -111,6 +116,7 @@ class OidcSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     roles: dict[str, list[str]] = {}
     groups: dict[str, list[str]] = {}
     allowed_domains: tuple[str, ...] = ()
+    title: str = ""
 
     @property
     def needed_claims(self) -> frozenset[str]:
@@ -127,12 +133,14 @@ class ScimSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             address with the one of the directory instead; empty links nobody.
         groups: What the mapping of `oidc` is asked with for them: the groups that the directory `pushed`, or those
             of the `claim` at each sign-in.
-        only: Nobody comes in through the provider whom the directory has not provisioned.
+        only: Nobody comes in through a provider whom the directory has not provisioned.
+        provider: Through which of several providers they sign in, by its name: `oidc` for the table of that name.
     """
 
     link: str = "sub"
     groups: Literal["pushed", "claim"] = "pushed"
     only: bool = False
+    provider: str = ""
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -195,6 +203,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         concurrency: How many runs of a workflow may be under way, by `namespace/name`; beats what its documents say.
         mail: Mail server that e-mail leaves through: `host`, `sender`, `port`, `tls`, `username`, `password`.
         oidc: The OpenID provider that people sign in through; nobody does where it is left out.
+        sso: Further ones, by the names that people choose them by.
         scim: How people that a directory provisions sign in.
         outbound: What requests of workflows may reach.
         processes: Bounds of programs that documents start.
@@ -242,9 +251,22 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     concurrency: dict[str, int] = {}
     mail: dict[str, Any] = {}
     oidc: OidcSettings | None = None
+    sso: dict[str, OidcSettings] = {}
     scim: ScimSettings = ScimSettings()
     outbound: OutboundSettings = OutboundSettings()
     processes: ProcessLimits = ProcessLimits()
+
+    @property
+    def providers(self) -> dict[str, OidcSettings]:
+        """Every OpenID provider by its name; the one that needs none is called `oidc`."""
+        return ({} if self.oidc is None else {UNNAMED: self.oidc}) | self.sso
+
+    @property
+    def provisioned_through(self) -> str:
+        """The provider that people sign in through whom a directory provisions; empty where it is not said."""
+        if self.scim.provider:
+            return self.scim.provider
+        return UNNAMED if self.oidc is not None else next(iter(self.sso)) if len(self.sso) == 1 else ""
 
 
 TABLES: Final[Mapping[str, type[msgspec.Struct]]] = {
@@ -369,7 +391,7 @@ def _place_of(variable: str) -> tuple[str | None, str, Any]:
         if name.startswith(candidate + "_"):
             table, name, owner = candidate, name.removeprefix(candidate + "_"), struct
     kinds = {field.name: field.type for field in msgspec.structs.fields(owner)}
-    return table, name, None if name in ("mail", "kms", "limits", "concurrency", *TABLES) else kinds.get(name)
+    return table, name, None if name in ("mail", "kms", "limits", "concurrency", "sso", *TABLES) else kinds.get(name)
 
 
 def _value_of(variable: str, text: str, kind: Any) -> Any:
@@ -391,15 +413,28 @@ def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
     return merged
 
 
-def _check_oidc(oidc: OidcSettings, source: str) -> None:
+def _check_providers(settings: Settings, source: str) -> None:
+    for name, provider in settings.providers.items():
+        _check_oidc(provider, UNNAMED if name == UNNAMED else f"sso.{name}", source)
+        if re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?", name) is None or UNNAMED in settings.sso:
+            detail = f"In {source}: `sso.{name}`: a provider's name is short, in lower case, and not `{UNNAMED}`."
+            raise ServiceError("setting-refused", detail)
+    # Issuer and subject are all that tells people apart.
+    if len({provider.issuer for provider in settings.providers.values()}) < len(settings.providers):
+        raise ServiceError("setting-refused", f"In {source}: two providers have the same `issuer`.")
+    if settings.scim.provider and settings.scim.provider not in settings.providers:
+        raise ServiceError("setting-refused", f"In {source}: `scim.provider` names no provider.")
+
+
+def _check_oidc(oidc: OidcSettings, table: str, source: str) -> None:
     place = urlsplit(oidc.issuer)
     local = place.scheme == "http" and place.hostname in ("127.0.0.1", "localhost", "::1")
     if not (place.scheme == "https" or local) or not place.hostname or place.query or place.fragment:
-        raise ServiceError("setting-refused", f"In {source}: `oidc.issuer` must be an address with https.")
+        raise ServiceError("setting-refused", f"In {source}: `{table}.issuer` must be an address with https.")
     if "openid" not in oidc.scopes:
-        raise ServiceError("setting-refused", f"In {source}: `oidc.scopes` must name `openid`.")
+        raise ServiceError("setting-refused", f"In {source}: `{table}.scopes` must name `openid`.")
     if {"owner", "system"} & {role for roles in oidc.roles.values() for role in roles}:
-        raise ServiceError("setting-refused", f"In {source}: `oidc.roles` cannot grant `owner` or `system`.")
+        raise ServiceError("setting-refused", f"In {source}: `{table}.roles` cannot grant `owner` or `system`.")
 
 
 def _checked(values: Mapping[str, Any], source: str) -> Settings:
@@ -450,8 +485,7 @@ def _checked(values: Mapping[str, Any], source: str) -> Settings:
         if limit < 1 or workflow.count("/") != 1:
             detail = f"In {source}: `concurrency` gives `namespace/name` a number from 1, not {workflow!r} {limit}."
             raise ServiceError("setting-refused", detail)
-    if settings.oidc is not None:
-        _check_oidc(settings.oidc, source)
+    _check_providers(settings, source)
     for name in ("max_body_bytes", "acts_max", "payload_max_kb"):
         if getattr(settings, name) < 1:
             raise ServiceError("setting-refused", f"In {source}: `{name}` must be at least 1.")

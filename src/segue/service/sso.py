@@ -1,8 +1,9 @@
-"""Single sign-on: people sign in at an OpenID provider and get a session here.
+"""Single sign-on: people sign in at an OpenID provider, of which there may be several, and get a session here.
 
 The authorization code flow with PKCE. What a sign-in under way must remember (state, nonce, verifier) lies sealed in
 a cookie of its browser: nobody else can finish it, and strangers who begin sign-ins fill no memory. What the claims
-say about roles counts at each sign-in (decision 0099).
+say about roles counts at each sign-in (decision 0099). Each provider has an address of its own that it sends back to,
+so that none can hand in what another one issued (decision 0132).
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from segue.service.later import Handlers
 from segue.service.mapping import rights_of
 from segue.service.scim.linking import BY_EMAIL
 from segue.service.sessions import Sessions
-from segue.service.settings import OidcSettings, ScimSettings
+from segue.service.settings import UNNAMED, OidcSettings, Settings
+from segue.service.shapes import Shape
 from segue.store import Store
 from segue.types import SecretSource, TaskFailure
 
@@ -34,7 +36,8 @@ _log = logging.getLogger("segue.sso")
 FLOW_SECONDS: Final = 600
 """So long a person may take to sign in at the provider."""
 CALLBACK: Final = "/api/v1/login/oidc/callback"
-"""Where the provider sends the browser back to; registered there with the server's address before it."""
+"""Where a provider sends the browser back to, with `/NAME` behind it where it has one; registered there with the
+server's address before it."""
 _HANDOVER_SECONDS: Final = 60
 _WAITING_MAX: Final = 1000
 _TEXT_MAX: Final = 4096
@@ -49,6 +52,7 @@ class _Flow(msgspec.Struct, frozen=True):
     nonce: str
     verifier: str
     redirect_uri: str
+    provider: str
     port: int = 0
     challenge: str = ""
     mark: str = ""
@@ -67,6 +71,13 @@ class Begun(msgspec.Struct, frozen=True):
     cookie: str
 
 
+class ProviderView(Shape, frozen=True, kw_only=True):
+    """A provider that people can choose. `title`: what they read."""
+
+    name: str
+    title: str
+
+
 class CodeOfCli(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """What the command line got through the browser, and what proves that it began the sign-in."""
 
@@ -75,38 +86,45 @@ class CodeOfCli(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class SingleSignOn(UseCases):
-    """Signing in through the provider of the settings; without settings, every use is refused."""
+    """Signing in through a provider of the settings; where they name none, every use is refused."""
 
     def __init__(
         self,
-        settings: OidcSettings | None,
+        settings: Settings,
         sessions: Sessions,
         handlers: Handlers,
         secrets: SecretSource,
         store: Store,
-        scim: ScimSettings | None = None,
-        public_url: str | None = None,
         now_s: Callable[[], float] = time.time,
     ) -> None:
-        self._settings = settings
+        self._providers = settings.providers
+        self._provisioned_through = settings.provisioned_through
         self._sessions = sessions
         self._handlers = handlers
         self._secrets = secrets
         self._store = store
-        self._scim = scim or ScimSettings()
-        self._public_url = public_url
+        self._scim = settings.scim
+        self._public_url = settings.public_url
         self._now_s = now_s
         self._sealing: Any = None
-        self._made: Any = None
+        self._made: dict[str, Any] = {}
         self._finished: dict[str, float] = {}
         self._waiting: dict[str, _Handover] = {}
 
     @open_to_all("signing in is how somebody becomes known")
-    async def begin(self, address: str, *, port: int = 0, challenge: str = "", mark: str = "") -> Begun:
+    def offered(self) -> list[ProviderView]:
+        """The providers that somebody can choose, as the settings name them."""
+        return [ProviderView(name=name, title=found.title or name) for name, found in self._providers.items()]
+
+    @open_to_all("signing in is how somebody becomes known")
+    async def begin(
+        self, address: str, *, provider: str = "", port: int = 0, challenge: str = "", mark: str = ""
+    ) -> Begun:
         """Begin a sign-in.
 
         Args:
             address: Of this server, as the browser knows it; the setting `public_url` beats it.
+            provider: Its name; may be left out where there is one.
             port: On this port of the person's own machine a command line waits; 0 where none does.
             challenge: SHA-256 in URL-safe base64 of what the command line will prove itself by.
             mark: Sent back to the command line as it is.
@@ -114,15 +132,16 @@ class SingleSignOn(UseCases):
         Raises:
             ServiceError: `sso-off`, `sso-unavailable`, or `request-malformed`.
         """
-        settings = self._wanted()
+        name, settings = self._wanted(provider)
         if bool(port) != bool(challenge) or (port and not 1024 <= port <= 65535):
             raise ServiceError("request-malformed", "A command line gives a port from 1024 and a challenge.")
-        redirect_uri = (self._public_url or address).rstrip("/") + CALLBACK
+        redirect_uri = (self._public_url or address).rstrip("/") + callback_of(name)
         flow = _Flow(
             state=secrets.token_urlsafe(24),
             nonce=secrets.token_urlsafe(24),
             verifier=secrets.token_urlsafe(48),
             redirect_uri=redirect_uri,
+            provider=name,
             port=port,
             challenge=challenge,
             mark=mark,
@@ -136,16 +155,17 @@ class SingleSignOn(UseCases):
             "code_challenge_method": "S256",
         }
         try:
-            url = await self._provider(settings).authorization_url(asked)
+            url = await self._provider(name).authorization_url(asked)
         except TaskFailure as failure:
             raise self._failed(failure) from None
         return Begun(url, self._seal.encrypt_at_time(msgspec.json.encode(flow), int(self._now_s())).decode())
 
     @open_to_all("signing in is how somebody becomes known")
-    async def finish(self, cookie: str, given: Mapping[str, str]) -> Session | str:
+    async def finish(self, cookie: str, given: Mapping[str, str], *, provider: str = UNNAMED) -> Session | str:
         """End a sign-in with what the provider sent along with the browser.
 
         Args:
+            provider: At whose address the browser came back.
             given: The parameters of the address: `state` and `code`, or `error`.
 
         Returns:
@@ -154,21 +174,22 @@ class SingleSignOn(UseCases):
         Raises:
             ServiceError: `sso-refused`, the same whatever was wrong; `sso-off` or `sso-unavailable`.
         """
-        settings = self._wanted()
+        name, settings = self._wanted(provider, sso_refused=True)
         flow = self._flow_of(cookie, given)
-        provider = self._provider(settings)
-        if "error" in given or given.get("iss", provider.issuer) != provider.issuer or not given.get("code"):
+        there = self._provider(name)
+        strange = flow.provider != name or given.get("iss", there.issuer) != there.issuer
+        if "error" in given or strange or not given.get("code"):
             _log.info("the provider let nobody in, or another one answered")
             raise ServiceError("sso-refused", _REFUSED)
         answer: dict[str, Any] = {}
         try:
             secret = None if settings.client_secret is None else await self._secret(settings.client_secret)
-            answer = await provider.exchange(
+            answer = await there.exchange(
                 given["code"], verifier=flow.verifier, redirect_uri=flow.redirect_uri, secret=secret
             )
-            claims = await provider.claims(answer["id_token"], nonce=flow.nonce)
-            if (settings.needed_claims | self._linking) - claims.keys():
-                more = await provider.more_claims(answer.get("access_token"), claims["sub"])
+            claims = await there.claims(answer["id_token"], nonce=flow.nonce)
+            if (settings.needed_claims | self._linking(name)) - claims.keys():
+                more = await there.more_claims(answer.get("access_token"), claims["sub"])
                 claims = {**more, **claims}
         except TaskFailure as failure:
             if answer:
@@ -176,7 +197,7 @@ class SingleSignOn(UseCases):
                 self._store.note("login.sso", "person:", verdict="deny", reason=str(failure))
                 await self._store.write([])
             raise self._failed(failure) from None
-        outsider = self._outsider(settings, claims)
+        outsider = self._outsider(name, settings, claims)
         if not flow.port:
             return await self._sessions.enter(outsider)
         code = secrets.token_urlsafe(32)
@@ -191,7 +212,7 @@ class SingleSignOn(UseCases):
         Raises:
             ServiceError: `sso-refused`: the code is wrong, used or too old, or somebody else began; `sso-off`.
         """
-        self._wanted()
+        self._require_any()
         self._tidy()
         found = self._waiting.pop(_digest(wanted.code), None)
         fits = found is not None and hmac.compare_digest(challenge_of(wanted.verifier), found.challenge)
@@ -201,15 +222,24 @@ class SingleSignOn(UseCases):
 
     # -- helpers -------------------------------------------------------------------------------
 
-    def _wanted(self) -> OidcSettings:
-        if self._settings is None:
+    def _require_any(self) -> None:
+        if not self._providers:
             raise ServiceError("sso-off", "The settings of this server name no OpenID provider.")
-        return self._settings
 
-    @property
-    def _linking(self) -> frozenset[str]:
+    def _wanted(self, provider: str, *, sso_refused: bool = False) -> tuple[str, OidcSettings]:
+        """The provider that is meant, by its name; the only one where none is named."""
+        self._require_any()
+        name = provider or (next(iter(self._providers)) if len(self._providers) == 1 else "")
+        if name in self._providers:
+            return name, self._providers[name]
+        if sso_refused:
+            raise ServiceError("sso-refused", _REFUSED)
+        there = ", ".join(self._providers)
+        raise ServiceError("request-malformed", f"Which provider? There are {there}.")
+
+    def _linking(self, provider: str) -> frozenset[str]:
         """Claims that tell whom the directory means."""
-        how = self._scim.link
+        how = self._scim.link if provider == self._provisioned_through else ""
         return frozenset(("email", "email_verified") if how == BY_EMAIL else (how,) if how else ())
 
     @property
@@ -221,12 +251,13 @@ class SingleSignOn(UseCases):
             self._sealing = Fernet(Fernet.generate_key())
         return self._sealing
 
-    def _provider(self, settings: OidcSettings) -> Any:
-        if self._made is None:
+    def _provider(self, name: str) -> Any:
+        if name not in self._made:
             from segue.connectors import OpenIdProvider
 
-            self._made = OpenIdProvider(lambda: self._handlers.outbound, settings.issuer, settings.client_id)
-        return self._made
+            settings = self._providers[name]
+            self._made[name] = OpenIdProvider(lambda: self._handlers.outbound, settings.issuer, settings.client_id)
+        return self._made[name]
 
     def _flow_of(self, cookie: str, given: Mapping[str, str]) -> _Flow:
         """The sign-in that this browser began; each is finished once, whatever came of it."""
@@ -267,7 +298,7 @@ class SingleSignOn(UseCases):
             return ServiceError("sso-unavailable", "The provider cannot be used at the moment; the log says why.")
         return ServiceError("sso-refused", _REFUSED)
 
-    def _outsider(self, settings: OidcSettings, claims: Mapping[str, Any]) -> Outsider:
+    def _outsider(self, provider: str, settings: OidcSettings, claims: Mapping[str, Any]) -> Outsider:
         mail = claims.get("email")
         mail = mail if isinstance(mail, str) and claims.get("email_verified") is True else ""
         name = claims.get(settings.name_claim)
@@ -277,11 +308,13 @@ class SingleSignOn(UseCases):
         belongs = {group for group in named if isinstance(group, str)}
         roles, groups = rights_of(settings, belongs)
         link = mail.lower() if self._scim.link == BY_EMAIL else claims.get(self._scim.link)
+        if provider != self._provisioned_through:
+            link = ""  # Another provider's people are not those whom the directory means, whatever they are called.
         refused = ""
         if settings.allowed_domains and mail.rpartition("@")[2].lower() not in {
             name.lower() for name in settings.allowed_domains
         }:
-            refused = "the domain of the e-mail address is not among `oidc.allowed_domains`, or not verified"
+            refused = "the domain of the e-mail address is not among `allowed_domains`, or not verified"
         return Outsider(
             subject=f"{settings.issuer}#{claims['sub']}",
             name=name[:_TEXT_MAX] if isinstance(name, str) else "",
@@ -291,6 +324,11 @@ class SingleSignOn(UseCases):
             link=link[:_TEXT_MAX] if isinstance(link, str) else "",
             refused=refused,
         )
+
+
+def callback_of(provider: str) -> str:
+    """The path that a provider sends back to."""
+    return CALLBACK if provider == UNNAMED else f"{CALLBACK}/{provider}"
 
 
 def challenge_of(verifier: str) -> str:

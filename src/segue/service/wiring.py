@@ -136,7 +136,7 @@ async def _people(ground: Ground, store: Store, host: EmbeddedHost | None, stack
     wishes = AccountWishes(store, personal, deciders)
     failures = FailedSignIns(store, settings.workspace)
     await stack.enter_async_context(failures.kept())
-    teams = Teams(roster, settings.oidc, settings.scim)
+    teams = Teams(roster, settings.providers.get(settings.provisioned_through), settings.scim)
     await teams.load(store)
     return _People(
         roster=roster,
@@ -220,9 +220,7 @@ def _assembled(ground: Ground, store: Store, host: EmbeddedHost | None, audit: A
         sessions=sessions,
         own_credentials=OwnCredentials(roster, people.passwords, people.failures, people.personal),
         tokens=tokens,
-        sso=SingleSignOn(
-            settings.oidc, sessions, ground.handlers, ground.source, store, settings.scim, settings.public_url
-        ),
+        sso=SingleSignOn(settings, sessions, ground.handlers, ground.source, store),
         scim=ScimDescription(settings.max_body_bytes),
         scim_users=ScimUsers(people.teams, directory),
         scim_groups=ScimGroups(people.teams),
