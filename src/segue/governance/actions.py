@@ -149,6 +149,7 @@ ROLES: Final = {
 _ATTRIBUTES: Final[dict[str, tuple[str, ...]]] = {
     "Workflow": ("namespace", "name"),
     "Connection": ("name",),
+    "Event": ("source", "type"),
     "Act": ("namespace", "name", "handler", "connection", "operation", "task"),
 }
 _CONTEXT: Final[dict[str, dict[str, str]]] = {

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from segue.governance.actions import ACTIONS
 from segue.governance.policy import Policies, Resource, Verdict, shipped
+from segue.governance.refusals import RESOURCE_MAX, Refusals
 from segue.governance.switches import Switches
 from segue.types import DEFAULT_WORKSPACE, AuditSink, Identity, acting
 
@@ -64,6 +65,7 @@ class Guard:
         self.workspace = workspace
         self.audit = audit
         self.switches = Switches(workspace)
+        self.refusals = Refusals(workspace)
 
     @property
     def policies(self) -> Policies:
@@ -81,12 +83,19 @@ class Guard:
         return acting() or self.local
 
     def check(
-        self, action: str, resource: Resource, context: Mapping[str, Any] | None = None, *, silent: bool = False
+        self,
+        action: str,
+        resource: Resource,
+        context: Mapping[str, Any] | None = None,
+        *,
+        silent: bool = False,
+        waits: bool = False,
     ) -> Verdict:
         """Let whoever acts do this, or raise.
 
         Args:
             silent: The audit is not told of a permission: whoever asks sees to that.
+            waits: Where an approval is needed, somebody's wish is kept for it: that has a record of its own.
 
         Raises:
             PolicyDenied: With the verdict.
@@ -99,7 +108,7 @@ class Guard:
         else:
             verdict = self.verdict(identity, action, resource, context)
         if not (silent and verdict.allowed):
-            self.note(identity, action, resource, verdict)
+            self.note(identity, action, resource, verdict, waits=waits)
         if not verdict.allowed:
             raise PolicyDenied(action, resource, identity, verdict)
         return verdict
@@ -151,22 +160,41 @@ class Guard:
                 seen.append(resource.id if name == "id" else resource.attributes.get(name))
         return tuple(seen)
 
-    def note(self, identity: Identity | None, action: str, resource: Resource, verdict: Verdict) -> None:
-        """Tell the audit what was answered: every refusal, and every permission to change something."""
+    def note(
+        self, identity: Identity | None, action: str, resource: Resource, verdict: Verdict, *, waits: bool = False
+    ) -> None:
+        """Tell the audit what was answered: refusals, and every permission to change something.
+
+        Refusals of whoever asks on are counted (`refusals.py`). Acts of runs each have their own record.
+        """
         if self.audit is None:
             return
+        now = time.time_ns() // 1_000_000
+        principal = "nobody" if identity is None else identity.name
+        is_kept = waits and verdict.verdict == "needs-approval"
+        if not verdict.allowed and not is_kept and (identity is None or identity.kind != "workflow"):
+            self.tell_refusals(now)
+            if not self.refusals.is_first(principal, action, resource.name, now):
+                return
         known = ACTIONS.get(action)
         if verdict.allowed and known is not None and (known.quiet or "read" in known.groups):
             return
         self.audit.record(
-            principal="nobody" if identity is None else identity.name,
+            principal=principal,
             action=action,
-            resource=resource.name,
+            resource=resource.name[:RESOURCE_MAX],
             verdict=verdict.verdict,
             reason=told(verdict),
-            at=time.time_ns() // 1_000_000,
+            at=now,
             workspace=self.workspace,
         )
+
+    def tell_refusals(self, now: int, *, at_once: bool = False) -> bool:
+        """Record the refusals that were counted, where five minutes are over; whether they were."""
+        if self.audit is None or not (at_once or self.refusals.is_due(now)):
+            return False
+        self.refusals.tell(self.audit, now)
+        return True
 
 
 def told(verdict: Verdict) -> str:

@@ -154,7 +154,7 @@ def admit_or_wait(guard: Guard, action: str, resource: Resource, context: dict[s
         ServiceError: `permission-denied` or `not-signed-in`.
     """
     try:
-        return guard.check(action, resource, context)
+        return guard.check(action, resource, context, waits=True)
     except PolicyDenied as denied:
         if denied.verdict.verdict != "needs-approval":
             raise refusal_of(denied, guard) from None

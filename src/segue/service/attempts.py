@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Final, Protocol
 
 from segue.service.roster import Roster, now_ms, one_more
 from segue.store import HostError, Store
@@ -40,13 +40,8 @@ class FailedSignIns:
     @asynccontextmanager
     async def kept(self) -> AsyncIterator[None]:
         """Tell the counts of each interval as long as the block lasts, and the last ones at its end."""
-        task = asyncio.create_task(self._go_on(), name="segue-failed-sign-ins")
-        try:
+        async with told_in_time(self._store, self._tell_due, "segue-failed-sign-ins"):
             yield
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-            self._tell_all()
 
     def failed(self, name: str | None, *, why: str = "") -> None:
         """Count one.
@@ -115,12 +110,38 @@ class FailedSignIns:
             if count:
                 self._record(key, count, "further failures within five minutes")
 
-    async def _go_on(self) -> None:
-        while True:
-            await asyncio.sleep(_LOOK_SECONDS)
-            if self._untold and now_ms() - self._since >= INTERVAL_MS:
-                self._tell_all()
-                try:
-                    await self._store.write([])
-                except HostError:
-                    pass  # What was added is kept and written later.
+    def _tell_due(self, now: int, *, at_once: bool) -> bool:
+        is_due = at_once or bool(self._untold and now - self._since >= INTERVAL_MS)
+        if is_due:
+            self._tell_all()
+        return is_due
+
+
+class TellDue(Protocol):
+    """Something that counts, and adds what it counted to the batch that is being gathered."""
+
+    def __call__(self, now: int, /, *, at_once: bool) -> bool:
+        """Tell what is due, or everything `at_once`; whether there was something."""
+        ...
+
+
+@asynccontextmanager
+async def told_in_time(store: Store, tell: TellDue, name: str) -> AsyncIterator[None]:
+    """Let counts be told when they are due as long as the block lasts, and the last ones at its end."""
+    task = asyncio.create_task(_go_on(store, tell), name=name)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        tell(now_ms(), at_once=True)
+
+
+async def _go_on(store: Store, tell: TellDue) -> None:
+    while True:
+        await asyncio.sleep(_LOOK_SECONDS)
+        if tell(now_ms(), at_once=False):
+            try:
+                await store.write([])
+            except HostError:
+                pass  # What was added is kept and written later.

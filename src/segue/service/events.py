@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 
-from segue.service.access import UseCases, governed
+from segue.governance import Resource
+from segue.service.access import UseCases, admit_to, governed
 from segue.service.errors import ServiceError
 from segue.service.masks import refuse_masks
 from segue.service.shapes import Sent, SentEvents
@@ -19,6 +21,11 @@ _REQUIRED: Final = ("specversion", "id", "source", "type")
 _OWN_TYPES: Final = "io.segue."
 _OWN_SOURCE: Final = "/segue/exceptions/"
 """What Segue tells itself. Each source and id counts once, so who sent its event first would also silence it."""
+_OF_A_WORKFLOW: Final = re.compile(r"/[a-z0-9-]+/[a-z0-9-]+/\d+\.\d+\.\d+(?:[-+][\w.+-]*)?", re.ASCII)
+"""The source of what runs emit: `/namespace/name/version`."""
+_OF_A_RUN: Final = re.compile(r"(?:[0-9a-f]{12}-[0-9a-f]{12}|k-[0-9a-f]{30})(?:~\d+)*-\d+", re.ASCII)
+"""The id of what a run emits: its own and the number of its task. Also where the document gives the event another
+source, whoever sent it first would have the run's event taken for a second one."""
 _TEXTS: Final = ("datacontenttype", "dataschema", "subject", "time")
 
 
@@ -36,9 +43,11 @@ class Events(UseCases):
     def __init__(self, host: Publisher | None) -> None:
         self._host = host
 
-    @governed("event.send")
+    @governed("event.send", on=lambda self, events, *_, **__: _of(_first(events)))
     async def send(self, events: list[Any]) -> SentEvents:
         """Send events, in order. All are checked before the first one is sent.
+
+        Whoever sends must be allowed to for each source and type among them.
 
         Raises:
             ServiceError: `event-refused`, naming the event and what is wrong, `mask-refused`, or `server-needed`.
@@ -49,6 +58,8 @@ class Events(UseCases):
             raise ServiceError("event-refused", f"A batch holds 1 to {BATCH_MAX} events, not {len(events)}.")
         for place, event in enumerate(events):
             _check(event, place)
+        for resource in {resource.id: resource for resource in map(_of, events[1:])}.values():
+            admit_to(self.guard, "event.send", resource, silent=True)
         refuse_masks(events=[_read(event) for event in events])
         try:
             taken = await self._host.publish_many(events)
@@ -60,6 +71,19 @@ class Events(UseCases):
         ]
         accepted = sum(one.accepted for one in sent)
         return SentEvents(accepted=accepted, duplicates=len(sent) - accepted, events=sent)
+
+
+def _first(events: Any) -> Any:
+    return events[0] if isinstance(events, list) and events else None
+
+
+def _of(event: Any) -> Resource:
+    """Where an event says that it is from."""
+    source, kind = (event.get("source"), event.get("type")) if isinstance(event, dict) else ("", "")
+    if not isinstance(source, str) or not isinstance(kind, str):
+        return Resource("Event")
+    # The type belongs to the id: each pair is asked about once.
+    return Resource("Event", f"{source} {kind}", {"source": source, "type": kind})
 
 
 def _read(event: dict[str, Any]) -> dict[str, Any]:
@@ -87,6 +111,12 @@ def _check(event: Any, place: int) -> None:
             "event-refused",
             f"Event {place}: types of {_OWN_TYPES!r} and the source {_OWN_SOURCE!r} are Segue's own.",
             remedy="Give it a type and a source of the system that it is from.",
+        )
+    if _OF_A_WORKFLOW.fullmatch(event["source"]) or _OF_A_RUN.fullmatch(event["id"]):
+        raise ServiceError(
+            "event-refused",
+            f"Event {place}: sources that read /namespace/name/version, and ids of what runs emit, are ours.",
+            remedy="Give it a source and an id of the system that it is from, also if that is another Segue.",
         )
     if event["specversion"] != "1.0":
         raise ServiceError("event-refused", f"Event {place}: specversion must be '1.0'.")

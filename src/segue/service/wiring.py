@@ -12,7 +12,7 @@ import msgspec
 from segue.governance.credentials import Passwords
 from segue.service.accounts import Accounts
 from segue.service.adjusting import Adjusting
-from segue.service.attempts import FailedSignIns
+from segue.service.attempts import FailedSignIns, told_in_time
 from segue.service.audit import Audit
 from segue.service.backups import Backups, note_restored
 from segue.service.connections import Connections
@@ -95,6 +95,7 @@ async def wire(
         await audit.note_settings(msgspec.json.encode(settings))
         await stack.enter_async_context(audit.kept())
     ground.guard.audit = store
+    await stack.enter_async_context(told_in_time(store, ground.guard.tell_refusals, "segue-refusals"))
     await note_restored(store)
     people = await _people(ground, store, host, stack)
     if host is not None:
