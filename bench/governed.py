@@ -71,7 +71,7 @@ async def opened(folder: Path, *, governed: bool) -> AsyncIterator[tuple[Segue, 
         key = folder.parent / f"{folder.name}.key"
         init_keys(folder, key)
         settings = Settings(key_file=str(key))
-    async with Segue.open(folder, settings=settings) as house:
+    async with Segue.open(folder, settings=settings, alone=True) as house:
         house.function(name="bench-step", inline=True)(calls.__call__)
         await house.publish((governed_document() if governed else _document.chain(STEPS)).encode())
         if governed:
@@ -93,11 +93,15 @@ def _let_go(house: Segue) -> None:
 
 @contextmanager
 def without_chain() -> Iterator[None]:
-    """No record of any audit chain is made or linked meanwhile."""
+    """No record of any audit chain is made or linked meanwhile, and none is signed: that comes after it."""
+
+    async def later(_: Any) -> None: ...
+
     with (
         patch("segue.store.batch.AuditRecord", lambda **_: None),
         patch("segue.store.store.AuditRecord", lambda **_: None),
         patch("segue.store.batch.link", lambda head, *_: ([], head)),
+        patch("segue.service.audit.Audit._sign_if_moved", later),
     ):
         yield
 

@@ -39,6 +39,18 @@ class _Wanting(NamedTuple):
     clock: ApprovalClock = NO_CLOCK
 
 
+class _Kept(NamedTuple):
+    """A verdict, what is recorded of it, and whether it lets the act through without another word."""
+
+    verdict: Verdict | None
+    said: str
+    passes: bool
+
+
+_UNRULED: Final = _Kept(None, "", True)
+"""No rule is about acts."""
+
+
 class ActDoor:
     """Lets acts through, or says why not.
 
@@ -75,7 +87,7 @@ class ActDoor:
         self._changes = changes
         self._apart = apart
         self._told_apart: dict[str, bool] = {}
-        self._kept: dict[tuple[Any, ...], tuple[Verdict, str]] = {}
+        self._kept: dict[tuple[Any, ...], _Kept] = {}
         self._kept_at = -1
 
     def may_start(self, workflow: str) -> bool:
@@ -110,9 +122,9 @@ class ActDoor:
         name = workflow.rpartition(":")[0]
         if only_rules:
             # Nothing but a rule can stop it, and mostly none does.
-            answer, said = self._verdict(workflow, name, command, cause)
-            if answer.allowed and not answer.warnings:
-                return said
+            kept = self._verdict(workflow, name, command, cause)
+            if kept.passes:
+                return kept.said
         thrown = self._switches.stops(name, command)
         if thrown is not None:
             return _stopped(command, f"{thrown.kind} {thrown.name!r} is stopped by {thrown.by}: {thrown.reason}")
@@ -124,8 +136,8 @@ class ActDoor:
         for found in exceeded:
             if not found.limit.approver:
                 return self._refused(name, command, self._over(found))
-        verdict, said = self._verdict(workflow, name, command, cause) if ruled else (None, "")
-        if not self._limits.any and (verdict is None or (verdict.allowed and not verdict.warnings)):
+        verdict, said, passes = self._verdict(workflow, name, command, cause) if ruled else _UNRULED
+        if not self._limits.any and passes:
             return said
         if verdict is not None and verdict.verdict == "deny":
             return self._refused(name, command, verdict)
@@ -196,27 +208,27 @@ class ActDoor:
         self._guard.note(self._process(name), ACTION, _resource(name, command), verdict)
         return _stopped(command, f"{verdict.reason} (policy {verdict.policy})")
 
-    def _verdict(self, workflow: str, name: str, command: Perform, cause: Mapping[str, Any]) -> tuple[Verdict, str]:
-        """The verdict, and what is recorded of it; kept by everything that it can depend on."""
+    def _verdict(self, workflow: str, name: str, command: Perform, cause: Mapping[str, Any]) -> _Kept:
+        """The verdict, kept by everything that it can depend on."""
         changes = self._changes()
         if changes != self._kept_at or len(self._kept) >= _KEPT_MAX:
             self._kept.clear()
             self._told_apart.clear()
             self._kept_at = changes
-        way = way_of(cause) if self._labelled and self._is_apart(workflow) else None
+        way = None
+        if self._labelled:
+            apart = self._told_apart.get(workflow)
+            if apart is None:
+                # What reaches runs of a definition is mostly the same for all of them.
+                apart = self._told_apart[workflow] = self._apart(workflow)
+            way = way_of(cause) if apart else None
         decided = (command.affects, command.adverse, command.decided_by, command.decided) if command.affects else None
         key = (workflow, command.pointer, command.handler, _target(command), decided, way)
         found = self._kept.get(key)
         if found is None:
             verdict = self._asked(workflow, name, command, way)
-            found = self._kept[key] = (verdict, _said_of(verdict, self._guard.policies.version, (), ()))
-        return found
-
-    def _is_apart(self, workflow: str) -> bool:
-        """What reaches runs of this definition is not the same for all of them. Most have one answer for all."""
-        found = self._told_apart.get(workflow)
-        if found is None:
-            found = self._told_apart[workflow] = self._apart(workflow)
+            said = _said_of(verdict, self._guard.policies.version, (), ())
+            found = self._kept[key] = _Kept(verdict, said, verdict.allowed and not verdict.warnings)
         return found
 
     def _asked(self, workflow: str, name: str, command: Perform, way: Way | None) -> Verdict:

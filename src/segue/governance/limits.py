@@ -179,19 +179,19 @@ class _Counter:
 
 
 class ActLimits:
-    """Counts acts, in memory. `prime` says what was counted before, `keep` is told what is to survive the process."""
+    """Counts acts, in memory. `prime` says what was counted before, `keep` is told what is to survive the process.
+
+    Attributes:
+        any: There are limits.
+    """
 
     def __init__(
         self, limits: Iterable[ActLimit] = (), now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
     ) -> None:
         self._counters = [(limit, _Counter()) for limit in limits]
+        self.any = bool(self._counters)
         self._now_ms = now_ms
         self.keep: Callable[[Taken], None] = lambda taken: None
-
-    @property
-    def any(self) -> bool:
-        """There are limits."""
-        return bool(self._counters)
 
     def prime(self, taken: Iterable[Taken]) -> None:
         """Count what was counted before this process, oldest first."""

@@ -25,9 +25,14 @@ class Thrown(msgspec.Struct, frozen=True):
 
 
 class Switches:
-    """What is stopped in one workspace."""
+    """What is stopped in one workspace.
+
+    Attributes:
+        any: Something is. Asked before every act, so it is kept and not found out.
+    """
 
     def __init__(self, workspace: str = DEFAULT_WORKSPACE) -> None:
+        self.any = False
         self._workspace = workspace
         self._thrown: dict[tuple[str, str], Thrown] = {}
 
@@ -35,18 +40,15 @@ class Switches:
         """Everything that is stopped."""
         return list(self._thrown.values())
 
-    @property
-    def any(self) -> bool:
-        """Something is."""
-        return bool(self._thrown)
-
     def throw(self, switch: Thrown) -> None:
         """Stop it."""
         self._thrown[(switch.kind, switch.name)] = switch
+        self.any = True
 
     def release(self, kind: str, name: str) -> None:
         """Let it go on."""
         self._thrown.pop((kind, name), None)
+        self.any = bool(self._thrown)
 
     def find(self, kind: str, name: str) -> Thrown | None:
         """The switch that stops this one, itself or its whole workspace."""
