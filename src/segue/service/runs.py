@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+import sqlite3
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
@@ -40,6 +41,8 @@ from segue.service.workflows import Workflows, parse_workflow
 from segue.store import ErasedData, RunRecord, Store
 from segue.store.incidents import first_held
 from segue.store.places import queue_place
+from segue.store.records import installation_id
+from segue.store.runs import find_run
 from segue.store.snapshots import read_page
 from segue.types import (
     CLOSED,
@@ -81,6 +84,7 @@ class Runs(UseCases):
         self._masking = masking
         self._limits = limits
         self._keyed = asyncio.Lock()
+        self._installation: str | None = None
         self._detecting = Detecting()
         self._followers = Followers(store, definitions, masking)
 
@@ -116,10 +120,10 @@ class Runs(UseCases):
         if key is None:
             return await self._begin(workflow, version, input, None, told), True
         async with self._keyed:
-            run_id, earlier = keyed_ids(key, self.guard.workspace)
-            known = await self._store.run(run_id)
-            if known is None and earlier is not None:
-                known = await self._store.run(earlier)
+            if self._installation is None:
+                self._installation = await self._store.read(installation_id)
+            run_id, earlier = keyed_ids(key, self.guard.workspace, self._installation)
+            known = await self._store.read(lambda c: _first_of(c, (run_id, *earlier)))
             if known is not None:
                 await self._require_same(known, workflow, version, input)
                 return summary_of(known), False
@@ -484,3 +488,7 @@ class Runs(UseCases):
 
 def _unknown(run_id: str) -> ServiceError:
     return ServiceError("run-unknown", f"There is no run {run_id!r}.")
+
+
+def _first_of(connection: sqlite3.Connection, ids: Sequence[str]) -> RunRecord | None:
+    return next((found for id in ids if (found := find_run(connection, id)) is not None), None)

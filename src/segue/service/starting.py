@@ -10,18 +10,23 @@ from segue.service.errors import ServiceError
 from segue.types import DEFAULT_WORKSPACE
 
 
-def keyed_ids(key: str, workspace: str) -> tuple[str, str | None]:
-    """The id of the run that a key starts, and the one that an earlier release gave it, where that is another.
+def keyed_ids(key: str, workspace: str, installation: str) -> tuple[str, tuple[str, ...]]:
+    """The id of the run that a key starts, and those that earlier releases gave it.
 
-    The key gives the run its id, so a restart remembers it without a table of keys. The workspace is part of it: from
-    the id follow the keys under which other systems do each act once, and those may be systems that two workspaces
-    share, where a key such as `order-7` of one must not be taken for that of the other (decision 0131).
+    The key gives the run its id, so a restart remembers it without a table of keys. Workspace and installation are
+    part of it: from the id follow the keys under which other systems do each act once, and those may be systems that
+    two of them share, where a key such as `order-7` of one must not be taken for that of the other (decisions 0131
+    and 0151).
+
+    Args:
+        installation: What the data file says of itself, the same after a restore.
     """
 
     def made(text: str) -> str:
         return "k-" + hashlib.blake2b(text.encode(), digest_size=15).hexdigest()
 
-    return (made(key), None) if workspace == DEFAULT_WORKSPACE else (made(f"{workspace}\0{key}"), made(key))
+    earlier = (made(key),) if workspace == DEFAULT_WORKSPACE else (made(f"{workspace}\0{key}"), made(key))
+    return made(f"{workspace}\0{installation}\0{key}"), earlier
 
 
 def require_input(plan: Plan, given: Any) -> None:

@@ -320,6 +320,13 @@ def read_meta(connection: sqlite3.Connection, key: str) -> str | None:
     return None if row is None else str(row[0])
 
 
+def installation_id(connection: sqlite3.Connection) -> str:
+    """What tells this installation from every other one; a restored backup is the one that it was made of."""
+    found = read_meta(connection, "installation")
+    assert found is not None, "a migration has made it"
+    return found
+
+
 # -- removal ---------------------------------------------------------------------------------------
 
 
