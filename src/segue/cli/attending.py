@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import msgspec
 
-from segue.cli.output import CLEAR, clean, has_colour, note, paint
-from segue.cli.tasks import show_task, who_is_asked
+from segue.cli.output import CLEAR, clean, has_colour, note, paint, who_is_asked
+from segue.cli.tasks import show_task
 from segue.service import HumanTaskView, NewDecision, Service, ServiceError
 
 _LOOK_SECONDS: Final = 0.2

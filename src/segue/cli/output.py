@@ -50,6 +50,15 @@ def say(text: str = "") -> None:
     print(_obedient(text, sys.stdout))
 
 
+def who_is_asked(task: dict[str, Any]) -> str:
+    """Whom a task is for: who has claimed it, or to whom it is offered."""
+    if task["owner"]:
+        return str(task["owner"])
+    names = [f"{kind[:-1]}:{name}" for kind, held in task["audience"].items() if kind != "manager" for name in held]
+    names = [name.replace("peopl:", "") for name in names]
+    return ", ".join([*names, *(["their manager"] if task["audience"].get("manager") else [])])
+
+
 def say_document(text: str) -> None:
     """A document of somebody's: to the letter where it goes into a file or another program."""
     print(_obedient(text, sys.stdout) if sys.stdout.isatty() else text)

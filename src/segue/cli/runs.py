@@ -16,6 +16,7 @@ from segue.cli.common import After, AsJson, Data, Limit
 from segue.cli.inputs import read_json
 from segue.cli.output import STATUS_COLOUR, clean, fields, note, paint, print_json, print_value, say, table, tell_more
 from segue.cli.values import show_value, value_line
+from segue.cli.waits import Waits
 from segue.service import EXIT_HELD, EXIT_OF_STATUS, Action, RunFilter, RunStatusName, ServiceError, parse_workflow
 
 RunId = Annotated[str, Parameter(help="Id of the run.")]
@@ -44,10 +45,12 @@ def start(
         raise ServiceError("command-refused", f"{key!r} cannot be a key.", remedy="Use 1 to 200 visible characters.")
     headers = {} if key is None else {"Idempotency-Key": key}
     run = ask(data, Request("POST", "/runs", body=body, headers=headers), None)
+    waits = Waits(data)
     # A held failure waits for a person, who may come next week: a script should hear of it now.
     while wait and run["endedAt"] is None and run["held"] is None:
         time.sleep(WAIT_SECONDS)
         run = ask(data, Request("GET", f"/runs/{quote(run['id'], safe='')}"), None)
+        waits.look(run)
     if json:
         print_json(run)
     else:

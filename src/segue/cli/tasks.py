@@ -9,7 +9,7 @@ from cyclopts import Parameter
 from segue.cli.ask import Request, ask
 from segue.cli.common import After, AsJson, Data, Limit
 from segue.cli.inputs import read_json
-from segue.cli.output import fields, print_json, print_value, say, table, tell_more
+from segue.cli.output import fields, print_json, print_value, say, table, tell_more, who_is_asked
 from segue.cli.runs import show_tasks
 from segue.service import HumanTaskKindName, Priority, ServiceError
 
@@ -300,15 +300,6 @@ def _show_act(found: dict[str, Any]) -> None:
     for name in ("act", "labels"):
         say(f"\n{name}")
         print_value(found["context"][name])
-
-
-def who_is_asked(task: dict[str, Any]) -> str:
-    """Whom a task is for: who has claimed it, or to whom it is offered."""
-    if task["owner"]:
-        return str(task["owner"])
-    names = [f"{kind[:-1]}:{name}" for kind, held in task["audience"].items() if kind != "manager" for name in held]
-    names = [name.replace("peopl:", "") for name in names]
-    return ", ".join([*names, *(["their manager"] if task["audience"].get("manager") else [])])
 
 
 def _away(load: dict[str, Any]) -> str:

@@ -158,7 +158,7 @@ class Queued(Shape, frozen=True, kw_only=True):
 
 
 class RunSummary(Shape, frozen=True, kw_only=True):
-    """One line of a list of runs. `cause` says who or what started it, `held` which failure waits for a person.
+    """One line of a list of runs. `cause` says who or what started it, `held` what failure or bug waits for somebody.
 
     `output` and `error` are filled where they were asked for, and in details.
     """

@@ -162,10 +162,13 @@ def group_incidents(connection: sqlite3.Connection, wanted: IncidentFilter, *, l
 
 
 def first_held(connection: sqlite3.Connection, seqs: list[int]) -> list[tuple[int, int, int, str, Failure]]:
-    """Of each of these runs with held tasks: run, how many, the first one's id, pointer and failure."""
+    """Of each of these runs that a person must decide about, because tasks are held or a bug has stopped it: run, how
+    many, the first one's id, pointer and failure.
+    """
     sql = (
         "SELECT run, count(*), min(id), pointer, failure FROM incident"
-        " WHERE run IN (SELECT value FROM json_each(?)) AND state = 'open' AND kind = 'held' GROUP BY run"
+        " WHERE run IN (SELECT value FROM json_each(?)) AND state = 'open' AND kind IN ('held', 'quarantined')"
+        " GROUP BY run"
     )
     # SQLite takes the other columns of a group from the row that holds the minimum.
     rows = connection.execute(sql, (str(seqs),))
