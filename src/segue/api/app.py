@@ -8,7 +8,6 @@ from typing import Any, Final
 
 from fastapi import APIRouter, FastAPI
 
-import segue
 from segue.api import (
     audit,
     backups,
@@ -24,7 +23,6 @@ from segue.api import (
     owning,
     people,
     policies,
-    problems,
     publications,
     retention,
     runs,
@@ -39,13 +37,13 @@ from segue.api import (
     waiting,
     workflows,
 )
+from segue.api.building import PREFIX, build
 from segue.api.common import FOLLOWED, SERVICE, STOPPING, root_of
 from segue.api.guard import NOBODY, OPEN_PATHS, Asgi, Guard, Message, Receive, Scope, Send
 from segue.api.pace import Pace
 from segue.service import SCIM_PREFIX, Service, Settings
 from segue.types import owner_of
 
-PREFIX: Final = "/api/v1"
 _PLACES: Final = (b"location", b"content-location")
 _OURS: Final = (f"{PREFIX}/".encode(), f"{SCIM_PREFIX}/".encode())
 ROOMS: Final = (
@@ -158,25 +156,10 @@ def _placed(send: Send, root: str) -> Send:
 
 def create_routes() -> FastAPI:
     """Every route. They hold nothing of any service, so that any number of them may share these."""
-    app = FastAPI(
-        title="Segue",
-        version=segue.__version__,
-        description="Run workflow documents durably. Errors are problem documents (RFC 9457).",
-        openapi_url=f"{PREFIX}/openapi.json",
-        docs_url=None,
-        redoc_url=None,
-        redirect_slashes=False,
-    )
-    api = APIRouter(prefix=PREFIX)
+    api, directories = APIRouter(prefix=PREFIX), APIRouter(prefix=SCIM_PREFIX)
     for room in ROOMS:
         api.include_router(room.router)
-    app.include_router(api)
     # Where directories look for it; not under the prefix, because its version is that of the protocol.
-    app.include_router(scim.router, prefix=SCIM_PREFIX)
-    problems.install(app)
-
-    def openapi() -> dict[str, Any]:
-        return describe.openapi(app)
-
-    app.openapi = openapi  # type: ignore[method-assign]
-    return app
+    directories.include_router(scim.router)
+    said = "Run workflow documents durably. Errors are problem documents (RFC 9457)."
+    return build("Segue", said, (api, directories))

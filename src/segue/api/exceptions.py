@@ -18,11 +18,11 @@ from segue.service import (
     ExceptionView,
     GroupDecision,
     Page,
+    Why,
 )
 
 router = APIRouter(tags=["exceptions"])
 
-Reason = Annotated[str, msgspec.Meta(min_length=1, max_length=1000, pattern=r"\S")]
 By = Annotated[str, msgspec.Meta(max_length=200)]
 Number = Annotated[int, Path(alias="exception", description="Number of the exception.", ge=1, le=2**53)]
 Group = Annotated[str, Path(description="What failures with the same cause share.", min_length=1, max_length=100)]
@@ -36,12 +36,12 @@ class Decide(msgspec.Struct, forbid_unknown_fields=True):
 
     Attributes:
         reason: Why; kept in the inbox, and in the history of a run that goes on.
-        by: Who decides. There are no identities yet, so it is what the client says.
+        by: Who decides, as the client says: counts where the holder of the folder asks, who may name somebody.
         input: With `retry`: what the task starts with instead of its payload.
         output: With `skip` and `happened`: the task's output, as the next task gets it.
     """
 
-    reason: Reason
+    reason: Why
     by: By = "api"
     input: Any = msgspec.UNSET
     output: Any = msgspec.UNSET
@@ -54,7 +54,7 @@ class DecideGroup(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
         dry_run: Only count. A decision about many is worth a look first, so this is the default.
     """
 
-    reason: Reason
+    reason: Why
     by: By = "api"
     output: Any = msgspec.UNSET
     dry_run: bool = True

@@ -20,6 +20,7 @@ from segue.service import (
     RunSummary,
     TaskDetail,
     TaskView,
+    Why,
 )
 
 router = APIRouter(tags=["runs"])
@@ -48,7 +49,7 @@ class Reason(msgspec.Struct, forbid_unknown_fields=True):
 class Termination(msgspec.Struct, forbid_unknown_fields=True):
     """Why a run is ended, and by whom, as the client says."""
 
-    reason: Annotated[str, msgspec.Meta(min_length=1, max_length=1000, pattern=r"\S")]
+    reason: Why
     by: Annotated[str, msgspec.Meta(max_length=200)] = "api"
 
 

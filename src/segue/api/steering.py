@@ -10,12 +10,11 @@ from fastapi import APIRouter, Path, Request, Response
 from segue.api.bodies import read_json
 from segue.api.common import Asked, RunId
 from segue.api.describe import json_answer, json_body, json_response, operation
-from segue.service import Migration, Migrations, RunMoment, RunSummary
+from segue.service import Migration, Migrations, RunMoment, RunSummary, Why
 
 router = APIRouter(tags=["runs"])
 
 Pointer = Annotated[str, msgspec.Meta(min_length=1, max_length=1000, pattern="^/")]
-Why = Annotated[str, msgspec.Meta(min_length=1, max_length=1000, pattern=r"\S")]
 By = Annotated[str, msgspec.Meta(max_length=200)]
 _PROBLEMS = (
     "run-unknown",

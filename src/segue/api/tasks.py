@@ -20,6 +20,7 @@ from segue.service import (
     Page,
     Priority,
     QueueView,
+    Why,
     WorkloadView,
 )
 
@@ -85,7 +86,7 @@ class Delegate(msgspec.Struct, forbid_unknown_fields=True):
 class Reassign(msgspec.Struct, forbid_unknown_fields=True):
     """Who is asked instead, one name or several each, and why."""
 
-    reason: Annotated[str, msgspec.Meta(min_length=1, max_length=1000, pattern=r"\S")]
+    reason: Why
     person: Names = []
     role: Names = []
     group: Names = []

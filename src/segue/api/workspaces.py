@@ -12,14 +12,13 @@ import asyncio
 import hmac
 from collections import OrderedDict
 from dataclasses import replace
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, FastAPI, Path, Request, Response
 
-import segue
-from segue.api import describe, problems
-from segue.api.app import PREFIX, create_app, create_routes, names_of
+from segue.api.app import create_app, create_routes, names_of
 from segue.api.bodies import read_json
+from segue.api.building import PREFIX, build
 from segue.api.describe import json_answer, json_body, json_response, operation
 from segue.api.guard import GUESSED_PATHS, Asgi, Guard, Receive, Scope, Send
 from segue.api.pace import Pace
@@ -261,20 +260,5 @@ class Front:
 
 def front_routes() -> FastAPI:
     """The routes for the holder of the folder, for a server and for whoever reads their description."""
-    app = FastAPI(
-        title="Segue, several workspaces",
-        version=segue.__version__,
-        description="Workspaces of one server. The API of each is below `/w/NAME`.",
-        openapi_url=f"{PREFIX}/openapi.json",
-        docs_url=None,
-        redoc_url=None,
-        redirect_slashes=False,
-    )
-    app.include_router(router)
-    problems.install(app)
-
-    def openapi() -> dict[str, Any]:
-        return describe.openapi(app)
-
-    app.openapi = openapi  # type: ignore[method-assign]
-    return app
+    said = "Workspaces of one server. The API of each is below `/w/NAME`."
+    return build("Segue, several workspaces", said, (router,))

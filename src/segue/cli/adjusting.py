@@ -9,14 +9,14 @@ import msgspec
 from cyclopts import Parameter
 
 from segue.cli.ask import Request, ask
-from segue.cli.common import After, AsJson, Data, Limit
+from segue.cli.common import After, AsJson, Data, Limit, Why
+from segue.cli.deciding import decide
 from segue.cli.inputs import fitting
 from segue.cli.output import note, print_json, say, table, tell_more
 from segue.service import AdjustmentDecision, NewAdjustment, ServiceError, parse_workflow
 
 Workflow = Annotated[str, Parameter(help="namespace/name.")]
 Number = Annotated[int, Parameter(help="Number of the adjustment.")]
-Why = Annotated[str, Parameter(help="Why; written down.")]
 
 
 def adjustable(workflow: Workflow, /, *, data: Data = None, json: AsJson = False) -> None:
@@ -93,7 +93,7 @@ def list_(
         (
             a["number"],
             a["workflow"],
-            "; ".join(f"{c['name']}: {_change(c)}" for c in a["changes"]),
+            _changes(a),
             a["state"],
             a["by"],
             a["at"],
@@ -119,15 +119,15 @@ def refuse(number: Number, /, *, reason: Why, data: Data = None, json: AsJson = 
 
 
 def _decide(number: int, approved: bool, reason: str, data: Any, json: bool) -> None:
-    body = {"approve": approved, "reason": reason}
-    wanted = fitting(body, AdjustmentDecision, remedy="Give values and a reason.")
-    request = Request("POST", f"/adjustments/{number}/decide", body=body)
-    found = ask(data, request, lambda service: service.adjusting.decide(number, wanted))
-    if json:
-        print_json(found)
-    else:
-        changed = "; ".join(f"{c['name']}: {_change(c)}" for c in found["changes"])
-        say(f"{found['state']} {found['workflow']} {changed}")
+    wanted = fitting({"approve": approved, "reason": reason}, AdjustmentDecision, remedy="Give a reason.")
+    decide(
+        f"/adjustments/{number}/decide",
+        wanted,
+        lambda service: service.adjusting.decide(number, wanted),
+        lambda found: f"{found['state']} {found['workflow']} {_changes(found)}",
+        data,
+        json,
+    )
 
 
 def _pair(given: str) -> tuple[str, Any]:
@@ -138,6 +138,10 @@ def _pair(given: str) -> tuple[str, Any]:
         return name, msgspec.json.decode(value)
     except msgspec.DecodeError:
         return name, value
+
+
+def _changes(adjustment: dict[str, Any]) -> str:
+    return "; ".join(f"{change['name']}: {_change(change)}" for change in adjustment["changes"])
 
 
 def _change(change: dict[str, Any]) -> str:

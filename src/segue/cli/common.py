@@ -18,4 +18,5 @@ AsJson = Annotated[bool, Parameter(name="--json", negative="", show_default=Fals
 Limit = Annotated[
     int, Parameter(name="--limit", help="Items to print, 1 to 500.", validator=Number(gte=1, lte=PAGE_MAX))
 ]
+Why = Annotated[str, Parameter(help="Why; written down.")]
 After = Annotated[str | None, Parameter(name="--after", help="Go on after this: `next` of the page before.")]

@@ -8,13 +8,13 @@ from urllib.parse import quote
 from cyclopts import Parameter
 
 from segue.cli.ask import Request, ask
-from segue.cli.common import After, AsJson, Data, Limit
+from segue.cli.common import After, AsJson, Data, Limit, Why
+from segue.cli.deciding import decide
 from segue.cli.inputs import fitting
 from segue.cli.output import note, print_json, say, table, tell_more
 from segue.service import ConsentDecision, NewOwner
 
 Number = Annotated[int, Parameter(help="Number of the consent.")]
-Why = Annotated[str, Parameter(help="Why; written down.")]
 NOBODY = "nobody"
 
 
@@ -111,11 +111,12 @@ def revoke(number: Number, /, *, reason: Why, data: Data = None, json: AsJson = 
 
 
 def _decide(number: int, granted: bool, reason: str, data: Any, json: bool) -> None:
-    body = {"grant": granted, "reason": reason}
-    wanted = fitting(body, ConsentDecision, remedy="Write person:NAME, and a reason.")
-    request = Request("POST", f"/consents/{number}/decide", body=body)
-    found = ask(data, request, lambda service: service.owning.decide(number, wanted))
-    if json:
-        print_json(found)
-    else:
-        say(f"{found['state']}: {found['workflow']} {found['access']} {found['connection']}")
+    wanted = fitting({"grant": granted, "reason": reason}, ConsentDecision, remedy="Give a reason.")
+    decide(
+        f"/consents/{number}/decide",
+        wanted,
+        lambda service: service.owning.decide(number, wanted),
+        lambda found: f"{found['state']}: {found['workflow']} {found['access']} {found['connection']}",
+        data,
+        json,
+    )

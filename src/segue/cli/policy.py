@@ -10,13 +10,12 @@ import msgspec
 from cyclopts import Parameter
 
 from segue.cli.ask import Request, ask
-from segue.cli.common import After, AsJson, Data, Limit
+from segue.cli.common import After, AsJson, Data, Limit, Why
 from segue.cli.inputs import fitting, read_file, read_json
 from segue.cli.output import clean, fields, note, paint, print_json, say, say_document, table, tell_more
 from segue.service import EXIT_COMPLETED, EXIT_FAULTED, NewPolicy, PolicyQuestion, PolicyTest, ServiceError
 
 Name = Annotated[str, Parameter(help="Name of the policy file.")]
-Why = Annotated[str, Parameter(help="Why; written down.")]
 
 
 def list_(*, data: Data = None, json: AsJson = False) -> None:

@@ -7,12 +7,13 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from segue.cli.ask import Request, ask
-from segue.cli.common import After, AsJson, Data, Limit
+from segue.cli.common import After, AsJson, Data, Limit, Why
+from segue.cli.deciding import decide
+from segue.cli.inputs import fitting
 from segue.cli.output import fields, print_json, say, say_document, table, tell_more
 from segue.service import PublicationDecision
 
 Number = Annotated[int, Parameter(help="Number of the publication.")]
-Why = Annotated[str, Parameter(help="Why; written down.")]
 
 
 def list_(
@@ -66,10 +67,12 @@ def refuse(number: Number, /, *, reason: Why, data: Data = None, json: AsJson = 
 
 
 def _decide(number: int, approved: bool, reason: str, data: Any, json: bool) -> None:
-    request = Request("POST", f"/publications/{number}/decide", body={"approve": approved, "reason": reason})
-    wanted = PublicationDecision(approved, reason)
-    found = ask(data, request, lambda service: service.publications.decide(number, wanted))
-    if json:
-        print_json(found)
-    else:
-        say(f"{found['state']} {found['namespace']}/{found['name']}:{found['version']}")
+    wanted = fitting({"approve": approved, "reason": reason}, PublicationDecision, remedy="Give a reason.")
+    decide(
+        f"/publications/{number}/decide",
+        wanted,
+        lambda service: service.publications.decide(number, wanted),
+        lambda found: f"{found['state']} {found['namespace']}/{found['name']}:{found['version']}",
+        data,
+        json,
+    )

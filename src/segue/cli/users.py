@@ -11,7 +11,8 @@ from urllib.parse import quote
 from cyclopts import Parameter
 
 from segue.cli.ask import Request, ask
-from segue.cli.common import After, AsJson, Data, Limit
+from segue.cli.common import After, AsJson, Data, Limit, Why
+from segue.cli.deciding import decide
 from segue.cli.inputs import fitting
 from segue.cli.output import fields, note, print_json, say, table, tell_more
 from segue.service import AccountDecision, IdentityChange, NewIdentity, NewToken, ServiceError
@@ -24,7 +25,6 @@ Limits = Annotated[
     list[str] | None, Parameter(name="--limit", help="NAME=NUMBER, up to where they decide alone; may be repeated.")
 ]
 Ask = Annotated[bool, Parameter(negative="", help="Ask for a password at the terminal, or read SEGUE_NEW_PASSWORD.")]
-Why = Annotated[str, Parameter(help="Why; written down.")]
 
 
 def add(
@@ -164,14 +164,15 @@ def refuse(number: Number, /, *, reason: Why, data: Data = None, json: AsJson = 
 
 
 def _decide(number: int, approved: bool, reason: str, data: Any, json: bool) -> None:
-    body = {"approve": approved, "reason": reason}
-    wanted = fitting(body, AccountDecision, problem="identity-refused")
-    request = Request("POST", f"/identity-changes/{number}/decide", body=body)
-    found = ask(data, request, lambda s: s.account_changes.decide(number, wanted))
-    if json:
-        print_json(found)
-    else:
-        say(f"{found['state']}: {found['what']} {found['whom']}")
+    wanted = fitting({"approve": approved, "reason": reason}, AccountDecision, problem="identity-refused")
+    decide(
+        f"/identity-changes/{number}/decide",
+        wanted,
+        lambda s: s.account_changes.decide(number, wanted),
+        lambda found: f"{found['state']}: {found['what']} {found['whom']}",
+        data,
+        json,
+    )
 
 
 def make_token(

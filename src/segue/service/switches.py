@@ -11,7 +11,7 @@ from segue.governance import Guard, Resource, Switches, SwitchKind, Thrown
 from segue.service.access import UseCases, governed
 from segue.service.errors import ServiceError
 from segue.service.observe import iso
-from segue.service.shapes import Page, Shape
+from segue.service.shapes import Page, Shape, Why
 from segue.store import Store
 from segue.store.permission import SwitchRecord, list_switches, release_switch, throw_switch
 
@@ -30,7 +30,7 @@ class NewSwitch(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
     kind: SwitchKind
     name: Annotated[str, msgspec.Meta(min_length=1, max_length=_NAME_MAX)]
-    reason: Annotated[str, msgspec.Meta(min_length=1, max_length=1000, pattern=r"\S")]
+    reason: Why
 
 
 class SwitchView(Shape, frozen=True, kw_only=True):

@@ -21,7 +21,7 @@ from segue.service.errors import ServiceError
 from segue.service.opening import open_service
 from segue.service.service import Service
 from segue.service.settings import Settings, load_settings
-from segue.service.shapes import Health, Shape
+from segue.service.shapes import Health, Shape, Why
 from segue.service.shared import address_of, is_name
 from segue.service.workspace_folders import (
     create_workspace,
@@ -47,7 +47,7 @@ class NewWorkspace(msgspec.Struct, forbid_unknown_fields=True):
 class WorkspaceRemoval(msgspec.Struct, forbid_unknown_fields=True):
     """Why a workspace is put aside."""
 
-    reason: Annotated[str, msgspec.Meta(min_length=1, max_length=1000, pattern=r"\S")]
+    reason: Why
 
 
 class WorkspaceView(Shape, frozen=True, kw_only=True):
