@@ -22,7 +22,7 @@ from segue.service import Service, Settings, open_service
 V1 = "/api/v1"
 OPEN = {
     *("getHealth", "getReady", "login", "getTaskByCode", "decideTaskByCode"),
-    *("beginOidc", "finishOidc", "handOverOidc"),
+    *("beginOidc", "finishOidc", "finishOidcOf", "handOverOidc", "listProviders"),
 }
 # Everybody who is signed in may do these to themselves.
 ONESELF = {"logout", "whoAmI", "setOwnPassword", "beginTotp", "confirmTotp"}
@@ -35,6 +35,7 @@ BODIES: dict[str, Any] = {
     "pruneAudit": {"before": "2020-01-01T00:00:00Z", "dryRun": True},
     "explainPolicy": {"who": "role:viewer", "action": "run.read"},
     "ownConnection": {"owner": "person:ann", "reason": "x"},
+    "ownModel": {"owner": "person:ann", "reason": "x"},
     "adjustWorkflow": {"values": {"x": 1}, "reason": "x"},
     "changePolicy": {"text": None, "reason": "x"},
     "scimAddUser": {"userName": "somebody"},
