@@ -52,8 +52,8 @@ class TestTimetable:
         """Every 100 ms since 1000; after the first run the clock was set forward, and one run made up for that."""
         every = replace(plan(wait("w", 1)), schedule=Schedule(every_ms=100))
         table, run = Timetable(every, 1_000), Shadow("r", every, hidden=False, above=None)
-        table.started(run, {"kind": "schedule", "due": 1_100}, 1_100)
-        table.started(run, {"kind": "schedule", "due": 1_200}, 900_050)
+        table.started(run, {"kind": "schedule", "due": 1_100}, 1_100, furthest=1_100)
+        table.started(run, {"kind": "schedule", "due": 1_200}, 900_050, furthest=900_050)
         return table
 
     def test_what_one_run_made_up_for_is_not_due_any_more(self) -> None:
