@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any, Final
+from typing import Any
 
 from segue.core.state import Frame
 from segue.hosts.contracts import Door
 from segue.hosts.embedded.engine import Engine
 from segue.hosts.embedded.live import LiveRun
 from segue.hosts.embedded.own import spawn
+from segue.hosts.embedded.patience import Patience
 from segue.hosts.embedded.plans import Plans
 from segue.store import HostError, codec, records
 from segue.types import (
@@ -39,8 +40,6 @@ _log = logging.getLogger("segue.hosts")
 
 CHILD_MARK = "~"
 """Between the id of a run and the command that started a child of it. No caller's run id may hold it."""
-
-_RETRY_SECONDS: Final = 1.0
 
 
 class Children:
@@ -160,13 +159,14 @@ class Children:
         self._spawn(self._fetch(seq, number, event))
 
     async def _fetch(self, seq: int, number: int, event: Event) -> None:
+        patience = Patience(self._engine.clock)
         while True:
             try:
                 run = await self._engine.parking.ensure(seq)
                 break
             except HostError as error:
                 _log.warning("a run gets its event when it can be read: %s", error)
-                await self._engine.clock.sleep(_RETRY_SECONDS)
+                await patience.wait()
         if run is not None:
             self.deliver(run, number, event)
         else:

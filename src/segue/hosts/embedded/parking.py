@@ -23,6 +23,7 @@ from segue.hosts.embedded.engine import WORKFLOW, Engine
 from segue.hosts.embedded.folding import restored
 from segue.hosts.embedded.live import EFFORTS_MAX, GONE, Effort, LiveRun
 from segue.hosts.embedded.own import call_soon, spawn
+from segue.hosts.embedded.patience import Patience
 from segue.hosts.embedded.plans import Plans
 from segue.store import Batch, ErasedData, HostError, RunRecord, Store, effects, records, runs, snapshots
 from segue.types import (
@@ -40,7 +41,6 @@ _log = logging.getLogger("segue.hosts")
 
 _READ_AT_ONCE: Final = 256
 _FOLDED_AT_ONCE: Final = 32
-_RETRY_SECONDS: Final = 1.0
 
 Answer = TypeVar("Answer")
 
@@ -263,14 +263,25 @@ class Parking:
         # Whoever else asks for one meanwhile reads it too, and must not add to those who try again.
         if new := [seq for seq in seqs if seq not in self._unread]:
             self._unread.update(new)
-            self._spawn(self._wake_later(new))
+            self._spawn(self._keep_trying(new))
 
-    async def _wake_later(self, seqs: Sequence[int]) -> None:
-        # Sleeping, and not by a timer: a clock that is set back would hold it up.
-        await self._engine.clock.sleep(_RETRY_SECONDS)
-        self._unread.difference_update(seqs)
-        for seq in seqs:
-            self.wake(seq)
+    async def _keep_trying(self, seqs: Sequence[int]) -> None:
+        patience = Patience(self._engine.clock)
+        while seqs:
+            # Sleeping, and not by a timer: a clock that is set back would hold it up.
+            await patience.wait()
+            unread = await asyncio.gather(*(self._is_unread(seq) for seq in seqs))
+            seqs = [seq for seq, still in zip(seqs, unread, strict=True) if still]
+
+    async def _is_unread(self, seq: int) -> bool:
+        """Read it once more."""
+        try:
+            await asyncio.shield(self.wake(seq))
+        except HostError:
+            return True
+        # At once: it may be parked again before the others have been read.
+        self._unread.discard(seq)
+        return False
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = spawn(work)
@@ -408,12 +419,13 @@ class Parking:
 
     async def _read(self, query: Callable[[sqlite3.Connection], Answer]) -> Answer:
         """Read, however long the store is in trouble: that is the host's, and no failure of a task."""
+        patience = Patience(self._engine.clock)
         while True:
             try:
                 return await self._store.read(query)
             except HostError as error:
                 _log.warning("an act waits until what came before it can be read: %s", error)
-                await self._engine.clock.sleep(_RETRY_SECONDS)
+                await patience.wait()
 
     def _set_aside(self, record: RunRecord, error: Exception) -> None:
         _log.error("run %s cannot be read back and is set aside: %s", record.id, whereabouts(error))

@@ -22,6 +22,7 @@ from typing import Final
 from segue.hosts.embedded.engine import Engine
 from segue.hosts.embedded.live import LiveRun
 from segue.hosts.embedded.own import spawn
+from segue.hosts.embedded.patience import Patience
 from segue.store import HostError, Store, records
 from segue.types import StartTimer, TimerFired, whereabouts
 
@@ -29,7 +30,6 @@ _log = logging.getLogger("segue.hosts")
 
 _FIRED_AT_ONCE: Final = 256
 _ABANDONED_MIN: Final = 1000
-_RETRY_SECONDS: Final = 1.0
 
 Target = LiveRun | int | Callable[[], None]
 
@@ -117,13 +117,14 @@ class Timekeeper:
 
     async def _read_ahead(self) -> None:
         """Look ahead, however long the store is in trouble."""
+        patience = Patience(self._engine.clock)
         try:
             while self._must_read:
                 try:
                     await self._look_ahead()
                 except HostError as error:
                     _log.warning("timers of parked runs are read again soon: %s", error)
-                    await self._engine.clock.sleep(_RETRY_SECONDS)
+                    await patience.wait()
         finally:
             self._reading = None
 
