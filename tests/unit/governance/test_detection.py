@@ -124,7 +124,7 @@ def test_as_much_is_found_as_the_documentation_says() -> None:
     """On sentences that are made; the figures in docs/privacy.md come from more of them."""
     seen = score(sentences(4_000, 7))
 
-    for kind in set(KINDS) - {"name"}:
+    for kind in set(KINDS) - {"name", "address"}:  # Measured on written ones.
         assert seen.recall(kind) > 0.65, kind
         assert seen.precision(kind) > 0.55, kind
     for kind in ("email", "iban", "ip-address", "national-id"):
@@ -132,6 +132,11 @@ def test_as_much_is_found_as_the_documentation_says() -> None:
 
 
 HOSTILE = [
+    "Mr Dr. ",
+    "my name is A de la B ",
+    "regards\n \n",
+    "12 Elm Oak ",
+    "Via A B ",
     "1 ",
     "4 ",
     "444 ",

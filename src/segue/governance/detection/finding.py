@@ -75,8 +75,8 @@ def _detector(*, kind: str, pattern: str, confidence: float, **more: Any) -> _De
     )
 
 
-KINDS: Final = ("email", "phone", "iban", "payment-card", "ip-address", "national-id", "birth-date", NAME)
-"""Kinds that can be found; `name` only by the names that are given."""
+KINDS: Final = ("email", "phone", "iban", "payment-card", "ip-address", "national-id", "birth-date", "address", NAME)
+"""Kinds that can be found; `name` by what people write before their names, and by the names that are given."""
 
 
 class Names:
@@ -146,9 +146,11 @@ def _found(detector: _Detector, text: str, least: float) -> Iterator[Detection]:
         return
     at = 0
     while (match := detector.pattern.search(text, at)) is not None:
-        start = match.start()
-        length = detector.check(match[0])
-        at = start + max(length, 1)
+        start, words = (
+            (match.start(), match[0]) if "it" not in match.re.groupindex else (match.start("it"), match["it"])
+        )
+        length = detector.check(words)
+        at = max(match.start() + 1, start + length)
         if not length:
             continue
         is_near = detector.near is not None and _is_near(detector.near, text, start, start + length)
