@@ -28,14 +28,20 @@ KINDS: Final = {
     "account": "A change of a person waits for a second administrator",
     "wish-reminded": "Still waits for you",
     "wish-escalated": "Waits for you as well now",
+    "wish-stuck": "Nobody can decide it for now",
     "wish-lapsed": "Nobody decided in time",
 }
 """What changes are called in notices."""
 WISHES: Final = frozenset(
-    {"publication", "adjustment", "consent", "account", "wish-reminded", "wish-escalated", "wish-lapsed"}
+    {"publication", "adjustment", "consent", "account", "wish-reminded", "wish-escalated"}
+    | {"wish-stuck", "wish-lapsed"}
 )
 """Of these, what somebody wants and others decide about."""
 
+_MORE_OF_WISH: Final = {
+    "wish-stuck": "`segue wishes --mine` shows whom it waits for, and until when.",
+    "wish-lapsed": "You can ask for it again.",
+}
 _MINUTE_MS: Final = 60_000
 
 
@@ -140,8 +146,7 @@ def text_of_exception(title: str, *, number: int, due: str | None) -> tuple[str,
 def text_of_wish(kind: str, title: str) -> tuple[str, str]:
     """Subject and text of the notice of something that somebody wants and others decide about."""
     subject = " ".join(f"{KINDS[kind]}: {title}".split())[:200]
-    lapsed = kind == "wish-lapsed"
-    more = "You can ask for it again." if lapsed else "See what waits for you with `segue waiting`."
+    more = _MORE_OF_WISH.get(kind, "See what waits for you with `segue waiting`.")
     return subject, f"{KINDS[kind]}: {title}\n\n{more}\n"
 
 

@@ -88,7 +88,8 @@ class NoticeView(Shape, frozen=True, kw_only=True):
         task, exception: What it is about: one of the two, or neither.
         about: Otherwise what somebody wants and others decide, such as `consent:3`.
         kind: `offered`, `reminded`, `escalated`, `delegated`, `reassigned`, `sent-back`, `resubmitted`; `overdue` for
-            an exception; `publication`, `adjustment`, `consent`, `account`.
+            an exception; `publication`, `adjustment`, `consent`, `account`, and of these `wish-reminded`,
+            `wish-escalated`, `wish-stuck` (nobody can decide it for now), `wish-lapsed`.
         channel: `app`, `email` or `chat`.
         state: `due`, `sending`, `sent`, `failed`, `void` (no longer needed), or `unknown`: the process died while it
             was sent, so it may have arrived.

@@ -35,7 +35,7 @@ def _said(name: Any, pointer: str, functions: list[FunctionNode]) -> Iterator[tu
         yield name, pointer
         return
     argument = _ARGUMENT.fullmatch(name.strip())
-    around = [one for one in functions if re.match(re.escape(one.pointer) + r"/call/do/0/[^/]+$", pointer)]
+    around = [one for one in functions if re.match(re.escape(one.pointer) + r"/call(/do/0/[^/]+)?$", pointer)]
     if argument is not None and around:
         given = _given(around[-1].definition).get(argument[1])
         yield from _said(given, around[-1].pointer, functions)

@@ -211,8 +211,10 @@ class Waiting(UseCases):
         # A publication without a role waits for owners of connections, who have their consents here.
         if self._deciders.is_over(wish) or (wish.kind == "publication" and not wish.role):
             return None
+        if not self._deciders.permits(wish, asker.identity):
+            return None
         because = await self._deciders.because(wish, asker.identity)
-        if because is None or not self._deciders.permits(wish, asker.identity):
+        if because is None:
             return None
         title, can = await self._said(wish)
         ends = self._deciders.lapses_at(wish)

@@ -118,6 +118,9 @@ class WishKeeper:
         rest = await self._deciders.told(wish) if turn.asked or turn.reminded else []
         told = dict.fromkeys(rest, wish.kind if turn.asked else "wish-reminded")
         told |= dict.fromkeys(new, "wish-escalated")
+        kind, _, author = wish.wanted_by.partition(":")
+        if kind == "person" and not told and (turn.asked or turn.reminded) and self._deciders.asked(wish):
+            told = {author: "wish-stuck"}  # else it would wait in silence, and lapse
         profiles = await self._directory.all()
         statements: list[Sql] = [wishes.advance_clock(wish, wish.clock)]
         for person, kind in told.items():
