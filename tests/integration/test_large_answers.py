@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -202,3 +203,65 @@ def test_a_run_of_many_steps_over_a_large_value_needs_little_memory(cli: Cli, tm
     assert (tmp_path / "rows.json").stat().st_size > LARGE
     assert status == 0
     assert most_kb < 600 * 1024
+
+
+async def test_a_page_of_a_history_ends_where_it_is_large_enough(client: httpx.AsyncClient) -> None:
+    """Two hundred events of megabytes are neither read nor told at once; page by page all of them are told."""
+    steps = "\n".join(f"- step{n}: {{emit: {{event: {{with: {{type: a.b, data: {{n: {n}}}}}}}}}}}" for n in range(3))
+    waits = "\n".join(f"- wait{n}: {{listen: {{to: {{one: {{with: {{type: x.y{n}}}}}}}}}}}" for n in range(6))
+    await client.post(f"{V1}/workflows", content=document(f"{waits}\n{steps}", name="waits"), headers=YAML)
+    run = (await client.post(f"{V1}/runs", json={"workflow": "demo/waits", "input": {}})).json()["id"]
+    for n in range(6):
+        event = {"specversion": "1.0", "id": str(n), "source": "/x", "type": f"x.y{n}", "data": "z" * 600_000}
+        sent = await client.post(
+            f"{V1}/events", content=json.dumps(event), headers={"content-type": "application/cloudevents+json"}
+        )
+        assert sent.status_code == 202
+    async with client.stream("GET", f"{V1}/runs/{run}/stream") as stream:
+        async for _ in stream.aiter_lines():
+            pass
+
+    pages, after, seen = 0, None, 0
+    while pages == 0 or after is not None:
+        answer = await client.get(f"{V1}/runs/{run}/history", params={} if after is None else {"after": after})
+        assert len(answer.content) < ANSWER_BYTES_MAX + 700_000
+        pages, after, seen = pages + 1, answer.json()["next"], seen + len(answer.json()["items"])
+    detail = (await client.get(f"{V1}/runs/{run}")).json()
+    assert pages == 3
+    assert seen == detail["history"]["events"]
+
+
+async def test_an_exception_and_a_page_of_a_task_leave_large_values_out(client: httpx.AsyncClient) -> None:
+    """Both are read by everybody who decides, and held whatever the run held."""
+    grow = "- grow: {set: '${ {text: (\"x\" * .bytes)} }'}\n"
+    ask = grow + "- ask: {call: human-task, with: {title: x, assign: {role: approver}}}"
+    asks = await client.post(f"{V1}/workflows", content=document(ask, name="asks"), headers=YAML)
+    assert asks.status_code == 201, asks.text
+    held = grow + "- fail: {call: http, with: {method: post, endpoint: 'http://127.0.0.1:1/x', body: '${ . }'}}"
+    await client.post(f"{V1}/workflows", content=document(held, name="fails"), headers=YAML)
+    failed = await client.post(f"{V1}/runs", json={"workflow": "demo/fails", "input": {"bytes": LARGE}})
+    await client.post(f"{V1}/runs", json={"workflow": "demo/asks", "input": {"bytes": LARGE}})
+
+    (task,) = (await client.get(f"{V1}/tasks")).json()["items"]
+    page = await client.get(f"{V1}/tasks/{task['id']}")
+    assert len(page.content) < 100_000
+    grown = next(step for step in page.json()["steps"] if step["name"] == "grow")
+    whole = grown["output"]["$omitted"]["whole"]
+    assert len((await client.get(f"{V1}{whole}")).json()["output"]["text"]) == LARGE
+
+    found: list[Any] = []
+    for _ in range(500):
+        found = (await client.get(f"{V1}/exceptions", params={"run": failed.json()["id"], "state": "all"})).json()[
+            "items"
+        ]
+        if found:
+            break
+        await asyncio.sleep(0.02)
+    (listed,) = found
+    groups = await client.get(f"{V1}/exceptions/groups")
+    assert len(json.dumps(listed)) + len(groups.content) < 100_000
+    alone = (await client.get(f"{V1}/exceptions/{listed['id']}")).json()
+    assert set(alone["payload"]) == set(alone["sent"]) == {"$omitted"}
+    if alone["payload"]["$omitted"]["whole"] is not None:
+        told = (await client.get(f"{V1}{alone['payload']['$omitted']['whole']}")).json()
+        assert len(told["input"]["text"]) == LARGE

@@ -29,6 +29,12 @@ def backup(
     else:
         made = msgspec.to_builtins(backup_of_folder(folder_of(data), file))
     _tell(made, "backed up to", as_json=json)
+    if made.get("sealed") is False:
+        note(
+            "This backup is not encrypted: whoever gets the file reads every value in it, also the secrets of"
+            " one-time codes, and hashes of passwords. Keep it as you keep passwords, or run `segue keys encrypt`"
+            " for the folder and back that up."
+        )
 
 
 def restore(

@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 
 import segue
+from segue.governance import KEYS_NAME
 from segue.service.access import UseCases, governed
 from segue.service.audit import mark_restored
 from segue.service.errors import ServiceError
@@ -51,6 +52,8 @@ class BackupView(Shape, frozen=True, kw_only=True):
         segue: Release that made it. format: version of its tables.
         newest_run, newest_event: The largest numbers in it of a run and of an event, in their order of arrival.
         verified: A manifest with a checksum belongs to it.
+        sealed: Its values are encrypted. Where not, whoever gets the file reads secrets of one-time codes in it, and
+            hashes of passwords, besides everything else. None where that is not known.
     """
 
     file: str
@@ -62,6 +65,7 @@ class BackupView(Shape, frozen=True, kw_only=True):
     bytes: int
     sha256: str | None = None
     verified: bool = True
+    sealed: bool | None = None
 
 
 class Backups(UseCases):
@@ -84,7 +88,8 @@ class Backups(UseCases):
                 f"{name!r} is no name for a backup.",
                 remedy="Use up to 100 letters, digits and ._- beginning with a letter or digit; it is no path.",
             )
-        self._store.note("backup.make", f"backup:{name}")
+        sealed = (self._store.folder / KEYS_NAME).exists()
+        self._store.note("backup.make", f"backup:{name}", data={"sealed": sealed})
         await self._store.commit.wait_durable()
         folder = self._store.folder
         return await asyncio.to_thread(backup_of_folder, folder, folder / BACKUPS_NAME / name)
@@ -96,7 +101,9 @@ def backup_of_folder(folder: Path, target: Path) -> BackupView:
     Raises:
         HostError: There is nothing to back up, the file exists, or it cannot be written.
     """
-    return _view(target, back_up(folder, target, release=segue.__version__))
+    sealed = (folder / KEYS_NAME).exists()
+    made = _view(target, back_up(folder, target, release=segue.__version__))
+    return msgspec.structs.replace(made, sealed=sealed)
 
 
 def restore_folder(source: Path, folder: Path, *, force: bool = False, need_manifest: bool = True) -> BackupView:

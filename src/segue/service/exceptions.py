@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING, Any, Final, get_args
+from urllib.parse import quote
 
 import msgspec
 
@@ -15,6 +16,7 @@ from segue.service.effects import view as effect_view
 from segue.service.errors import ServiceError
 from segue.service.inbox import (
     Choice,
+    EffectView,
     ExceptionDetail,
     ExceptionGroup,
     ExceptionKind,
@@ -29,6 +31,7 @@ from segue.service.masks import refuse_masks
 from segue.service.observe import Observation, iso, observe
 from segue.service.paging import PAGE_MAX, place_of
 from segue.service.past import Past, read_past
+from segue.service.portions import ANSWER_BYTES_MAX, Portion, in_short, told_apart
 from segue.service.shapes import Page, WorkflowRef
 from segue.service.workflows import parse_workflow
 from segue.store import Store, codec
@@ -92,7 +95,8 @@ class Exceptions(UseCases):
         found = await self._store.read(lambda c: list_incidents(c, wanted, limit=limit + 1, before=before))
         more = str(found[limit - 1].id) if len(found) > limit else None
         lens_of = self._masking.lenses()
-        return Page(items=[answers.incident(lens_of(r.digest), view(r)) for r in found[:limit]], next=more)
+        items = [answers.incident(lens_of(r.digest), view(r)) for r in found[:limit]]
+        return Page(items=[_in_short(item) for item in items], next=more)
 
     @governed("exception.list")
     async def groups(
@@ -116,7 +120,9 @@ class Exceptions(UseCases):
                 example=group.newest,
                 workflow=f"{examples[group.newest].namespace}/{examples[group.newest].name}",
                 pointer=examples[group.newest].pointer,
-                error=answers.incident(lens_of(examples[group.newest].digest), view(examples[group.newest])).error,
+                error=_in_short(
+                    answers.incident(lens_of(examples[group.newest].digest), view(examples[group.newest]))
+                ).error,
             )
             for group in groups
         ]
@@ -137,14 +143,24 @@ class Exceptions(UseCases):
         seen, payload, sent = await asyncio.to_thread(_told, record, past)
         live = [] if seen is None else [t.view() for t in seen.tasks.values() if t.ended_at is None]
         lens = self._masking.lens(record.digest) if past is None else self._masking.lens_over(past)
-        covers = lens.covers.task(record.pointer)
+        covers, portion = lens.covers.task(record.pointer), Portion()
+        about = f"/runs/{record.run_id}/tasks/{record.task}" if record.task else None
+        # What was sent is told nowhere else, and whoever decides whether it happened has to know it.
+        shown_sent = portion.value(sent, None, bytes_max=ANSWER_BYTES_MAX // 2)
+        shown_payload = portion.value(payload, about)
+        kept = [effect_view(entry) for entry in outside]
+        # The newest first: what the run did last matters most to whoever decides.
+        kept = [
+            msgspec.structs.replace(e, receipt=portion.value(e.receipt, f"/effects/{quote(e.key, safe='')}"))
+            for e in kept
+        ]
         return ExceptionDetail(
             **msgspec.structs.asdict(answers.incident(lens, view(record))),
-            payload=lens.value(payload, covers.raw),
-            sent=lens.value(sent, covers.sent),
+            payload=told_apart(lens.value(shown_payload, covers.raw)),
+            sent=told_apart(lens.value(shown_sent, covers.sent)),
             run_status=run.status,
             position=[answers.task(lens, task) for task in live],
-            outside=[answers.effect(lens, effect_view(entry)) for entry in reversed(outside)],
+            outside=[_apart(answers.effect(lens, entry)) for entry in reversed(kept)],
             note=_note(record, past),
         )
 
@@ -364,6 +380,16 @@ def _check(action: Choice, reason: str, input: Any, output: Any) -> None:
         raise ServiceError("choice-refused", f"{action!r} {wanted}.")
     if input is not msgspec.UNSET and action != "retry":
         raise ServiceError("choice-refused", f"{action!r} takes no input; only `retry` does.")
+
+
+def _in_short(found: ExceptionView) -> ExceptionView:
+    """For lists: an error may quote much, and the exception alone says all of it."""
+    short = in_short(found.error)
+    return found if short is None or short is found.error else msgspec.structs.replace(found, error=short)
+
+
+def _apart(found: EffectView) -> EffectView:
+    return msgspec.structs.replace(found, receipt=told_apart(found.receipt))
 
 
 def _told(record: IncidentRecord, past: Past | None) -> tuple[Observation | None, Any, Any]:

@@ -82,10 +82,10 @@ class Portion:
         self._left = ANSWER_BYTES_MAX
         self._kept = kept
 
-    def value(self, value: Any, whole: str) -> Any:
-        """The value, or what stands for it. whole: Path that tells it."""
+    def value(self, value: Any, whole: str | None, *, bytes_max: int = VALUE_BYTES_MAX) -> Any:
+        """The value, or what stands for it. whole: Path that tells it; None where there is none."""
         size = self._sizes.of(value)
-        if size <= VALUE_BYTES_MAX and size <= self._left:
+        if size <= bytes_max and size <= self._left:
             self._left -= size
             return value
         return Omitted(Omission(size, whole if self._kept else None))

@@ -5,27 +5,44 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from typing import Any, Final, TypeVar
+from weakref import WeakValueDictionary
 
 from segue.service.observe import Observation, iso, observe
 from segue.service.past import Past
 from segue.service.portions import Portion, in_short
 from segue.service.shapes import Held, Recorded, RunDetail, RunSummary, WorkflowRef
 from segue.store import RunRecord
-from segue.types import causes
+from segue.types import acting, causes
 
 SHOWN_MAX: Final = 500
 """Tasks, decisions and events of a run that its details show: the newest."""
 
 _LONG_HISTORY: Final = 1000
 
+_AT_ONCE: Final = 2
+"""Long histories that are told at once."""
+
 Item = TypeVar("Item")
 
 
-async def observed(past: Past) -> Observation:
-    """Tell what is kept; much of it in a thread, because telling takes some microseconds for each event."""
-    if len(past.events) < _LONG_HISTORY:
-        return observe(past.plan, past.events, past.beginning())
-    return await asyncio.to_thread(observe, past.plan, past.events, past.beginning())
+class LongRuns:
+    """Tells what is kept of runs; of long ones few at a time, and one for each who asks.
+
+    Telling takes some microseconds for each event: of a long history, a tenth of a second and more of one core.
+    """
+
+    def __init__(self) -> None:
+        self._all = asyncio.Semaphore(_AT_ONCE)
+        self._own: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+
+    async def observed(self, past: Past) -> Observation:
+        """What happened to a run; of much of it in a thread."""
+        if len(past.events) < _LONG_HISTORY:
+            return observe(past.plan, past.events, past.beginning())
+        who = acting()
+        own = self._own.setdefault("" if who is None else who.name, asyncio.Semaphore(1))
+        async with own, self._all:
+            return await asyncio.to_thread(observe, past.plan, past.events, past.beginning())
 
 
 def told(seen: Observation) -> dict[str, Any]:

@@ -21,10 +21,10 @@ from segue.service.masking import Masking
 from segue.service.masks import refuse_masks
 from segue.service.paging import PAGE_MAX, place_of
 from segue.service.past import Past, read_past
-from segue.service.portions import Portion, Sizes, cut, told_apart
+from segue.service.portions import ANSWER_BYTES_MAX, Portion, Sizes, cut, told_apart
 from segue.service.recorded import NO_LIMITS, Limits, recorded
 from segue.service.run_lists import RunFilter, stored_filter
-from segue.service.run_views import erased, observed, shown, summary_of, told, within
+from segue.service.run_views import LongRuns, erased, shown, summary_of, told, within
 from segue.service.shapes import (
     Held,
     HistoryPage,
@@ -86,6 +86,7 @@ class Runs(UseCases):
         self._keyed = asyncio.Lock()
         self._installation: str | None = None
         self._detecting = Detecting()
+        self._long = LongRuns()
         self._followers = Followers(store, definitions, masking)
 
     @governed("run.start", on=workflow_of)
@@ -197,7 +198,7 @@ class Runs(UseCases):
             past = await self._read(run_id)
         except ErasedData:
             return erased(await self._record(run_id))
-        record, seen = past.record, await observed(past)
+        record, seen = past.record, await self._long.observed(past)
         held = await self._held([] if record.is_closed else [record.seq])
         lens, sizes = self._masking.lens_over(past), Sizes()
         portion = Portion(sizes=sizes)
@@ -262,7 +263,7 @@ class Runs(UseCases):
         number = place_of(after) or 0
         past = await self._read(run_id)
         lens = self._masking.lens_over(past)
-        found = [task for task in (await observed(past)).tasks.values() if task.id > number]
+        found = [task for task in (await self._long.observed(past)).tasks.values() if task.id > number]
         more = str(found[limit - 1].id) if len(found) > limit else None
         return Page(items=[answers.task(lens, task.view()) for task in found[:limit]], next=more)
 
@@ -275,7 +276,7 @@ class Runs(UseCases):
                 kept.
         """
         past = await self._read(run_id)
-        task = (await observed(past)).tasks.get(number)
+        task = (await self._long.observed(past)).tasks.get(number)
         beginning = past.beginning()
         if task is None and beginning is not None and number < beginning.next_id:
             raise ServiceError("history-folded", f"Task {number} of run {run_id} has ended before: {past.left()}.")
@@ -287,14 +288,20 @@ class Runs(UseCases):
     async def history(self, run_id: str, *, limit: int = 200, after: str | None = None) -> HistoryPage:
         """The events of a run as they are stored, in order, from the first one that is kept.
 
+        A page ends where its events have `ANSWER_BYTES_MAX` bytes as JSON; the one that reaches that is whole.
+
         Raises:
             ServiceError: `run-unknown`, or `request-malformed` where `after` is no `next`.
         """
         record = await self._record(run_id)
         offset = place_of(after) or 0
-        before, found = await self._store.read(lambda c: read_page(c, record.seq, offset, limit + 1))
-        more = str(before + limit) if len(found) > limit else None
-        items = [msgspec.to_builtins(event) for event in found[:limit]]
+        before, found = await self._store.read(
+            lambda c: read_page(c, record.seq, offset, limit, bytes_max=ANSWER_BYTES_MAX)
+        )
+        following = before + len(found)
+        _, further = await self._store.read(lambda c: read_page(c, record.seq, following, 1)) if found else (0, [])
+        more = str(following) if further else None
+        items = [msgspec.to_builtins(event) for event in found]
         items = await self._shown(record, items)
         return HistoryPage(items=items, next=more, first=before + 1, folded=before if offset < before else 0)
 
@@ -368,7 +375,7 @@ class Runs(UseCases):
             ServiceError: `run-unknown`.
         """
         past = await self._read(run.id)
-        seen = await observed(past)
+        seen = await self._long.observed(past)
         return RunReport(
             id=run.id,
             workflow=run.workflow,
@@ -479,7 +486,7 @@ class Runs(UseCases):
         lens = self._masking.lens_over(past)
         if not lens.hidden:
             return items
-        pointers = {number: task.pointer for number, task in (await observed(past)).tasks.items()}
+        pointers = {number: task.pointer for number, task in (await self._long.observed(past)).tasks.items()}
         return [answers.history(lens, item, pointers) for item in items]
 
     async def _read(self, run_id: str) -> Past:

@@ -25,6 +25,7 @@ from segue.service.definitions import Definitions
 from segue.service.masking import Masking
 from segue.service.observe import iso, observe
 from segue.service.past import Past, read_past
+from segue.service.portions import Portion, told_apart
 from segue.service.shapes import TaskDetail, WorkflowRef
 from segue.store import Store, codec, human_tasks, notices
 from segue.store.human_tasks import PRIORITIES, HumanTaskRecord
@@ -61,6 +62,8 @@ class Showing:
         held = live or await asyncio.to_thread(_held, past, record.task)
         history = past.events
         reasons = [(e.at, e.reason) for e in history if isinstance(e, TaskAssigned) and e.id == record.task]
+        portion = Portion()
+        given = portion.value(past.input, f"/runs/{record.run_id}/input")
         fields = {} if held is None else _asked(held, record, policy)
         page = HumanTaskDetail(
             **msgspec.structs.asdict(view(record, now)),
@@ -69,11 +72,15 @@ class Showing:
             changes=[_change(c, reasons) for c in changed],
             notices=[notice_view(n) for n in told],
             run_status=past.record.status,
-            run_input=past.input,
-            steps=steps,
+            run_input=given,
+            steps=portion.details(record.run_id, steps),
             policy=policy,
         )
-        return answers.human_page(self._masking.lens_over(past, by=reader), page)
+        shown = answers.human_page(self._masking.lens_over(past, by=reader), page)
+        steps = [
+            msgspec.structs.replace(s, input=told_apart(s.input), output=told_apart(s.output)) for s in shown.steps
+        ]
+        return msgspec.structs.replace(shown, run_input=told_apart(shown.run_input), steps=steps)
 
 
 def view(record: HumanTaskRecord, now: int) -> HumanTaskView:

@@ -277,10 +277,30 @@ def read_kept(connection: sqlite3.Connection, run: int, *, after: int = 0) -> Ke
     return Kept(row[0], _load(connection, run, row[0]), _events(connection, run, row[0] - folded))
 
 
-def read_page(connection: sqlite3.Connection, run: int, after: int, limit: int) -> tuple[int, list[Event]]:
-    """Events behind the one with this number, and how many came before the first of them."""
-    before = max(after, read_folded(connection, run))
-    return before, _events(connection, run, before - read_folded(connection, run), limit)
+def read_page(
+    connection: sqlite3.Connection, run: int, after: int, limit: int, *, bytes_max: int | None = None
+) -> tuple[int, list[Event]]:
+    """Events behind the one with this number, and how many came before the first of them.
+
+    Args:
+        bytes_max: No more are read once those that were have so many bytes as JSON; one always is.
+    """
+    folded = read_folded(connection, run)
+    before = max(after, folded)
+    if bytes_max is None:
+        return before, _events(connection, run, before - folded, limit)
+    found: list[Event] = []
+    numbers = connection.execute(
+        "SELECT id FROM main.history WHERE run = ? ORDER BY id LIMIT ? OFFSET ?", (run, limit, before - folded)
+    ).fetchall()
+    # Row by row: of large values, a page of rows is more than memory should hold.
+    for (number,) in numbers:
+        (data,) = connection.execute("SELECT data FROM history WHERE id = ?", (number,)).fetchone()
+        found.append(blobs.load_event(connection, data))
+        bytes_max -= len(codec.encode(found[-1]))
+        if bytes_max <= 0:
+            break
+    return before, found
 
 
 def _load(connection: sqlite3.Connection, run: int, event: int) -> Snapshot:
