@@ -12,7 +12,7 @@ import pytest
 from tests.integration.service_support import document
 
 from segue import RunFaulted, Segue
-from segue.governance import ActLimit
+from segue.governance import ActLimit, SwitchKind
 from segue.service import NewPolicy, NewSwitch, ServiceError, Settings
 from segue.types import AttemptFailed, AttemptSucceeded, Identity, acting, acting_as
 
@@ -121,6 +121,37 @@ async def test_a_switch_stops_what_is_under_way_within_a_second(tmp_path: Path) 
         with pytest.raises(ServiceError, match="wrong") as refused:
             await segue.start("demo/flow")
         assert refused.value.kind == "permission-denied"
+
+
+async def test_a_tool_is_stopped_and_the_rest_goes_on(tmp_path: Path) -> None:
+    """Refunds stop, and whoever only looks accounts up is not in the dark."""
+    touched: list[int] = []
+    async with Segue.open(tmp_path, functions={"touch": touching(touched)}) as segue:
+        await segue.publish(CATCHES)
+        switches = segue.service.switches
+        for name in ("function/other", "http", "function/touch", "function"):
+            await switches.stop(NewSwitch(kind="tool", name=name, reason="wrong"))
+            before = len(touched)
+            await (await segue.start("demo/flow")).result()
+            assert (len(touched) > before) is (name in ("function/other", "http")), name
+            await switches.release(NewSwitch(kind="tool", name=name, reason="right"))
+
+
+async def test_stopping_what_there_is_not_says_so(tmp_path: Path) -> None:
+    """In an emergency names are misspelt, and whoever reads "stopped" goes home."""
+    async with Segue.open(tmp_path, functions={"touch": touching([])}) as segue:
+        await segue.publish(FLOW)
+
+        async def told(kind: SwitchKind, name: str) -> str | None:
+            return (await segue.service.switches.stop(NewSwitch(kind=kind, name=name, reason="wrong"))).warning
+
+        assert await told("workflow", "demo/flow") is None
+        assert "demo/flow" in (await told("workflow", "demo/flwo") or "")
+        assert "look at the name" in (await told("connection", "billing") or "")
+        assert "nothing called 'billing'" in (await told("tool", "billing/refund") or "")
+        assert "nothing called 'churn'" in (await told("model", "churn") or "")
+        assert await told("agent", "helper") is None
+        assert len((await segue.service.switches.page()).items) == 6
 
 
 async def test_a_switch_survives_a_restart_and_binds_what_goes_on_by_itself(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ async def list_switches(service: Asked, all: All = False, limit: Limit = 50, aft
     "/switches/stop",
     **operation(
         "stop",
-        "Stop an agent, model, connection, workflow or workspace",
+        "Stop an agent, model, tool, connection, workflow or workspace",
         answers={200: json_answer(SwitchView, "It is stopped, and on disk.")},
         problems=("switch-thrown",),
         body=json_body(NewSwitch),

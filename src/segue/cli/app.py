@@ -25,7 +25,7 @@ _COMMANDS: Final = {
     "validate": ("segue.cli.documents:validate", "Say everything that is wrong with documents."),
     "schema": ("segue.cli.documents:schema", "Print the JSON Schema of documents, for editors."),
     "publish": ("segue.cli.documents:publish", "Publish documents."),
-    "stop": ("segue.cli.switches:stop", "Stop an agent, model, connection, workflow or workspace at once."),
+    "stop": ("segue.cli.switches:stop", "Stop an agent, model, tool, connection, workflow or workspace at once."),
     "release": ("segue.cli.switches:release", "Let it go on."),
     "limits": ("segue.cli.limits:list_", "Show how much of each limit on acts is used."),
     "switches": ("segue.cli.switches:list_", "List what is stopped."),

@@ -13,8 +13,10 @@ from segue.cli.inputs import fitting
 from segue.cli.output import note, print_json, say, table, tell_more
 from segue.service import NewSwitch
 
-Kind = Annotated[Literal["agent", "model", "connection", "workflow", "workspace"], Parameter(help="What it is.")]
-Name = Annotated[str, Parameter(help="Its name; namespace/name for a workflow, `default` for the workspace.")]
+_Kinds = Literal["agent", "model", "tool", "connection", "workflow", "workspace"]
+Kind = Annotated[_Kinds, Parameter(help="What it is.")]
+_NAMES = "Its name: namespace/name for a workflow, CONNECTION/OPERATION for a tool, `default` for the workspace."
+Name = Annotated[str, Parameter(help=_NAMES)]
 Why = Annotated[str, Parameter(help="Why; written down, and told to everything that is stopped.")]
 
 
@@ -27,6 +29,8 @@ def stop(kind: Kind, name: Name, /, *, reason: Why, data: Data = None, json: AsJ
         print_json(answer)
     else:
         say(f"stopped {kind} {name}; {answer['stopped']} acts were under way")
+        if answer["warning"]:
+            note(f"warning: {answer['warning']}")
         note(f"let it go on with: segue release {kind} {name} --reason …")
 
 

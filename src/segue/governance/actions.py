@@ -96,7 +96,7 @@ ACTIONS: Final[dict[str, Action]] = {
     "policy.change": Action("Policy", ("administer",), "Change policies"),
     "limit.list": Action("Limit", ("read",), "See how much of each limit on acts is used"),
     "switch.read": Action("Switch", ("read",), "See what is stopped"),
-    "switch.stop": Action("Switch", ("stop",), "Stop an agent, model, connection, workflow or workspace"),
+    "switch.stop": Action("Switch", ("stop",), "Stop an agent, model, tool, connection, workflow or workspace"),
     "switch.release": Action("Switch", ("administer",), "Let it go on"),
     "identity.read": Action("Identity", ("audit", "administer"), "List people and accounts"),
     "identity.change": Action("Identity", ("administer",), "Add, change and lock people and accounts"),

@@ -8,8 +8,8 @@ import msgspec
 
 from segue.types import DEFAULT_WORKSPACE, Perform
 
-SwitchKind = Literal["agent", "model", "connection", "workflow", "workspace"]
-SWITCH_KINDS: Final = ("agent", "model", "connection", "workflow", "workspace")
+SwitchKind = Literal["agent", "model", "tool", "connection", "workflow", "workspace"]
+SWITCH_KINDS: Final = ("agent", "model", "tool", "connection", "workflow", "workspace")
 # Where an act names what can be stopped: the handler, and the argument that holds the name.
 _NAMED: Final = {"connector": ("connection", "use"), "model": ("model", "name"), "agent": ("agent", "name")}
 
@@ -58,8 +58,18 @@ class Switches:
         """The switch that stops this act of this workflow (`namespace/name`)."""
         if not self._thrown:
             return None
-        kind, name = named_by(command)
-        return self.find("workflow", workflow) or self._thrown.get((kind, name))
+        found = self.find("workflow", workflow) or self._thrown.get(named_by(command))
+        return found or next((t for name in tools_of(command) if (t := self._thrown.get(("tool", name)))), None)
+
+
+def tools_of(command: Perform) -> tuple[str, ...]:
+    """What an act can be stopped by as a tool: its handler, and `CONNECTION/OPERATION` or `function/NAME`."""
+    arguments: Any = command.arguments if isinstance(command.arguments, dict) else {}
+    if command.handler == "connector":
+        return command.handler, f"{arguments.get('use')}/{arguments.get('operation')}"
+    if command.handler == "function":
+        return command.handler, f"function/{arguments.get('name')}"
+    return (command.handler,)
 
 
 def named_by(command: Perform) -> tuple[str, str]:

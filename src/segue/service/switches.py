@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
@@ -16,6 +17,7 @@ from segue.store import Store
 from segue.store.permission import SwitchRecord, list_switches, release_switch, throw_switch
 
 if TYPE_CHECKING:
+    from segue.ai import ModelRegistry
     from segue.hosts import EmbeddedHost
 
 _NAME_MAX = 200
@@ -25,7 +27,8 @@ class NewSwitch(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """What to stop or to let go on, and why.
 
     Attributes:
-        kind: agent, model, connection, workflow (`namespace/name`), or workspace, which is everything.
+        kind: agent, model, connection, workflow (`namespace/name`), workspace, which is everything, or tool:
+            `CONNECTION/OPERATION`, `function/NAME`, or a handler such as `shell`.
     """
 
     kind: SwitchKind
@@ -34,7 +37,12 @@ class NewSwitch(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class SwitchView(Shape, frozen=True, kw_only=True):
-    """A switch. `stopped` counts the acts that were under way; those that come later are refused one by one."""
+    """A switch.
+
+    Attributes:
+        stopped: The acts that were under way; those that come later are refused one by one.
+        warning: There is nothing of this name, so it may be misspelt. It is stopped all the same: it may come later.
+    """
 
     kind: str
     name: str
@@ -45,6 +53,7 @@ class SwitchView(Shape, frozen=True, kw_only=True):
     released_by: str | None = None
     released_reason: str | None = None
     stopped: int = 0
+    warning: str | None = None
 
 
 def _switch_of(*args: Any, **named: Any) -> Resource:
@@ -55,7 +64,8 @@ def _switch_of(*args: Any, **named: Any) -> Resource:
 class StopSwitches(UseCases):
     """Switches of one data folder."""
 
-    def __init__(self, store: Store, switches: Switches, host: EmbeddedHost | None) -> None:
+    def __init__(self, store: Store, switches: Switches, host: EmbeddedHost | None, models: ModelRegistry) -> None:
+        self._models = models
         self._store = store
         self._switches = switches
         self._host = host
@@ -82,7 +92,13 @@ class StopSwitches(UseCases):
         self._store.note("switch.stop", f"switch:{wanted.kind}/{wanted.name}", reason=wanted.reason)
         await self._store.write([throw_switch(wanted.kind, wanted.name, now, by, wanted.reason)])
         return SwitchView(
-            kind=wanted.kind, name=wanted.name, by=by, reason=wanted.reason, at=iso(now), stopped=stopped
+            kind=wanted.kind,
+            name=wanted.name,
+            by=by,
+            reason=wanted.reason,
+            at=iso(now),
+            stopped=stopped,
+            warning=await self._doubt(wanted),
         )
 
     @governed("switch.release", on=_switch_of)
@@ -123,6 +139,23 @@ class StopSwitches(UseCases):
         found = [record for record in records if after is None or record.number < int(after[:18])]
         items = [_view(record) for record in found[:limit]]
         return Page(items=items, next=str(found[limit - 1].number) if len(found) > limit else None)
+
+    async def _doubt(self, wanted: NewSwitch) -> str | None:
+        """Whether there is anything of this name. Asked when it is stopped already: first things first."""
+        name = wanted.name
+        is_operation = wanted.kind == "tool" and "/" in name and not name.startswith("function/")
+        if wanted.kind == "connection" or is_operation:
+            known, name = set(await self._store.connections()), name.partition("/")[0]
+        elif wanted.kind == "workflow":
+            known = {f"{found.namespace}/{found.name}" for found in await self._store.definitions()}
+        elif wanted.kind == "model":
+            known = {card.name for card in self._models.all()}
+        else:
+            return None
+        if name in known:
+            return None
+        close = ", ".join(get_close_matches(name, known, n=3))
+        return f"there is nothing called {name!r}; " + (f"is it {close}?" if close else "look at the name again")
 
     def _by(self) -> str:
         identity = self.guard.who()

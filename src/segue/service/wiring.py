@@ -239,7 +239,7 @@ def _assembled(ground: Ground, store: Store, host: EmbeddedHost | None, audit: A
         ),
         adjusting=Adjusting(store, definitions, workflows, ground.adjusted, people.deciders),
         limits=ActLimitsUsed(ground.limits),
-        switches=StopSwitches(store, ground.guard.switches, host),
+        switches=StopSwitches(store, ground.guard.switches, host, ground.models),
         store=store,
         host=host,
         guard=ground.guard,
