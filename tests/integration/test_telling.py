@@ -41,6 +41,12 @@ ASK = document(
 )
 
 
+BOTH = document(
+    "- ask: {call: human-task, with: {title: both, assign: {role: approver}, approvals: 2, reminders: [PT3S]}}",
+    name="both",
+)
+
+
 class Mailbox:
     """Keeps what arrives."""
 
@@ -174,6 +180,30 @@ async def test_reminders_follow_the_clock_and_stop_with_the_decision(
         await told(service, task, times=2)
         assert [m["Subject"] for m in box.messages] == ["A task is waiting: Pay?", "A task is still waiting: Pay?"]
         assert len({m["Message-ID"] for m in box.messages}) == 2
+
+
+async def test_who_has_a_voice_in_it_is_not_reminded(tmp_path: Path, mailbox: tuple[Mailbox, int]) -> None:
+    """Of two people who must approve, one did: asking them again says that nobody noticed."""
+    box, port = mailbox
+    async with opened(tmp_path / "data", port) as service:
+        with acting_as(OWNER):
+            await service.workflows.publish(BOTH.encode())
+        for name in ("ann", "bob"):
+            await say(service, name)
+        with acting_as(OWNER):
+            run, _ = await service.runs.start("demo/both")
+            task = (await service.tasks.page(run=run.id)).items[0].id
+        await told(service, task, times=2)
+        ann = Identity(kind="person", id="ann", roles=frozenset({"approver"}))
+        with acting_as(ann):
+            seen = (await service.tasks.get(task)).seen
+            await service.tasks.decide(task, NewDecision(outcome="approve", seen=seen))
+        reminded = [n.person for n in await told(service, task, times=3) if n.kind == "reminded"]
+
+    assert reminded == ["bob"]
+    assert sorted(str(message["To"]) for message in box.messages) == [
+        *("ann@example.com", "bob@example.com", "bob@example.com")
+    ]
 
 
 async def test_quiet_hours_hold_mail_back_and_a_decision_makes_it_void(

@@ -124,8 +124,9 @@ class Telling:
         for change in changes:
             if not change.open:
                 continue  # Decided meanwhile: nobody has to do anything.
-            requesters = frozenset({change.requester} if change.requester else ())
-            told = Told(change.change, change.owner, change.audience, requesters, change.priority == _URGENT)
+            # Neither who asked for it nor who has a voice in it can do anything about it now.
+            others = change.voices | ({change.requester} if change.requester else set())
+            told = Told(change.change, change.owner, change.audience, others, change.priority == _URGENT)
             statements += [
                 notices.make_notice(change, n.person, n.channel, now, n.due_ms)
                 for n in notices_of(told, profiles, now)

@@ -13,7 +13,7 @@ from segue.store.records import Sql
 
 
 class UntoldChange(msgspec.Struct, frozen=True):
-    """A change of a task of which nobody has been told yet."""
+    """A change of a task of which nobody has been told yet. `voices`: of whom it has one that counts."""
 
     id: int
     task: int
@@ -24,6 +24,7 @@ class UntoldChange(msgspec.Struct, frozen=True):
     requester: str | None
     priority: int
     open: bool
+    voices: frozenset[str] = frozenset()
 
 
 class UntoldStep(msgspec.Struct, frozen=True):
@@ -99,12 +100,16 @@ _NOTICE = (
 def untold(connection: sqlite3.Connection, *, limit: int) -> list[UntoldChange]:
     """Changes that people are still to be told of, oldest first."""
     sql = (
-        "SELECT c.id, c.task, c.change, c.at, c.owner, h.audience, h.requester, h.priority, h.open"
+        "SELECT c.id, c.task, c.change, c.at, c.owner, h.audience, h.requester, h.priority, h.open, h.votes"
         " FROM human_task_change c JOIN human_task h ON h.id = c.task WHERE c.told = 0 ORDER BY c.id LIMIT ?"
     )
     found = []
-    for number, task, change, at, owner, audience, requester, priority, is_open in connection.execute(sql, (limit,)):
-        named = (decode(audience), requester, priority, bool(is_open))
+    voices = "SELECT by FROM human_task_change WHERE task = ? AND change = 'voted' ORDER BY id DESC LIMIT ?"
+    rows = connection.execute(sql, (limit,)).fetchall()
+    for number, task, change, at, owner, audience, requester, priority, is_open, votes in rows:
+        # The newest ones: those before an edit or a resubmission count no more.
+        given = frozenset(by for (by,) in connection.execute(voices, (task, votes))) if votes else frozenset()
+        named = (decode(audience), requester, priority, bool(is_open), given)
         found.append(UntoldChange(number, task, change, at, owner, *named))
     return found
 
