@@ -39,9 +39,9 @@ class Detecting:
         """What was found; None where the schema asks for nothing.
 
         Returns:
-            `result`: `found`, `nothing` or `too-large`. With `nothing` also `door`, which stands until an operator
-            puts something in (`segue.types.causes`). With `found` also `kinds`, how many of each, and `at`, the
-            places of the schema; never what stands there.
+            `result`: `found`, `nothing` or `too-large`. With `nothing` also `door`: a release that tells when
+            somebody puts something in later (`segue.types.causes`). With `found` also `kinds`, how many of each, and
+            `at`, the places of the schema; never what stands there.
         """
         places = self._places_of(plan)
         if not places:

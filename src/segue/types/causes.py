@@ -18,13 +18,14 @@ import msgspec
 from segue.types.events import Event, RunMigrated, TaskRestarted, TaskSkipped
 
 LOOKED: Final = "looked"
-"""What looking for personal data in the input gave. Its field `door` stands for: the second door may go by it."""
+"""What looking for personal data in the input gave. Its field `door` says that the second door may go by it: runs of
+earlier releases do not tell when somebody put something in later."""
 
 THROUGH: Final = "through"
 """The tasks that started one another before this run, from the first on: `namespace/name:version` and the pointer."""
 
-MIGRATED: Final = "migrated"
-"""The run went on under another version, so its values are made of what two definitions did."""
+MIXED: Final = "mixed"
+"""Somebody put something in, or the run went on under another version: its values came by more than its way."""
 
 HOPS_MAX: Final = 16
 """Longer ways are not told: then every caller counts."""
@@ -42,7 +43,7 @@ class Way(NamedTuple):
 
     Attributes:
         hops: Tasks that started others, each once; none where no run started it. `hop_of` reads one.
-        clean: Personal data was looked for in the input of this run in vain, and nobody put in anything since.
+        clean: Personal data was looked for in the input of this run in vain.
     """
 
     hops: tuple[str, ...] = ()
@@ -56,7 +57,7 @@ FIRST: Final = Way()
 def way_of(cause: Mapping[str, Any]) -> Way | None:
     """The way to the run with this cause; None where it is not known."""
     hops = cause.get(THROUGH)
-    if (hops is None and cause.get("kind") in _STARTED_BY_RUNS) or MIGRATED in cause:
+    if (hops is None and cause.get("kind") in _STARTED_BY_RUNS) or MIXED in cause:
         return None
     looked = cause.get(LOOKED)
     clean = looked is not None and looked.get("door") is True
@@ -94,7 +95,7 @@ def told(cause: Any) -> dict[str, Any]:
     """The cause of a run for people, without what is only for following data."""
     if not isinstance(cause, dict):
         return {}
-    kept = {name: value for name, value in cause.items() if name not in (THROUGH, MIGRATED)}
+    kept = {name: value for name, value in cause.items() if name not in (THROUGH, MIXED)}
     if isinstance(looked := kept.get(LOOKED), dict):
         kept[LOOKED] = {name: value for name, value in looked.items() if name != "door"}
     return kept
@@ -103,12 +104,9 @@ def told(cause: Any) -> dict[str, Any]:
 def changed_by(cause: dict[str, Any], event: Event) -> dict[str, Any]:
     """The cause of a run after an operator's event; itself where that changes nothing of the way.
 
-    What somebody puts in was not looked through.
+    What somebody puts in may be from anywhere, another run of this definition too, and was not looked through.
     """
-    if isinstance(event, RunMigrated):
-        return {**cause, MIGRATED: True}
-    put_in = isinstance(event, TaskSkipped) or (isinstance(event, TaskRestarted) and event.input is not msgspec.UNSET)
-    looked = cause.get(LOOKED)
-    if not put_in or looked is None or "door" not in looked:
-        return cause
-    return {**cause, LOOKED: {name: value for name, value in looked.items() if name != "door"}}
+    mixes = isinstance(event, RunMigrated | TaskSkipped) or (
+        isinstance(event, TaskRestarted) and event.input is not msgspec.UNSET
+    )
+    return {**cause, MIXED: True} if mixes and MIXED not in cause else cause
