@@ -187,6 +187,7 @@ async def test_tampering_with_the_file_is_found_and_named(tmp_path: Path, statem
         ("UPDATE credential SET data = replace(data, '\"ci\"', '\"bob\"')", "token:"),
         ("UPDATE credential SET data = replace(data, '[\"read\"]', 'null')", "token:"),
         ("UPDATE connection SET data = replace(data, '127.0.0.1:9', '127.0.0.1:8')", "connection:crm was changed"),
+        ("UPDATE connection SET data = replace(data, 'title', 'tutle')", "connection:crm was changed"),
         ("DELETE FROM connection", "connection:crm is not there"),
         ("UPDATE definition SET source = replace(source, 'amount: 5', 'amount: 6')", "workflow:demo/charge:1.0.0"),
     ],

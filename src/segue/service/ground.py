@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -49,6 +50,8 @@ from segue.store.folder import DATABASE_NAME, open_reader
 from segue.store.permission import list_policy_changes, list_switches
 from segue.store.records import list_connections
 from segue.types import Identity, SecretSource, TaskFailure
+
+_log = logging.getLogger("segue.ground")
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +155,12 @@ class Ground:
             self.adjusted.load(list_values(reader))
             count_on(self.limits, store, reader)
             load_switches(self.guard, list_switches(reader, thrown=True))
-            for data in list_connections(reader).values():
-                self.loaded.put(connection_from_json(data))
+            for name, data in list_connections(reader).items():
+                try:
+                    self.loaded.put(connection_from_json(data))
+                except TaskFailure as failure:
+                    # One that was changed in the file must not keep all work, and verifying it, from going on.
+                    _log.error("the connection %s is left out; `segue audit verify` tells more: %s", name, failure)
             self.accesses.model_owners.update(list_model_owners(reader))
             self.ownership.store = store
             self.ownership.load(list_consents(reader, state="granted"))
