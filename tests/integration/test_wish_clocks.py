@@ -355,3 +355,33 @@ async def test_a_publication_whose_consent_is_gone_lapses_by_its_own_clock(servi
     (lapsed,) = await until(service, "wish.lapsed", 1)
     assert lapsed.resource == "publication:1"
     assert ("wish-lapsed", "publication:1") in await told(service, RITA, 1)
+
+
+async def test_deciding_and_lapsing_at_once_is_one_or_the_other(tmp_path: Path) -> None:
+    """What is published was approved, what has lapsed is not published, and the records say the same."""
+    number = 24
+    rule = '@id("all") @approval("publisher") forbid (principal, action == Action::"workflow.publish", resource);'
+    clocks = WishClocks(deadline="PT2S", remind="none")
+    async with open_service(tmp_path / "data", Settings(wishes=clocks)) as service:
+        await service.permissions.change("here", NewPolicy(text=rule, reason="a test"))
+        with acting_as(RITA):
+            for n in range(number):
+                await refused("approval-needed", service.workflows.publish(TRIAGE.replace("triage", f"w{n}")))
+        await until(service, "wish.asked", number)
+
+        async def approve(n: int) -> str:
+            await asyncio.sleep(1.0 + n * 0.08)
+            try:
+                with acting_as(PIA):
+                    return (await service.publications.decide(n + 1, APPROVE)).state
+            except ServiceError as error:
+                return "lapsed" if error.kind == "publication-decided" else error.kind
+
+        said = await asyncio.gather(*map(approve, range(number)))
+        lapsed = {record.resource for record in await until(service, "wish.lapsed", said.count("lapsed"))}
+        for n, state in enumerate(said):
+            assert (await service.publications.get(n + 1)).state == state
+            assert (f"publication:{n + 1}" in lapsed) == (state == "lapsed")
+            found = [w.name for w in (await service.workflows.page(limit=100)).items]
+            assert (f"w{n}" in found) == (state == "approved")
+        assert set(said) == {"approved", "lapsed"}

@@ -180,9 +180,12 @@ def make_wish_notice(wish: Wish, kind: str, title: str, person: str, channel: st
 
 
 def _change_of(wish: Wish) -> int:
-    """What stands for this step of this wish: below what exceptions have, and beside what earlier releases wrote."""
-    step = (wish.wanted_at // 1000 % (1 << 20) << 10) + min(wish.clock.steps, (1 << 10) - 1)
-    return -((KINDS.index(wish.kind) + 1 + len(KINDS) << 58) + (wish.number << 30) + step)
+    """What stands for this step of this wish: below what exceptions have, and beside what earlier releases wrote.
+
+    Of when it was wanted the milliseconds count: what is refused and wanted again at once is another wish.
+    """
+    step = (wish.wanted_at % (1 << 24) << 10) + min(wish.clock.steps, (1 << 10) - 1)
+    return -((KINDS.index(wish.kind) + 1 + len(KINDS) << 58) + (wish.number << 34) + step)
 
 
 def void_decided() -> list[Sql]:

@@ -82,3 +82,13 @@ def test_what_is_wanted_again_has_a_clock_of_its_own(connection: sqlite3.Connect
     late = wishes.lapse(first, "system:segue", 5, "late")
     connection.execute(*late)
     assert list_wishes(connection, "consent") == []
+
+
+def test_what_is_wanted_again_at_once_is_told_again(connection: sqlite3.Connection) -> None:
+    """A refusal and a second wish within one second are two things to hear of."""
+    migrate.migrate(connection, "a test")
+    wanted = wishes.Wish("consent", 1, 1_000, "person:rita", "demo/flow", "read", "", "crm", Clock(steps=1))
+    again = wishes.Wish("consent", 1, 1_001, "person:rita", "demo/flow", "read", "", "crm", Clock(steps=1))
+    for wish in (wanted, wanted, again):
+        connection.execute(*wishes.make_wish_notice(wish, "consent", "x", "ann", "app", 0, 0))
+    assert connection.execute("SELECT count(*) FROM notice").fetchone() == (2,)
