@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -109,6 +110,9 @@ async def test_events_keep_their_numbers(service: Service) -> None:
 
 async def test_lifecycle_events_keep_their_ids(tmp_path: Path) -> None:
     """A consumer that saw one before the fold knows it again afterwards."""
+    async with open_service(tmp_path / "a", SETTINGS):
+        pass
+    shutil.copytree(tmp_path / "a", tmp_path / "b")  # two folders of one installation: a key is the same run
     async with open_service(tmp_path / "a", Settings(history_max_events=0), functions=functions()) as whole:
         run = await run_to(whole, "waiting")
         known = {e["id"]: e["type"] for e in (await whole.runs.lifecycle(run)).items}
