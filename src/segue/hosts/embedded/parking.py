@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
+import zlib
 from collections.abc import Callable, Collection, Coroutine, Sequence
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -52,17 +53,20 @@ class Found:
         refused: Runs whose newest snapshot this release cannot read.
 
     Attributes:
-        erased: Runs that nobody can read any more. They must not keep those beside them from going on.
+        unreadable: Runs that cannot be read, and why: erased, or damaged. They must not keep those beside them from
+            going on.
     """
 
     def __init__(self, c: sqlite3.Connection, seqs: Sequence[int], refused: Sequence[int] = ()) -> None:
         self.records = [r for r in runs.find_runs(c, seqs) if r.residence in ("live", "parked")]
-        self.erased: list[RunRecord] = []
+        self.unreadable: list[tuple[RunRecord, Exception]] = []
         try:
             self._read(c, refused)
-        except ErasedData:
-            self.erased = [record for record in self.records if _is_erased(c, record.seq)]
-            gone = {record.seq for record in self.erased}
+        except _UNREADABLE:
+            self.unreadable = [(record, why) for record in self.records if (why := _trouble(c, record.seq, refused))]
+            if not self.unreadable:
+                raise
+            gone = {record.seq for record, _ in self.unreadable}
             self.records = [record for record in self.records if record.seq not in gone]
             self._read(c, refused)
 
@@ -89,14 +93,23 @@ class Found:
         self.above = {r.seq: _above(c, r) for r in self.records if r.parent_command is not None}
 
 
-def _is_erased(c: sqlite3.Connection, seq: int) -> bool:
+_UNREADABLE: Final = (ErasedData, ValueError, zlib.error)
+"""What reading a run raises where its rows are erased or no longer what was written. Trouble with the file as a whole
+is a `HostError`, and is tried again."""
+
+
+def _trouble(c: sqlite3.Connection, seq: int, refused: Sequence[int]) -> Exception | None:
+    """Why this run cannot be read, read by itself."""
     try:
-        snapshots.heads(c, [seq])
+        snapshots.heads(c, [seq], skip=refused)
         runs.read_histories(c, [seq])
+        records.recent_effects_of(c, [seq], limit=EFFORTS_MAX)
         records.read_inbox(c, [seq])
     except ErasedData:
-        return True
-    return False
+        return ErasedData("it is about a data subject that was erased")
+    except _UNREADABLE as error:
+        return error
+    return None
 
 
 class Parking:
@@ -312,9 +325,9 @@ class Parking:
 
     async def _load(self, seqs: Sequence[int], left: Collection[int], recovering: bool) -> None:
         found = await self._store.read(lambda c: Found(c, seqs))
-        for record in found.erased:
+        for record, why in found.unreadable:
             if record.seq not in self._engine.runs:
-                self._set_aside(record, ErasedData("it is about a data subject that was erased"))
+                self._set_aside(record, why)
         for place, record in enumerate(found.records):
             # A child that was started meanwhile, or a run that was never gone.
             if record.seq in self._engine.runs or record.seq in left:
