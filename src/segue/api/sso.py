@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from html import escape
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 from urllib.parse import urlencode
 
 import msgspec
@@ -91,17 +91,17 @@ async def begin_oidc(
     return response
 
 
+def _coming_back(name: str, summary: str) -> dict[str, Any]:
+    answers = {
+        200: json_answer(Session, "Signed in; the session is also in a cookie that no script reads."),
+        303: {"description": "Signed in; go on to the command line that waits."},
+    }
+    return operation(name, summary, answers=answers, problems=("sso-refused", "sso-off", "sso-unavailable"))
+
+
 @router.get(
     "/login/oidc/callback",
-    **operation(
-        "finishOidc",
-        "Come back from the OpenID provider",
-        answers={
-            200: json_answer(Session, "Signed in; the session is also in a cookie that no script reads."),
-            303: {"description": "Signed in; go on to the command line that waits."},
-        },
-        problems=("sso-refused", "sso-off", "sso-unavailable"),
-    ),
+    **_coming_back("finishOidc", "Come back from the OpenID provider"),
 )
 async def finish_oidc(
     request: Request,
@@ -118,15 +118,7 @@ async def finish_oidc(
 
 @router.get(
     "/login/oidc/callback/{provider}",
-    **operation(
-        "finishOidcOf",
-        "Come back from one of several OpenID providers",
-        answers={
-            200: json_answer(Session, "Signed in; the session is also in a cookie that no script reads."),
-            303: {"description": "Signed in; go on to the command line that waits."},
-        },
-        problems=("sso-refused", "sso-off", "sso-unavailable"),
-    ),
+    **_coming_back("finishOidcOf", "Come back from one of several OpenID providers"),
 )
 async def finish_oidc_of(
     request: Request,
