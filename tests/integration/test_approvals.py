@@ -460,13 +460,13 @@ async def test_a_clock_that_does_not_fit_is_refused_with_the_rule(house: House, 
     assert why in detail
 
 
-async def test_a_clock_is_for_acts_that_wait(house: House) -> None:
-    """A promise that nobody keeps is refused."""
+async def test_a_clock_is_for_what_waits(house: House) -> None:
+    """A promise that nobody keeps is refused: a start does not wait for approval, and a plain refusal for nothing."""
     clocked = '@id("p") %s @deadline("P1D") forbid (principal, action == Action::"%s", resource);'
-    publishing, plain = clocked % ('@approval("publisher")', "workflow.publish"), clocked % ("", "act.perform")
-    for text in (publishing, plain):
+    starting, plain = clocked % ('@approval("publisher")', "run.start"), clocked % ("", "act.perform")
+    for text in (starting, plain):
         change = house.service.permissions.change("x", NewPolicy(text=text, reason="t"))
-        assert "for acts that wait" in await refused("policy-refused", change)
+        assert "for what waits" in await refused("policy-refused", change)
 
 
 @pytest.mark.parametrize("clock", [ApprovalClock(deadline="P5D approve"), ApprovalClock(escalate="P1D")])

@@ -195,7 +195,8 @@ class Controls(UseCases):
             ServiceError: `control-unknown`, `control-period-refused`, `audit-key-refused`.
         """
         chosen = self._chosen(framework, control)
-        # Refusals are on disk with the next commit, and a report tells of all there were.
+        # Refusals are counted for a while and on disk with the next commit; a report tells of all there were.
+        self.guard.tell_refusals(_now_ms(), at_once=True)
         await self._store.commit.wait_durable()
         now = _now_ms()
         period = _period(since, until, now)

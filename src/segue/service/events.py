@@ -58,7 +58,7 @@ class Events(UseCases):
             raise ServiceError("event-refused", f"A batch holds 1 to {BATCH_MAX} events, not {len(events)}.")
         for place, event in enumerate(events):
             _check(event, place)
-        for resource in {resource.id: resource for resource in map(_of, events[1:])}.values():
+        for resource in {tuple(found.attributes.values()): found for found in map(_of, events[1:])}.values():
             admit_to(self.guard, "event.send", resource, silent=True)
         refuse_masks(events=[_read(event) for event in events])
         try:
@@ -82,8 +82,8 @@ def _of(event: Any) -> Resource:
     source, kind = (event.get("source"), event.get("type")) if isinstance(event, dict) else ("", "")
     if not isinstance(source, str) or not isinstance(kind, str):
         return Resource("Event")
-    # The type belongs to the id: each pair is asked about once.
-    return Resource("Event", f"{source} {kind}", {"source": source, "type": kind})
+    # Without an id: that is written into the audit chain as it is, and senders put people into sources.
+    return Resource("Event", attributes={"source": source, "type": kind})
 
 
 def _read(event: dict[str, Any]) -> dict[str, Any]:

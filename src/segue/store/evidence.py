@@ -177,7 +177,9 @@ def _refusals(connection: sqlite3.Connection, period: Period, cipher: Cipher | N
     for row in _audit(connection, period, (), ("deny",), (), cipher):
         key = (row["principal"], row["action"])
         known = groups.setdefault(key, {"first": row["ref"], "count": 0, "by": row["by"], "action": row["action"]})
-        known |= {"count": known["count"] + 1, "at": row["at"], "last": row["ref"]}
+        # The first in five minutes has a record, and those that followed have one together.
+        more = row["data"].get("count", 1) if isinstance(row["data"], dict) else 1
+        known |= {"count": known["count"] + more, "at": row["at"], "last": row["ref"]}
     for group in sorted(groups.values(), key=lambda found: (-found["count"], found["by"], found["action"])):
         several = group["count"] > 1
         yield {
