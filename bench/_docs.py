@@ -37,8 +37,8 @@ def write(path: Path, figures: Sequence[Figure], goals: Sequence[Judged], machin
 
 
 def _replaced(text: str, name: str, block: str) -> str:
-    pattern = re.compile(rf"(<!-- bench:{re.escape(name)} -->\n).*?(\n<!-- /bench:{re.escape(name)} -->)", re.DOTALL)
-    found, count = pattern.subn(lambda match: match[1] + block + match[2], text)
+    pattern = re.compile(rf"(<!-- bench:{re.escape(name)} -->\n).*?(<!-- /bench:{re.escape(name)} -->)", re.DOTALL)
+    found, count = pattern.subn(lambda match: f"{match[1]}{block}\n{match[2]}", text)
     if count != 1:
         raise SystemExit(f"{DOCUMENT} has no place for {name}: put <!-- bench:{name} --> and its end there")
     return found
