@@ -28,8 +28,7 @@ def own(
     json: AsJson = False,
 ) -> None:
     """Say whom a connection belongs to: their consent is needed for new uses. What uses it already goes on."""
-    body = {"owner": None if owner == NOBODY else owner, "reason": reason}
-    wanted = fitting(body, NewOwner, remedy="Write person:NAME, and a reason.")
+    wanted, body = _wanted(owner, reason)
     request = Request("POST", f"/connections/{quote(name, safe='')}/owner", body=body)
     _tell(name, ask(data, request, lambda service: service.owning.own(name, wanted)), json)
 
@@ -44,10 +43,14 @@ def own_model(
     json: AsJson = False,
 ) -> None:
     """Say whom a model belongs to: their consent is needed before another workflow asks it. What asks it goes on."""
-    body = {"owner": None if owner == NOBODY else owner, "reason": reason}
-    wanted = fitting(body, NewOwner, remedy="Write person:NAME, and a reason.")
+    wanted, body = _wanted(owner, reason)
     request = Request("POST", f"/models/{quote(name, safe='')}/owner", body=body)
     _tell(name, ask(data, request, lambda service: service.owning.own_model(name, wanted)), json)
+
+
+def _wanted(owner: str, reason: str) -> tuple[NewOwner, dict[str, Any]]:
+    body = {"owner": None if owner == NOBODY else owner, "reason": reason}
+    return fitting(body, NewOwner, remedy="Write person:NAME, and a reason."), body
 
 
 def _tell(name: str, found: dict[str, Any], json: bool) -> None:
