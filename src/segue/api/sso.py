@@ -25,6 +25,22 @@ class Providers(msgspec.Struct, frozen=True):
 
 router = APIRouter(tags=["identities"])
 FLOW_COOKIE: Final = "segue_sso"
+_ONLY_STYLE: Final = (
+    "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+)
+"""As for every answer, but with the one style of the page below."""
+_HEAD: Final = """\
+<!doctype html><html lang="en"><meta charset="utf-8"><title>Sign in to Segue</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<style>
+:root { color-scheme: light dark; font: 1rem/1.5 system-ui, sans-serif; }
+main { max-width: 24rem; margin: 12vh auto; padding: 0 1.25rem; }
+h1 { font-size: 1.25rem; }
+a { display: block; margin: .75rem 0; padding: .75rem 1rem; border: 1px solid; border-radius: .5rem;
+    color: inherit; text-decoration: none; overflow-wrap: anywhere; }
+a:hover, a:focus-visible { outline: 2px solid; }
+</style>
+"""
 _PATH: Final = "/api/v1/login/oidc"
 _Port = Annotated[int | None, Query(ge=1024, le=65535, description="Where a command line waits, on 127.0.0.1.")]
 _Challenge = Annotated[
@@ -169,9 +185,9 @@ def _choice(request: Request, offered: list[ProviderView]) -> Response:
     places = [
         (found.title, f"{here}?{urlencode({**request.query_params, 'provider': found.name})}") for found in offered
     ]
-    links = "".join(f'<li><a href="{escape(url)}">{escape(title)}</a></li>' for title, url in places)
-    page = f'<!doctype html><html lang="en"><title>Sign in to Segue</title><h1>Sign in with</h1><ul>{links}</ul>'
-    return Response(page, media_type="text/html")
+    links = "".join(f'<a href="{escape(url)}">{escape(title)}</a>' for title, url in places)
+    page = f"{_HEAD}<main><h1>Sign in with</h1>{links}</main>"
+    return Response(page, media_type="text/html", headers={"Content-Security-Policy": _ONLY_STYLE})
 
 
 def _redirect(url: str) -> Response:
