@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 
 import msgspec
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from tests.property.test_core_laws import senseless, sensible
 
@@ -198,6 +198,7 @@ def test_a_run_that_did_not_end_well_left_nothing_standing(seed: int) -> None:
 
 @laws
 @given(seeds)
+@example(486032)  # Somebody skips a `try` that has caught in a run that is paused: its undos wait, and are finished.
 def test_replay_and_snapshots_agree_with_the_live_run(seed: int) -> None:
     """Recovery in the middle of an undo is recovery."""
     story = UndoStory(seed)

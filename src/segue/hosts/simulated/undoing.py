@@ -25,7 +25,7 @@ from typing import Any, Final
 import msgspec
 
 from segue.core import Moment, Plan, RunState
-from segue.core.plan import ActNode, ExtendedNode, Node
+from segue.core.plan import ActNode, ExtendedNode, Node, UndoNode
 from segue.core.state import Frame
 from segue.hosts.simulated.building import IDENTITY
 from segue.hosts.simulated.effects import Effects
@@ -143,6 +143,9 @@ class Undoing:
                 self._performs(command, places[command.pointer].node, after)
             elif isinstance(command, EndRun):
                 self._ends(command)
+        for deferred in after.deferred:
+            if isinstance(deferred.node, UndoNode):
+                self._sets_out(deferred.parent, after)
 
     def _undo(self, moment: Moment, event: Event, after: RunState) -> None:
         if moment.what == "started":
@@ -168,19 +171,23 @@ class Undoing:
             require(given_up, f"{moment.name!r} failed, and {effect!r} is left standing though nobody gave it up")
             self.left.add(effect)
 
-    def _begins(self, frame: Frame, after: RunState) -> None:
-        around = frame.parent
-        assert around is not None
+    def _sets_out(self, around: Frame, after: RunState) -> tuple[Scope, list[str]]:
+        """Something is taken back here, now or, in a run that is paused, once it goes on: its scope, what stands."""
         scope = () if around.parent is None else _scope(around)
         inside = [effect for effect, act in self.standing.items() if not scope or scope in act.within]
         if scope and self._last.get(scope[0]) == "fresh":
             self._finishing.add(scope[0])
         is_over = not scope and after.closing is not None and after.closing.status == "completed"
         if is_over or (scope and scope[0] in self._finishing):
-            inside = [effect for effect in inside if self.standing[effect].begun]
-        else:
-            for effect in inside:
-                self.standing[effect].begun = True
+            return scope, [effect for effect in inside if self.standing[effect].begun]
+        for effect in inside:
+            self.standing[effect].begun = True
+        return scope, inside
+
+    def _begins(self, frame: Frame, after: RunState) -> None:
+        around = frame.parent
+        assert around is not None
+        scope, inside = self._sets_out(around, after)
         require(inside, f"{frame.node.name!r} began, but nothing stands that it could take back")
         effect, act = inside[-1], self.standing[inside[-1]]
         is_newest = (frame.node.name, frame.iteration) == (f"undo {act.name}", act.iteration)
