@@ -80,7 +80,7 @@ class Outside:
         place = next((i for i, n in enumerate(names) if self._undo_of(n) == command.effect), None)
         assert place is not None, f"{command.effect} takes back what was not done"
         closing = self.story.state.closing
-        if closing is not None and closing.status == "completed":
+        if (closing is not None and closing.status == "completed") or getattr(scope.data, "finishing", False):
             return  # Only what a `try` had begun to take back goes; what else stands is to stand.
         if scope.parent is None:
             assert place == len(names) - 1, f"{names[-1]} was done after {names[place]} and still stands"

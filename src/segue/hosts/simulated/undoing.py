@@ -212,7 +212,8 @@ class Undoing:
             return
         if moment.what not in _ENDS and moment.what != "started":
             return
-        is_first = moment.what == "started" and self._last.get(place.around) in ("fresh", "undone")
+        # A list may begin with a task whose `if` does not hold.
+        is_first = moment.what in ("started", "skipped") and self._last.get(place.around) in ("fresh", "undone")
         if place.section == "try" and is_first:
             self._finishing.discard(place.around)
             self._nothing_stands_in(place.around, "though its list starts again", only_begun=True)
