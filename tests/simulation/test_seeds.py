@@ -53,6 +53,7 @@ FOUND = {
         8,
         811212,
     ),
+    "an event that went with the ones before it, which were folded twice after a failed write": (9, 3001719),
 }
 """Editions and seeds under which something was found, by what it was. They are added, never taken out."""
 

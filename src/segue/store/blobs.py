@@ -133,13 +133,16 @@ def _get(connection: sqlite3.Connection, digest: bytes) -> str | bytes:
 # -- removing ----------------------------------------------------------------------------------------
 
 
-def release(owners: Iterable[int]) -> list[tuple[str, tuple[str]]]:
+def release(owners: Iterable[int]) -> list[tuple[str, tuple[Any, ...]]]:
     """Statements that remove what these owners use and nobody else does."""
-    chosen = (str(list(owners)),)
-    theirs = "(SELECT value FROM json_each(?1))"
-    used_by_others = f"SELECT 1 FROM blob_use AS o WHERE o.hash = blob.hash AND o.owner NOT IN {theirs}"  # noqa: S608
-    used = f"SELECT hash FROM blob_use WHERE owner IN {theirs}"  # noqa: S608
+    return release_of("SELECT value FROM json_each(?1)", str(list(owners)))
+
+
+def release_of(owners: str, *parameters: str) -> list[tuple[str, tuple[Any, ...]]]:
+    """The same for the owners that a query gives."""
+    used_by_others = f"SELECT 1 FROM blob_use AS o WHERE o.hash = blob.hash AND o.owner NOT IN ({owners})"  # noqa: S608
+    used = f"SELECT hash FROM blob_use WHERE owner IN ({owners})"  # noqa: S608
     return [
-        (f"DELETE FROM blob WHERE hash IN ({used}) AND NOT EXISTS ({used_by_others})", chosen),  # noqa: S608
-        (f"DELETE FROM blob_use WHERE owner IN {theirs}", chosen),  # noqa: S608
+        (f"DELETE FROM blob WHERE hash IN ({used}) AND NOT EXISTS ({used_by_others})", parameters),  # noqa: S608
+        (f"DELETE FROM blob_use WHERE owner IN ({owners})", parameters),  # noqa: S608
     ]

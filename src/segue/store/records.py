@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -330,13 +330,23 @@ def installation_id(connection: sqlite3.Connection) -> str:
 # -- removal ---------------------------------------------------------------------------------------
 
 
-def delete_run(seq: int) -> list[Sql]:
-    """Remove a run and everything that belongs to it alone."""
+_OVER: Final = (
+    "SELECT seq FROM run WHERE hidden = 1 AND ended_at IS NOT NULL AND seq < (SELECT max(seq) FROM run)"
+    " AND seq <> (SELECT run FROM history ORDER BY id DESC LIMIT 1)"
+)
+
+
+def delete_triggers() -> list[Sql]:
+    """Remove the host's own runs that have done their work: they would only grow the file.
+
+    One that is the newest, or has the newest row of history, stays until the next time: no number of a run or a row
+    may be given out twice (see `snapshots.fold`).
+    """
     tables = ("history", "timer", "wait", "inbox", "effect", "effect_floor", "incident", "snapshot")
     return [
-        *((f"DELETE FROM {table} WHERE run = ?", (seq,)) for table in tables),  # noqa: S608
-        *blobs.release([seq]),
-        ("DELETE FROM run WHERE seq = ?", (seq,)),
+        *((f"DELETE FROM {table} WHERE run IN ({_OVER})", ()) for table in tables),  # noqa: S608 - constants
+        *blobs.release_of(_OVER),
+        (f"DELETE FROM run WHERE seq IN ({_OVER})", ()),  # noqa: S608 - a constant
     ]
 
 

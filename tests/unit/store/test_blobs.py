@@ -9,6 +9,7 @@ import pytest
 
 from segue.store import Batch, Rules, Store, blobs, codec, purge, records, runs
 from segue.store.blobs import BLOB_FROM_BYTES
+from segue.store.retention import delete_runs
 from segue.types import AttemptSucceeded, MessageConsumed, RunStarted
 
 LARGE = {"text": "é" * BLOB_FROM_BYTES, "n": [1.0, 1, -0.0, None, 10**30]}
@@ -92,8 +93,7 @@ async def test_a_value_goes_with_its_last_user(tmp_path: Path) -> None:
     kept["second"] = 1
     await purge(store, rules, 10**6)
     assert await blob_rows(store) == (1, 1), "the newest run stays"
-    for statement in records.delete_run(3):
-        await store.write([statement])
+    await store.write(delete_runs([3]))
     assert await blob_rows(store) == (0, 0)
     await store.close()
 

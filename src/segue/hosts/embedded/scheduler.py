@@ -168,8 +168,7 @@ class Scheduler:
             self._arm(self._active[name])
 
     def _trigger_ended(self, run: LiveRun, command: EndRun, record: ScheduleRecord | None) -> None:
-        # It has done its work; its history would only grow the file.
-        self._engine.commit.pending.statements += records.delete_run(run.seq)
+        self._engine.commit.pending.statements += records.delete_triggers()
         if record is None or record.run_id != run.id:
             return
         name = (record.namespace, record.name)
