@@ -27,6 +27,7 @@ ON_FILES = {
     "segue.cli.run:run": "a folder of one's own",
     "segue.cli.serve:serve": "opens the folder itself; its requests are asked one by one",
     "segue.cli.documents:validate": "reads documents",
+    "segue.cli.documents:play": "reads documents",
     "segue.cli.documents:schema": "prints a schema",
     "segue.cli.documents:version": "prints a version",
     "segue.cli.workspaces:create": "makes a folder, or asks the server that its holder runs",

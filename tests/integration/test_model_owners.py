@@ -178,8 +178,11 @@ async def test_rules_see_which_models_a_document_asks(service: Service) -> None:
 
 async def test_governed_publishing_asks_for_owner_purpose_and_risk_of_models(tmp_path: Path) -> None:
     """As for the document itself, and a risk is not talked down."""
+    down = {"type": "communication", "status": 503}
     said: dict[str, Any] = {
-        **dict.fromkeys(("owner", "purpose", "error_route", "fallback", "tests"), "x"),
+        **dict.fromkeys(("owner", "purpose"), "x"),
+        **dict.fromkeys(("error_route", "fallback"), "role:owner"),
+        "tests": [{"name": "out of reach", "answers": {"t0": {"error": down}}, "expect": {"error": down}}],
         "risk": "minimal",
         "classes": [],
         "use_case": "lending",

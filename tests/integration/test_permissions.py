@@ -175,7 +175,7 @@ def contents(folder: Path) -> list[bytes]:
 async def send(client: httpx.AsyncClient, operation: str, headers: dict[str, str]) -> httpx.Response:
     method, path = OPERATIONS[operation]
     path = re.sub(r"\{(\w+)\}", lambda part: PLACES[operation][part[1]], path)
-    if operation in ("publishWorkflow", "validateWorkflow"):
+    if operation in ("publishWorkflow", "validateWorkflow", "testWorkflow"):
         return await client.request(method, path, content=document(), headers={**headers, **YAML})
     if operation == "sendEvents":
         headers = {**headers, "content-type": "application/cloudevents+json"}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,8 @@ from tests.integration.service_support import document
 
 import segue.sandbox as segue_sandbox
 from segue.service import (
+    IdentityChange,
+    NewIdentity,
     NewPolicy,
     PublicationDecision,
     Service,
@@ -30,19 +34,30 @@ GOVERNED = """
     purpose: Renew contracts
     risk: RISK
     classes: [CLASS]
-    error_route: sales-ops
-    fallback: By hand
-    tests: flow.tests.yaml
+    error_route: ROUTE
+    fallback: FALLBACK
+    tests: TESTS
 """
+PASSES = "[{name: it sets, expect: {output: {a: 1}}}]"
 ANN = Identity(kind="person", id="ann", roles=frozenset({"publisher"}))
 BEN = Identity(kind="person", id="ben", roles=frozenset({"publisher"}))
 YES = PublicationDecision(approve=True, reason="read it")
 
 
-def governed(risk: str = "minimal", data: str = "public", version: str = "1.0.0") -> str:
+def governed(
+    risk: str = "minimal",
+    data: str = "public",
+    version: str = "1.0.0",
+    *,
+    route: str = "role:owner",
+    fallback: str = "role:owner",
+    tests: str = PASSES,
+    tasks: str = "  - one: {set: {a: 1}}",
+) -> str:
     said = GOVERNED.replace("RISK", risk).replace("CLASS", data).replace("\n    ", "\n      ")
+    said = said.replace("ROUTE", route).replace("FALLBACK", fallback).replace("TESTS", tests)
     head = f"document:\n  dsl: '1.0.3'\n  namespace: demo\n  name: flow\n  version: '{version}'\n"
-    return f"{head}  metadata:\n    segue:{said}\ndo:\n  - one: {{set: {{a: 1}}}}\n"
+    return f"{head}  metadata:\n    segue:{said}\ndo:\n{tasks}\n"
 
 
 async def two_eyed(service: Service) -> None:
@@ -68,6 +83,84 @@ async def test_a_document_that_does_not_say_who_answers_for_it(tmp_path: Path, s
         missing = [finding.message for finding in told if finding.rule == "governed"]
         assert len(missing) == (0 if strictness == "off" else 7)
         assert (await service.workflows.publish(governed(version="2.0.0"))).warnings == []
+
+
+CATCHES = """  - one:
+      try:
+        - two: {raise: {error: {type: runtime, status: 500}}}
+      catch:
+        do:
+          - by-hand: {set: {a: 1}}
+          - tell: {run: {workflow: {namespace: demo, name: tells, version: latest}, await: false}}
+          - say: {set: {a: 1}}
+"""
+NAMED = [
+    ({"route": "sales-ops"}, "unknown-error-route", "/error_route", "names nothing that can be looked up"),
+    ({"route": "group:sales"}, "unknown-error-route", "/error_route", "nobody is in the group 'sales'"),
+    ({"route": "person:lou"}, "unknown-error-route", "/error_route", "nobody is called 'lou'"),
+    ({"route": "[group:ops, role:boss]"}, "unknown-error-route", "/error_route/1", "given the role 'boss'"),
+    ({"route": "task:nowhere"}, "unknown-error-route", "/error_route", "there is no task 'nowhere'"),
+    ({"route": "task:two", "tasks": CATCHES}, "unknown-error-route", "/error_route", "below no `catch`"),
+    ({"route": "workflow:demo/none"}, "unknown-error-route", "/error_route", "no workflow demo/none is published"),
+    ({"route": "workflow:demo/tells"}, "unknown-error-route", "/error_route", "nothing starts the workflow"),
+    ({"fallback": "By hand"}, "unknown-fallback", "/fallback", "names nothing"),
+    ({"fallback": "{to: task:one, how: see the page}"}, "unknown-fallback", "/fallback/to", "below no `catch`"),
+    ({"tests": "none yet"}, "untested", "/tests", "says nothing that can be played"),
+    ({"tests": "[{name: no, expect: {output: 2}}]"}, "failing-test", "/tests/0", 'it gave {"a":1}, and not 2'),
+]
+
+
+@asynccontextmanager
+async def claims(folder: Path) -> AsyncIterator[Service]:
+    """A folder that blocks, with one person in the group `ops`, one who left, and a workflow to tell somebody."""
+    async with open_service(folder, Settings(publishing="block"), drive=False) as service:
+        await service.accounts.add(NewIdentity(id="ann", groups=["ops"]))
+        await service.accounts.add(NewIdentity(id="lou", groups=["sales"], roles=["boss"]))
+        await service.accounts.change("person", "lou", IdentityChange(state="locked", reason="left"))
+        await service.workflows.publish(governed().replace("name: flow", "name: tells"))
+        yield service
+
+
+async def test_what_a_document_claims_of_itself_is_looked_up(tmp_path: Path) -> None:
+    """Routes to people who left, fallbacks that nothing leads to, tests that nobody can play do not exist."""
+    async with claims(tmp_path) as service:
+        for said, rule, place, message in NAMED:
+            (told,) = (await refused(service, governed(version="9.0.0", **said))).findings
+            assert (told.rule, told.pointer.removeprefix("/document/metadata/segue")) == (rule, place)
+            assert message in told.message
+            assert told.remedy
+            assert told.line > 1
+        # What is there is published: each kind of route and fallback, and tests with the answers of the world.
+        tests = "[{name: down, answers: {tell: {output: null}}, expect: {output: {a: 1}}}]"
+        routes = "[person:ann, {to: group:ops, how: by chat}, task:by-hand, workflow:demo/tells]"
+        text = governed(route=routes, fallback="workflow:demo/tells", tests=tests, tasks=CATCHES)
+        assert (await service.workflows.publish(text)).warnings == []
+
+
+async def test_what_has_gone_since_keeps_a_publication_from_being_approved(tmp_path: Path) -> None:
+    """What is approved is what holds when it is approved, and not what held when somebody wanted it."""
+    async with claims(tmp_path) as service:
+        await two_eyed(service)
+        with acting_as(ANN):
+            waits = await refused(service, governed("high", version="3.0.0", route="group:ops"))
+        assert waits.kind == "approval-needed"
+        await service.accounts.change("person", "ann", IdentityChange(state="removed", reason="left"))
+        (waiting,) = (await service.publications.page()).items
+        with acting_as(BEN), pytest.raises(ServiceError) as error:
+            await service.publications.decide(waiting.number, YES)
+        assert [one.rule for one in error.value.findings] == ["unknown-error-route"]
+
+
+def test_tests_are_played_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever writes a document sees what publishing will say, with and without a data folder."""
+    segue, file = Cli(capsys), tmp_path / "flow.yaml"
+    file.write_text(governed())
+    assert "1 of 1 passed" in segue("test", file).out
+    file.write_text(governed(tests="[{name: no, expect: {output: 2}}]"))
+    told = segue("test", file, "--data", tmp_path / "data", "--json")
+    assert (told.code, told.json["documents"][0]["cases"][0]["passed"]) == (2, False)
+    file.write_text(governed(tests="none yet"))
+    assert (segue("test", file).code, segue("validate", file).code) == (2, 0)
 
 
 async def test_a_risky_publication_waits_for_somebody_else(tmp_path: Path) -> None:

@@ -159,7 +159,7 @@ async def send(
     places = {name: (ids or {}).get(name, value) for name, value in PLACES[operation].items()}
     path = re.sub(r"\{(\w+)\}", lambda part: places[part[1]], path)
     given = dict(headers or {})
-    if operation in ("publishWorkflow", "validateWorkflow"):
+    if operation in ("publishWorkflow", "validateWorkflow", "testWorkflow"):
         return await client.request(method, path, content=document(), headers={**given, **YAML})
     if operation == "sendEvents":
         given["content-type"] = "application/cloudevents+json"

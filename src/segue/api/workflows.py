@@ -17,6 +17,7 @@ from segue.service import (
     NewAdjustment,
     Page,
     Published,
+    Tested,
     Validation,
     WorkflowDetail,
     WorkflowSummary,
@@ -69,6 +70,21 @@ async def validate_workflow(request: Request, service: Asked) -> Response:
     """Publishes nothing."""
     require_media(request, *YAML, *JSON)
     return json_response(await service.workflows.validate(await request.body(), file="<request>"))
+
+
+@router.post(
+    "/test",
+    **operation(
+        "testWorkflow",
+        "Play the tests of a workflow document",
+        answers={200: json_answer(Tested, "What became of each; `passed` is false where one did not pass.")},
+        body=_DOCUMENT,
+    ),
+)
+async def test_workflow(request: Request, service: Asked) -> Response:
+    """Nothing acts, and nothing is kept."""
+    require_media(request, *YAML, *JSON)
+    return json_response(await service.workflows.test(await request.body(), file="<request>"))
 
 
 @router.get(

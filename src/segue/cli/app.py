@@ -23,6 +23,7 @@ _COMMANDS: Final = {
     "run": ("segue.cli.run:run", "Run one document to its end."),
     "serve": ("segue.cli.serve:serve", "Serve a data folder over HTTP."),
     "validate": ("segue.cli.documents:validate", "Say everything that is wrong with documents."),
+    "test": ("segue.cli.documents:play", "Play the tests of documents."),
     "schema": ("segue.cli.documents:schema", "Print the JSON Schema of documents, for editors."),
     "publish": ("segue.cli.documents:publish", "Publish documents."),
     "stop": ("segue.cli.switches:stop", "Stop an agent, model, tool, connection, workflow or workspace at once."),

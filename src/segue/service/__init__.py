@@ -39,6 +39,7 @@ from segue.service.audit import (
     export_to,
 )
 from segue.service.backups import BackupView, NewBackup, backup_of_folder, restore_folder
+from segue.service.cases import CaseResult, Tested
 from segue.service.connections import NewConnection
 from segue.service.control_files import report_as_html, report_as_pdf
 from segue.service.controls import (
@@ -105,7 +106,7 @@ from segue.service.keys import KeyInfo, KeysRotated, init_keys
 from segue.service.lifecycle import LIFECYCLE_TYPES, Lifecycle, lifecycle_of
 from segue.service.limits import ActLimitView
 from segue.service.observe import Observation, observe
-from segue.service.opening import open_checker, open_service
+from segue.service.opening import open_checker, open_service, open_tester
 from segue.service.owning import ConsentDecision, ConsentView, NewOwner, Owned, OwnedModel
 from segue.service.paging import PAGE_MAX
 from segue.service.permissions import (
@@ -238,6 +239,7 @@ __all__ = [
     "AuditView",
     "BackupView",
     "Bearer",
+    "CaseResult",
     "Choice",
     "CodeOfCli",
     "ConnectionDetail",
@@ -357,6 +359,7 @@ __all__ = [
     "SwitchView",
     "TaskDetail",
     "TaskView",
+    "Tested",
     "TimelineEntry",
     "TokenView",
     "TotpCode",
@@ -399,6 +402,7 @@ __all__ = [
     "observe",
     "open_checker",
     "open_service",
+    "open_tester",
     "parse_workflow",
     "put_aside",
     "register",

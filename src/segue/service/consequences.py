@@ -14,9 +14,9 @@ from segue.core.plan import ActNode, Consequence
 from segue.dsl import Document
 from segue.dsl.flows import undecided
 from segue.governance import Guard, Resource, Verdict
+from segue.service.declared import facts_of
 from segue.service.definitions import finding_of
 from segue.service.errors import Finding
-from segue.service.publishing import facts_of
 from segue.types import Identity
 
 _REMEDY = (

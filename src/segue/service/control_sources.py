@@ -13,7 +13,7 @@ from segue.dsl import read_document
 from segue.governance import KeyRing, PublicKey, read_checkpoints
 from segue.service.audit import CHECKPOINTS_NAME, AuditVerification
 from segue.service.control_catalog import LIVE, ControlQuery
-from segue.service.publishing import REQUIRED, said_of
+from segue.service.declared import REQUIRED, said_of
 from segue.store import Store
 from segue.store.evidence import Period, rows_of
 

@@ -289,6 +289,14 @@ class Definitions:
         # Read and not compiled: cheap, and works for what this release cannot compile any more.
         return "schedule" in (read_document(definition.source).data or {})
 
+    def starts_on_events(self, namespace: str, name: str) -> bool | None:
+        """The latest version of this name starts runs by itself when events come; None where there is none."""
+        found = self.find(namespace, name, "latest")
+        if found is None:
+            return None
+        schedule = (read_document(found.source).data or {}).get("schedule")
+        return isinstance(schedule, dict) and "on" in schedule
+
     def _remember(self, definition: Definition, pins: Pins) -> None:
         self._published[definition.digest] = (definition, pins)
         name = (definition.namespace, definition.name)

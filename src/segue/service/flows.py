@@ -17,9 +17,9 @@ from typing import Any, Final
 from segue.connectors import Connection, MemoryConnections, OperationsCache
 from segue.core import Plan
 from segue.dsl.flows import Between, Covers, Flow, Hop, Leaving, Walks
+from segue.service.declared import facts_of
 from segue.service.definitions import Definitions
 from segue.service.joined import Foreseen, Joined, computed, plan_of
-from segue.service.publishing import facts_of
 from segue.store import Definition
 from segue.types import TaskFailure
 from segue.types.causes import Way, hop_of

@@ -15,10 +15,10 @@ from segue.dsl import Document
 from segue.dsl.flows import WORKFLOW, Labels, Leaving, listens_to, started_by, type_of
 from segue.governance import Guard, Resource, Verdict
 from segue.governance.door import LABELS
+from segue.service.declared import facts_of
 from segue.service.definitions import finding_of
 from segue.service.errors import Finding
 from segue.service.joined import Foreseen
-from segue.service.publishing import facts_of
 from segue.types import Identity
 
 _ACTION: Final = "act.perform"

@@ -11,6 +11,7 @@ from segue.ai import ModelRegistry
 from segue.connectors import MemoryConnections
 from segue.governance import Guard
 from segue.handlers import FunctionRegistry
+from segue.service.cases import Tested
 from segue.service.definitions import Definitions
 from segue.service.errors import as_refusal
 from segue.service.flows import Flows
@@ -135,13 +136,40 @@ async def open_checker(
     Raises:
         ServiceError: `function-refused`.
     """
+    async with _without_folder(settings, functions) as beside:
+
+        async def check(content: bytes, path: Path) -> Validation:
+            return await beside(path).validate(content, file=str(path))
+
+        yield check
+
+
+@asynccontextmanager
+async def open_tester(settings: Settings) -> AsyncIterator[Callable[[bytes, Path], Awaitable[Tested]]]:
+    """Play the tests of documents without a data folder, as `open_checker` validates them.
+
+    Raises:
+        ServiceError: `function-refused`.
+    """
+    async with _without_folder(settings, None) as beside:
+
+        async def test(content: bytes, path: Path) -> Tested:
+            return await beside(path).test(content, file=str(path))
+
+        yield test
+
+
+@asynccontextmanager
+async def _without_folder(
+    settings: Settings, functions: FunctionRegistry | None
+) -> AsyncIterator[Callable[[Path], Workflows]]:
     registry = functions if functions is not None else FunctionRegistry()
     load_functions(registry, settings.functions)
     models, connections = ModelRegistry(), MemoryConnections()
     alone = Guard(local=LOCAL_OWNER)
     handlers = Handlers(registry, models, lambda: make_handlers(settings, registry, models, connections))
 
-    async def check(content: bytes, path: Path) -> Validation:
+    def beside(path: Path) -> Workflows:
         resources = Resources(lambda: handlers.outbound, path.parent)
         definitions = Definitions(
             functions=lambda: described(registry),
@@ -153,9 +181,9 @@ async def open_checker(
         workflows = Workflows(definitions, None, Flows(definitions, connections))
         # Whoever checks a file on their own machine needs nobody's leave.
         workflows.guard = alone
-        return await workflows.validate(content, file=str(path))
+        return workflows
 
     try:
-        yield check
+        yield beside
     finally:
         await handlers.aclose()

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final, Literal
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
@@ -18,9 +18,12 @@ from segue.dsl import Document
 from segue.governance import MODEL, Guard, Resource, Verdict, named_owned
 from segue.service.access import UseCases, admit_or_wait, admit_to, governed, open_to_all
 from segue.service.adjusted import Adjusted, let_go
+from segue.service.cases import failing
 from segue.service.deciders import Deciders
+from segue.service.declared import PLACE, Reactive, Strictness, facts_of, missing, said_of, unproven
 from segue.service.definitions import finding_of
 from segue.service.errors import Finding, ServiceError
+from segue.service.holders import Holders
 from segue.service.models_used import models_used
 from segue.service.observe import iso
 from segue.service.ownership import Ownership
@@ -41,19 +44,6 @@ from segue.types import Identity
 if TYPE_CHECKING:
     from segue.core import Plan
     from segue.service.workflows import Workflows
-
-Strictness = Literal["off", "warn", "block"]
-REQUIRED: Final = {
-    "owner": "who answers for it: a person or a team",
-    "purpose": "what it is for, in a sentence",
-    "risk": "its class of risk, such as minimal, limited or high",
-    "classes": "a list of the data classes that it handles, such as personal; [] for none",
-    "error_route": "who hears of its failures, and where",
-    "fallback": "what people do while it does not work",
-    "tests": "where its tests are",
-}
-"""What `document.metadata.segue` must say before a document counts, where the setting asks for it."""
-_PLACE: Final = "/document/metadata/segue"
 
 
 class PublicationDecision(msgspec.Struct, forbid_unknown_fields=True):
@@ -86,40 +76,6 @@ class PublicationView(Shape, frozen=True, kw_only=True):
     clock: WishClockView | None = None
 
 
-def missing(document: Document, strictness: Strictness) -> Iterator[Finding]:
-    """What the document does not say of itself and must."""
-    if strictness == "off":
-        return
-    said = said_of(document.data)
-    severity: Literal["error", "warning"] = "error" if strictness == "block" else "warning"
-    for key, meaning in REQUIRED.items():
-        value = said.get(key)
-        fits = isinstance(value, list) if key == "classes" else isinstance(value, str | list) and bool(value)
-        if not fits:
-            place = _PLACE if said else "/document"
-            found = document.finding("governed", severity, f"`{key}` is missing", f"Say {meaning}.", pointer=place)
-            yield finding_of(found)
-
-
-def said_of(definition: Any) -> Mapping[str, Any]:
-    """What a document says in `document.metadata.segue`."""
-    found = definition
-    for key in ("document", "metadata", "segue"):
-        found = found.get(key) if isinstance(found, Mapping) else None
-    return found if isinstance(found, Mapping) else {}
-
-
-def facts_of(definition: Any) -> dict[str, Any]:
-    """What policies see of a document: what it is for, its class of risk, and its data classes."""
-    said = said_of(definition)
-    risk, classes, use_case = said.get("risk"), said.get("classes"), said.get("use_case")
-    return {
-        "use_case": use_case if isinstance(use_case, str) else "",
-        "risk": risk if isinstance(risk, str) else "",
-        "classes": [one for one in classes if isinstance(one, str)] if isinstance(classes, list) else [],
-    }
-
-
 _RISKS: Final = ("minimal", "limited", "high", "unacceptable")
 
 
@@ -139,8 +95,12 @@ class Publishing:
         ownership: Ownership,
         deciders: Deciders,
         models: ModelRegistry,
+        holders: Holders,
+        reactive: Reactive,
     ) -> None:
         self._store = store
+        self._holders = holders
+        self._reactive = reactive
         self._adjusted = adjusted
         self._ownership = ownership
         self._deciders = deciders
@@ -157,10 +117,20 @@ class Publishing:
         for name, value, why in () if plan is None else self._adjusted.refused_by(plan):
             message = f"{name!r} was adjusted to {value!r}, and this version does not allow that: {why}"
             remedy = "publish it, and the default counts; or let the range hold what is set"
-            pointer = f"{_PLACE}/adjustable/{name}"
+            pointer = f"{PLACE}/adjustable/{name}"
             if plan is not None and name not in plan.adjustable:
-                pointer = _PLACE if said_of(document.data) else "/document"
+                pointer = PLACE if said_of(document.data) else "/document"
             yield finding_of(document.finding("adjusted-value-refused", "warning", message, remedy, pointer=pointer))
+
+    async def unproven(self, document: Document, plan: Plan) -> list[Finding]:
+        """What the document claims of itself and does not hold: error routes, fallbacks, tests."""
+        if self.strictness == "off":
+            return []
+        found = await unproven(document, plan, self._holders, self._reactive)
+        if said_of(document.data).get("tests"):
+            found += await asyncio.to_thread(lambda: list(failing(document, plan)))
+        severity = "error" if self.strictness == "block" else "warning"
+        return [msgspec.structs.replace(one, severity=severity) for one in found]
 
     def _unowned(self, document: Document, plan: Plan) -> Iterator[Finding]:
         """Connections and models that nobody owns, so that nobody was asked about their use."""

@@ -24,6 +24,7 @@ from segue.service.events import Events
 from segue.service.exceptions import Exceptions
 from segue.service.exporting import Exporting
 from segue.service.ground import Ground
+from segue.service.holders import Holders
 from segue.service.keys import Keys
 from segue.service.limits import ActLimitsUsed
 from segue.service.migrating import Migrating
@@ -172,7 +173,14 @@ def _assembled(ground: Ground, store: Store, host: EmbeddedHost | None, audit: A
     settings, definitions, masking = ground.settings, ground.definitions, ground.masking
     roster, sessions, directory = people.roster, people.sessions, people.directory
     publishing = Publishing(
-        store, settings.publishing, ground.adjusted, ground.ownership, people.deciders, ground.models
+        store,
+        settings.publishing,
+        ground.adjusted,
+        ground.ownership,
+        people.deciders,
+        ground.models,
+        Holders(ground.guard, directory),
+        definitions.starts_on_events,
     )
     workflows = Workflows(definitions, host, ground.flows, publishing)
     publications = Publications(store, workflows, people.deciders)

@@ -1,4 +1,4 @@
-"""Use cases of workflows: validate, publish, list, read."""
+"""Use cases of workflows: validate, test, publish, list, read."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from segue.dsl import read_document
 from segue.dsl.flows import Leaving
 from segue.service.access import UseCases, governed, open_to_all, workflow_of
+from segue.service.cases import Tested, play
 from segue.service.consequences import undecided_acts
 from segue.service.definitions import Checked, Definitions, refused
 from segue.service.errors import Finding, ServiceError
@@ -114,6 +115,16 @@ class Workflows(UseCases):
         valid = all(finding.severity != "error" for finding in findings)
         return Validation(file=file, valid=valid, findings=findings)
 
+    @governed("workflow.validate")
+    async def test(self, source: bytes | str, *, file: str = "<document>") -> Tested:
+        """Play the tests that a document declares: nothing acts, and nothing is kept."""
+        checked = await self._definitions.check(source, file=file)
+        if checked.plan is None:
+            return Tested(file=file, passed=False, findings=checked.findings)
+        results, findings = await asyncio.to_thread(play, checked.document, checked.plan)
+        passed = not findings and all(result.passed for result in results)
+        return Tested(file=file, passed=passed, digest=checked.plan.digest, cases=results, findings=findings)
+
     @governed("workflow.publish", asks_again=True)
     async def publish(self, source: bytes | str, *, file: str = "<document>") -> Published:
         """Publish a document. The same content again changes nothing and is no error.
@@ -160,6 +171,8 @@ class Workflows(UseCases):
             found += unknown_flows(checked.document, foreseen)
         if self._publishing is not None:
             found += self._publishing.complaints(checked.document, checked.plan)
+            if checked.plan is not None:
+                found += await self._publishing.unproven(checked.document, checked.plan)
         return found
 
     def _is_published(self, plan: Plan) -> bool:
