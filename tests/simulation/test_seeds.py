@@ -54,6 +54,11 @@ FOUND = {
         811212,
     ),
     "an event that went with the ones before it, which were folded twice after a failed write": (9, 3001719),
+    "an act in doubt that was asked for again, because the clock had been set back since one that had failed": (
+        9,
+        3026787,
+    ),
+    "an undo that somebody had given up, whose act was taken for done by a list that began again": (9, 3025018),
 }
 """Editions and seeds under which something was found, by what it was. They are added, never taken out."""
 

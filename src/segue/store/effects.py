@@ -90,8 +90,8 @@ def list_effects(
 
 
 def effects_by_key(connection: sqlite3.Connection, key: str) -> list[EffectEntry]:
-    """All attempts at one act, oldest first."""
-    sql = f"SELECT {_COLUMNS} {_FROM} WHERE key = ? ORDER BY intended_at, command"
+    """All attempts at one act, oldest first: by number, because the clock may have been set back in between."""
+    sql = f"SELECT {_COLUMNS} {_FROM} WHERE key = ? ORDER BY command"
     return [_entry(row) for row in connection.execute(sql, (key,))]
 
 

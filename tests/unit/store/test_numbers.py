@@ -1,10 +1,11 @@
-"""No number of a run or of a row of history is given out twice: others remember them."""
+"""Numbers of runs, rows and commands: none is given out twice, and they say what came first."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from segue.store import Batch, Store, codec, records, runs, snapshots
+from segue.store.effects import effects_by_key
 from segue.types import MessageConsumed, RunStarted, TimerFired
 
 
@@ -70,4 +71,16 @@ async def test_a_trigger_that_is_over_goes_when_its_numbers_are_not_the_newest(t
     assert await newest(store) == before + 1
     assert await store.read(lambda c: c.execute("SELECT seq FROM run").fetchall()) == [(1,), (3,)]
     assert await store.read(lambda c: c.execute("SELECT count(*) FROM blob").fetchone()[0]) == 0
+    await store.close()
+
+
+async def test_attempts_come_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    """The last one decides whether the act may be done again, and a clock may be set back between two."""
+    store = Store.open(tmp_path)
+    begin(store.commit.pending, 1)
+    for command, at in ((3, 9_000), (5, 10)):
+        store.commit.pending.intend(1, command, key="r1:2", handler="h", pointer="/do/0/a", attempt=1, at=at)
+    await store.commit.wait_durable()
+    found = await store.read(lambda c: effects_by_key(c, "r1:2"))
+    assert [effect.command for effect in found] == [3, 5]
     await store.close()

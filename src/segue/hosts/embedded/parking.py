@@ -480,7 +480,8 @@ def _efforts(
         return {}
     answers = {event.id: event.output for event in history if isinstance(event, AttemptSucceeded)}
     found: dict[str, Effort] = {}
-    for e in sorted(effects, key=lambda effect: (effect.intended_at, effect.command)):
+    # By number and not by time: the clock may have been set back between two attempts.
+    for e in sorted(effects, key=lambda effect: effect.command):
         receipt = answers.get(e.command, e.receipt)
         is_unread = receipt is None and not whole and e.state == "done"
         found[e.key.removeprefix(f"{run_id}:")] = Effort(e.state, receipt, e.command if is_unread else None)

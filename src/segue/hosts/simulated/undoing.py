@@ -80,6 +80,7 @@ class Undoing:
         self.declared: dict[str, str] = {}
         self.called: dict[str, str] = {}
         self._under_way: dict[int, tuple[str, Scope]] = {}
+        self._given_up: set[str] = set()
         self._altered: set[str] = set()
         self._tries: dict[str, Scope | None] = {}
         self._last: dict[str, str] = {}
@@ -170,6 +171,7 @@ class Undoing:
             given_up = isinstance(event, FailureReleased) and event.id == moment.id
             require(given_up, f"{moment.name!r} failed, and {effect!r} is left standing though nobody gave it up")
             self.left.add(effect)
+            self._given_up.add(effect)
 
     def _sets_out(self, around: Frame, after: RunState) -> tuple[Scope, list[str]]:
         """Something is taken back here, now or, in a run that is paused, once it goes on: its scope, what stands."""
@@ -250,6 +252,7 @@ class Undoing:
             return
         effect, act = found[0], self.standing[found[0]]
         require(_rest(command.effect) == _rest(effect), f"the undo of {effect!r} is called {command.effect!r}")
+        self._given_up.discard(effect)
         called = self.called.setdefault(effect, command.effect)
         require(called == command.effect, f"the undo of {effect!r} was called {called!r}, now {command.effect!r}")
         if isinstance(node, ActNode) and node.arguments is IDENTITY and effect not in self._altered:
@@ -298,7 +301,8 @@ class Undoing:
                 continue
             require(key in entered, f"{key!r} happened, and the ledger does not have it")
             is_cut_off = ended is None and effect in self.standing and effect not in under_way
-            known = effects.is_told(key) or key in asked or key in effects.noted
+            # Whoever gave an undo up was asked; a list that goes on then takes its act's first answer.
+            known = effects.is_told(key) or key in asked or key in effects.noted or effect in self._given_up
             require(known or not is_cut_off, f"{key!r} was cut off, has happened, and nobody was asked")
         if ended not in ("faulted", "cancelled"):
             return
