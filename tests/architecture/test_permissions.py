@@ -88,7 +88,7 @@ def _strings(path: Path) -> Iterator[ast.Constant]:
 
 def routes() -> list[tuple[str, ast.AsyncFunctionDef]]:
     found = []
-    for path in sorted((SOURCE / "api").glob("*.py")):
+    for path in sorted((SOURCE / "api").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.AsyncFunctionDef) and any(
                 argument.arg == "service" for argument in node.args.args

@@ -15,7 +15,7 @@ from tests.integration.service_support import document
 
 import segue.service.service
 from segue.api import openapi_document, scim
-from segue.api.app import ROOMS
+from segue.api.app import PAGES, ROOMS
 from segue.governance import ROLES, Policies, shipped, table
 from segue.service import Service, Settings, open_service
 
@@ -80,6 +80,19 @@ PLACES = {
     }
     for methods in DOCUMENT["paths"].values()
     for described in methods.values()
+}
+# Pages: outside the document, and listed here so that a new one is a decision too.
+OPEN_PAGES = {("GET", "/desk/sign-in"), ("POST", "/desk/sign-in"), ("GET", "/desk/code"), ("POST", "/desk/code")}
+# Everybody who is signed in: they show nothing, or do something to oneself.
+OWN_PAGES = {("GET", "/desk"), ("POST", "/desk/sign-out"), ("GET", "/desk/password"), ("POST", "/desk/password")}
+PAGE_ACTIONS = {
+    ("GET", "/desk/inbox"): {"task.list"},
+    ("GET", "/desk/tasks/{task}"): {"task.read"},
+    # Each shows the task again where it is refused, so that whoever may not do it, and may look, sees why.
+    ("POST", "/desk/tasks/{task}/decide"): {"task.read"},
+    ("POST", "/desk/tasks/{task}/claim"): {"task.claim", "task.read"},
+    ("POST", "/desk/tasks/{task}/release"): {"task.claim", "task.read"},
+    ("POST", "/desk/tasks/{task}/delegate"): {"task.claim", "task.read"},
 }
 GUARDED = sorted(set(OPERATIONS) - OPEN - ONESELF)
 
@@ -222,6 +235,33 @@ async def test_every_route_answers_each_role_as_the_table_says(owner: httpx.Asyn
         elif denied == may:
             wrong.append(f"{operation}: {role} {'may' if may else 'may not'}, answered {answer.status_code}")
     assert not wrong, "\n".join(wrong)
+
+
+def test_every_page_is_listed() -> None:
+    """A page that no test knows is a way in that nobody looked at."""
+    found = {(method, route.path) for room in PAGES for route in room.router.routes for method in route.methods}  # type: ignore[attr-defined]
+    assert found == OPEN_PAGES | OWN_PAGES | set(PAGE_ACTIONS)
+
+
+@pytest.mark.parametrize("role", ["viewer", "approver", "builder"])
+async def test_every_page_answers_each_role_as_the_table_says(owner: httpx.AsyncClient, role: str) -> None:
+    """A page gives nobody what the API would not; and nobody without a credential anything but where to sign in."""
+    headers = await account(owner, "somebody", role)
+    allowed = table(Policies(shipped()))
+    for (method, path), actions in PAGE_ACTIONS.items():
+        place = path.replace("{task}", "1")
+        sent = {"data": {"to": "ann", "outcome": "approve"}} if method == "POST" else {}
+        answer = await owner.request(method, place, headers=headers, **sent)  # type: ignore[arg-type]
+        may = all(role in allowed[action] for action in actions)
+        assert answer.headers["content-type"].startswith("text/html"), answer.text
+        assert answer.status_code == (200 if path == "/desk/inbox" else 404) if may else answer.status_code == 403
+    for method, path in (*PAGE_ACTIONS, *OWN_PAGES):
+        place = path.replace("{task}", "1")
+        for nobody in ({"authorization": ""}, {"authorization": "Bearer sg_no"}, {"authorization": "Basic eDp5"}):
+            answer = await owner.request(method, place, headers=nobody)
+            assert answer.status_code == 303, (method, place, answer.text)
+            assert answer.headers["location"].startswith("/desk/sign-in?next=%2Fdesk%2F")
+            assert "set-cookie" not in answer.headers
 
 
 async def test_nobody_gets_anything_without_a_token(owner: httpx.AsyncClient) -> None:

@@ -87,7 +87,7 @@ async def test_whoever_signs_in_chooses_among_all_of_them(tmp_path: Path) -> Non
         challenge = "a" * 43
         page = await browser.get(f"{V1}/login/oidc", params={"port": 2000, "challenge": challenge, "mark": "m"})
         assert (page.status_code, page.headers["content-type"].split(";")[0]) == (200, "text/html")
-        assert page.headers["content-security-policy"].startswith("default-src 'none'; style-src 'unsafe-inline';")
+        assert page.headers["content-security-policy"].startswith("default-src 'none'; style-src 'sha256-")
         assert 'name="viewport"' in page.text
         links = [unescape(link) for link in re.findall(r'href="([^"]+)"', page.text)]
         assert len(links) == 2

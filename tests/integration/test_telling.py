@@ -21,6 +21,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from tests.integration.api_support import client_of
 from tests.integration.handlers_support import route, serving
+from tests.integration.pages_support import fields_of_page
 from tests.integration.service_support import document
 
 from segue.service import NewDecision, OutboundSettings, Service, Settings, open_service
@@ -127,17 +128,20 @@ async def test_who_is_asked_gets_one_mail_and_decides_by_its_link(
         assert message["To"] == "ann@example.com"
         assert message["Subject"] == "A task is waiting: Pay 50 to ACME?"
         assert notice.receipt == message["Message-ID"]
-        link = re.search(r"https://\S+", message.get_content())
+        link = re.search(r"https://\S+code=\S+", message.get_content())
         assert link is not None
         place = urlsplit(link[0])
-        assert (place.netloc, place.path) == ("segue.example.com", "/api/v1/task-code")
+        assert (place.netloc, place.path) == ("segue.example.com", "/desk/code")
+        assert re.search(rf"https://segue.example.com/desk/tasks/{task}\r?$", message.get_content(), re.MULTILINE)
         code = parse_qs(place.query)["code"][0]
         async with client_of(service) as client:
             client.headers.pop("authorization")
-            page = (await client.get(place.path, params={"code": code})).json()
-            body = {"code": code, "outcome": "approve", "seen": page["seen"]}
-            answer = await client.post(place.path, json=body)
-        assert answer.json()["by"] == "ann"
+            page = await client.get(place.path, params={"code": code})
+            body = {**fields_of_page(page.text, "/desk/code"), "outcome": "approve"}
+            answer = await client.post(place.path, data=body)
+        assert "Approve: this is decided." in answer.text
+        with acting_as(OWNER):
+            assert (await service.tasks.get(task)).by == "ann"
 
 
 async def test_nobody_is_told_twice_whatever_restarts(tmp_path: Path, mailbox: tuple[Mailbox, int]) -> None:

@@ -41,6 +41,7 @@ from segue.api.building import PREFIX, build
 from segue.api.common import FOLLOWED, SERVICE, STOPPING, root_of
 from segue.api.guard import NOBODY, OPEN_PATHS, Asgi, Guard, Message, Receive, Scope, Send
 from segue.api.pace import Pace
+from segue.api.pages import desk, signing
 from segue.service import SCIM_PREFIX, Service, Settings
 from segue.types import owner_of
 
@@ -74,6 +75,8 @@ ROOMS: Final = (
     health,
 )
 """Modules whose routes make the API, in the order in which they are tried."""
+PAGES: Final = (desk, signing)
+"""The same for the pages, which are outside the description of the API."""
 
 
 def create_app(
@@ -156,10 +159,12 @@ def _placed(send: Send, root: str) -> Send:
 
 def create_routes() -> FastAPI:
     """Every route. They hold nothing of any service, so that any number of them may share these."""
-    api, directories = APIRouter(prefix=PREFIX), APIRouter(prefix=SCIM_PREFIX)
+    api, directories, pages = APIRouter(prefix=PREFIX), APIRouter(prefix=SCIM_PREFIX), APIRouter()
     for room in ROOMS:
         api.include_router(room.router)
     # Where directories look for it; not under the prefix, because its version is that of the protocol.
     directories.include_router(scim.router)
+    for room in PAGES:
+        pages.include_router(room.router)
     said = "Run workflow documents durably. Errors are problem documents (RFC 9457)."
-    return build("Segue", said, (api, directories))
+    return build("Segue", said, (api, directories, pages))

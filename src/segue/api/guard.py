@@ -11,8 +11,11 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMappi
 from typing import Any, Final
 
 from segue.api.common import route_of
+from segue.api.forms import FORM, read_form, require_own_form
 from segue.api.headers import protecting
 from segue.api.pace import Pace
+from segue.api.pages import places
+from segue.api.pages.frame import CSRF
 from segue.api.problems import problem_response
 from segue.service import Bearer, ServiceError
 from segue.types import Identity, acting_as
@@ -27,7 +30,9 @@ LOOPBACK_NAMES: Final = frozenset({"127.0.0.1", "localhost", "[::1]"})
 SSO_PATHS: Final = frozenset(f"/api/v1/login/oidc{part}" for part in ("", "/callback", "/session"))
 CALLBACK_OF: Final = "/api/v1/login/oidc/callback/"
 """Before the name of one of several providers."""
-GUESSED_PATHS: Final = frozenset({"/api/v1/login", "/api/v1/login/providers", "/api/v1/task-code"}) | SSO_PATHS
+GUESSED_PATHS: Final = (
+    frozenset({"/api/v1/login", "/api/v1/login/providers", "/api/v1/task-code"}) | SSO_PATHS | places.OPEN
+)
 OPEN_PATHS: Final = frozenset({"/api/v1/health", "/api/v1/ready"}) | GUESSED_PATHS
 """Where a stranger could try passwords and codes."""
 NOBODY: Final = "The request carries no token or session, or a wrong one."
@@ -94,15 +99,19 @@ class Guard:
             _require_once(scope["headers"])
             self._require_own_name(headers)
             # An open path is asked by whoever is nobody yet.
-            identity = None if _open_route(scope) in self._open else self._who(scope["method"], headers)
+            identity, csrf = (None, "") if _open_route(scope) in self._open else self._who(scope, headers)
             self._require_pace(scope, identity)
             self._require_size(headers)
+            receive = self._counted(receive)
+            if places.is_page(route_of(scope)):
+                scope[CSRF] = csrf
+                receive = await _with_form(scope, headers, receive, csrf)
         except ServiceError as refusal:
             await problem_response(refusal, scope)(scope, receive, send)
             return
-        scope["still"] = lambda: identity is None or self._remains(scope["method"], headers, identity)
+        scope["still"] = lambda: identity is None or self._remains(scope, headers, identity)
         with acting_as(identity):
-            await self._app(scope, self._counted(receive), send)
+            await self._app(scope, receive, send)
 
     def _require_own_name(self, headers: Mapping[bytes, bytes]) -> None:
         host = headers.get(b"host", b"").decode("latin-1").lower()
@@ -125,27 +134,29 @@ class Guard:
         if length.isdigit() and int(length) > self._limit:
             raise self._too_large()
 
-    def _who(self, method: str, headers: Mapping[bytes, bytes]) -> Identity:
-        """Who holds what the request carries: a token in the header, or the session of a browser."""
+    def _who(self, scope: Scope, headers: Mapping[bytes, bytes]) -> tuple[Identity, str]:
+        """Who holds what the request carries: a token in the header, or a session, with what its forms repeat."""
         scheme, _, given = headers.get(b"authorization", b"").partition(b" ")
         if scheme:
             token = given.strip() if scheme.lower() == b"bearer" else b""
             # Compared in constant time, so that the time to refuse tells nothing about the token.
             if hmac.compare_digest(token, self._token):
-                return self._owner
-            bearer = self._bearer_of(token.decode("latin-1"))
+                return self._owner, ""
+            bearer, csrf = self._bearer_of(token.decode("latin-1")), ""
         else:
             bearer = self._bearer_of(session_of(headers))
-            if bearer is not None:
-                _require_own_page(method, headers, bearer)
+            csrf = "" if bearer is None else bearer.credential.csrf
+            # Forms of our pages say it in a field, which is read later.
+            if bearer is not None and not places.is_page(route_of(scope)):
+                _require_own_page(scope["method"], headers.get(b"x-csrf-token", b""), csrf)
         if bearer is None:
             raise ServiceError("token-refused", self._refusal)
-        return bearer.identity
+        return bearer.identity, csrf
 
-    def _remains(self, method: str, headers: Mapping[bytes, bytes], identity: Identity) -> bool:
+    def _remains(self, scope: Scope, headers: Mapping[bytes, bytes], identity: Identity) -> bool:
         """The credential is still worth what it was, for answers that take long."""
         try:
-            return self._who(method, headers) == identity
+            return self._who(scope, headers)[0] == identity
         except ServiceError:
             return False
 
@@ -214,8 +225,33 @@ def cookie_of(headers: Mapping[bytes, bytes], wanted: str) -> str:
     return values.pop() if len(values) == 1 else ""
 
 
-def _require_own_page(method: str, headers: Mapping[bytes, bytes], bearer: Bearer) -> None:
+def _require_own_page(method: str, given: bytes, csrf: str) -> None:
     """A browser sends the cookie along for any page; only our own page knows what the login answered."""
-    given = headers.get(b"x-csrf-token", b"")
-    if method not in _SAFE and not hmac.compare_digest(given, bearer.credential.csrf.encode()):
+    if method not in _SAFE and not hmac.compare_digest(given, csrf.encode()):
         raise ServiceError("csrf-refused", "The header `X-CSRF-Token` is missing or not that of the session.")
+
+
+async def _with_form(scope: Scope, headers: Mapping[bytes, bytes], receive: Receive, csrf: str) -> Receive:
+    """Read the form of a page, so that no route sees one that another page sent; what is left to receive."""
+    if scope["method"] in _SAFE:
+        return receive
+    require_own_form(headers)
+    form = scope[FORM] = await read_form(headers, receive)
+    given = form.pop(places.CSRF_FIELD, [])
+    if csrf and not (len(given) == 1 and hmac.compare_digest(given[0].encode(), csrf.encode())):
+        raise ServiceError(
+            "csrf-refused",
+            "The form was not sent by a page of this session.",
+            remedy="Open the page again: somebody may have signed in or out meanwhile.",
+        )
+
+    pending = True
+
+    async def rest() -> Message:
+        nonlocal pending
+        if pending:
+            pending = False
+            return {"type": "http.request", "body": b"", "more_body": False}
+        return await receive()
+
+    return rest

@@ -54,7 +54,11 @@ async def login(request: Request, service: Asked) -> Response:
 
 def with_session(request: Request, session: Session) -> Response:
     """The session as an answer, and as a cookie."""
-    response = json_response(session)
+    return keep_session(request, session, json_response(session))
+
+
+def keep_session(request: Request, session: Session, response: Response) -> Response:
+    """The response, which leaves the session in a cookie that no script reads and no other page's request carries."""
     response.set_cookie(
         COOKIE,
         session.token,
@@ -82,7 +86,11 @@ async def logout(request: Request, service: Asked) -> Response:
     headers = dict(request.scope["headers"])
     bearer = headers.get(b"authorization", b"").partition(b" ")[2].strip().decode("latin-1")
     await service.sessions.logout(bearer or session_of(headers))
-    response = json_response({})
+    return forget_session(request, json_response({}))
+
+
+def forget_session(request: Request, response: Response) -> Response:
+    """The response, which takes that cookie away."""
     response.delete_cookie(COOKIE, path=root_of(request.scope) + "/")
     return response
 

@@ -14,6 +14,8 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from segue.api.common import route_of
+from segue.api.pages.places import is_page
+from segue.api.pages.refusals import refused
 from segue.service import ERROR_URN, SCIM_PREFIX, HostError, ScimRefusal, ServiceError, as_refusal
 from segue.types import whereabouts
 
@@ -31,6 +33,8 @@ def problem_response(
         extra["WWW-Authenticate"] = 'Bearer realm="segue"'
     if error.wait_s:
         extra["Retry-After"] = str(error.wait_s)
+    if is_page(route_of(scope)):
+        return refused(error, scope, {key: value for key, value in extra.items() if key != "WWW-Authenticate"})
     if route_of(scope).startswith(SCIM_PREFIX + "/"):
         return Response(_scim_error(error), status_code=error.entry.status, media_type=SCIM_TYPE, headers=extra)
     content = msgspec.json.encode(error.as_problem(scope["path"]))
@@ -80,7 +84,8 @@ async def _framework(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     path = request.url.path
     if error.status_code == 405:
-        allowed = methods_of(request.app, route_of(request.scope))
+        route = route_of(request.scope)
+        allowed = (error.headers or {}).get("Allow", "") if is_page(route) else methods_of(request.app, route)
         refusal = ServiceError("method-refused", f"{request.method} is not a method of {path}: {allowed}.")
         return problem_response(refusal, request.scope, {"Allow": allowed})
     elif error.status_code == 404:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from html import escape
+from collections.abc import Awaitable
 from typing import Annotated, Any, Final
-from urllib.parse import urlencode
+from urllib.parse import quote, unquote, urlencode
 
 import msgspec
 from fastapi import APIRouter, Query, Request, Response
@@ -13,8 +13,12 @@ from segue.api.bodies import read_json
 from segue.api.common import Asked, root_of
 from segue.api.describe import json_answer, json_body, json_response, operation
 from segue.api.guard import cookie_of
-from segue.api.identities import is_secure, with_session
-from segue.service import CodeOfCli, ProviderView, Session
+from segue.api.identities import is_secure, keep_session, with_session
+from segue.api.pages.frame import page as page_of
+from segue.api.pages.html import el
+from segue.api.pages.places import SIGN_IN, own
+from segue.api.pages.text import said
+from segue.service import CodeOfCli, ProviderView, ServiceError, Session
 
 
 class Providers(msgspec.Struct, frozen=True):
@@ -25,22 +29,8 @@ class Providers(msgspec.Struct, frozen=True):
 
 router = APIRouter(tags=["identities"])
 FLOW_COOKIE: Final = "segue_sso"
-_ONLY_STYLE: Final = (
-    "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
-)
-"""As for every answer, but with the one style of the page below."""
-_HEAD: Final = """\
-<!doctype html><html lang="en"><meta charset="utf-8"><title>Sign in to Segue</title>
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<style>
-:root { color-scheme: light dark; font: 1rem/1.5 system-ui, sans-serif; }
-main { max-width: 24rem; margin: 12vh auto; padding: 0 1.25rem; }
-h1 { font-size: 1.25rem; }
-a { display: block; margin: .75rem 0; padding: .75rem 1rem; border: 1px solid; border-radius: .5rem;
-    color: inherit; text-decoration: none; overflow-wrap: anywhere; }
-a:hover, a:focus-visible { outline: 2px solid; }
-</style>
-"""
+BACK_COOKIE: Final = "segue_back"
+"""Where to go on to after signing in, for who came from a page."""
 _PATH: Final = "/api/v1/login/oidc"
 _Port = Annotated[int | None, Query(ge=1024, le=65535, description="Where a command line waits, on 127.0.0.1.")]
 _Challenge = Annotated[
@@ -48,6 +38,9 @@ _Challenge = Annotated[
 ]
 _Mark = Annotated[str | None, Query(pattern="^[A-Za-z0-9_-]{1,64}$", description="Handed back to it.")]
 _Given = Annotated[str | None, Query(max_length=4096)]
+_Back = Annotated[
+    str | None, Query(max_length=1000, description="A page of this server to go on to; others are left out.")
+]
 _Provider = Annotated[
     str | None, Query(pattern="^[a-z0-9-]{1,32}$", description="Its name, where there are several.")
 ]
@@ -85,6 +78,7 @@ async def begin_oidc(
     port: _Port = None,
     challenge: _Challenge = None,
     mark: _Mark = None,
+    back: _Back = None,
 ) -> Response:
     """For a browser. A command line gives where it waits and what it will prove itself by."""
     offered = service.sso.offered()
@@ -94,23 +88,26 @@ async def begin_oidc(
         str(request.base_url), provider=provider or "", port=port or 0, challenge=challenge or "", mark=mark or ""
     )
     response = _redirect(begun.url)
-    response.set_cookie(
-        FLOW_COOKIE,
-        begun.cookie,
-        max_age=600,
-        path=root_of(request.scope) + _PATH,
-        httponly=True,
-        # The way back begins at the provider, so a strict cookie would not come along.
-        samesite="lax",
-        secure=is_secure(request),
-    )
+    _remember(response, request, FLOW_COOKIE, begun.cookie)
+    # Which page somebody came from is no secret, and it is judged again where it is used.
+    _remember(response, request, BACK_COOKIE, "" if back is None or port else quote(own(back), safe=""))
     return response
+
+
+def _remember(response: Response, request: Request, name: str, value: str) -> None:
+    """For as long as somebody may take at the provider; nothing is remembered where the value is empty."""
+    path = root_of(request.scope) + _PATH
+    if not value:
+        response.delete_cookie(name, path=path)
+        return
+    # The way back begins at the provider, so a strict cookie would not come along.
+    response.set_cookie(name, value, max_age=600, path=path, httponly=True, samesite="lax", secure=is_secure(request))
 
 
 def _coming_back(name: str, summary: str) -> dict[str, Any]:
     answers = {
         200: json_answer(Session, "Signed in; the session is also in a cookie that no script reads."),
-        303: {"description": "Signed in; go on to the command line that waits."},
+        303: {"description": "Go on to the command line that waits, or to the page that it began at."},
     }
     return operation(name, summary, answers=answers, problems=("sso-refused", "sso-off", "sso-unavailable"))
 
@@ -129,7 +126,7 @@ async def finish_oidc(
 ) -> Response:
     """The refusal is the same whatever was wrong; the server's log says more."""
     given = _given(state=state, code=code, error=error, iss=iss)
-    return _back(request, await service.sso.finish(_flow_of(request), given))
+    return await _finished(request, service.sso.finish(_flow_of(request), given))
 
 
 @router.get(
@@ -147,7 +144,7 @@ async def finish_oidc_of(
 ) -> Response:
     """An address of its own for each, so that none can hand in what another one issued."""
     given = _given(state=state, code=code, error=error, iss=iss)
-    return _back(request, await service.sso.finish(_flow_of(request), given, provider=provider))
+    return await _finished(request, service.sso.finish(_flow_of(request), given, provider=provider))
 
 
 @router.post(
@@ -173,9 +170,25 @@ def _flow_of(request: Request) -> str:
     return cookie_of(dict(request.scope["headers"]), FLOW_COOKIE)
 
 
-def _back(request: Request, ended: Session | str) -> Response:
-    response = _redirect(ended) if isinstance(ended, str) else with_session(request, ended)
-    response.delete_cookie(FLOW_COOKIE, path=root_of(request.scope) + _PATH)
+async def _finished(request: Request, finishing: Awaitable[Session | str]) -> Response:
+    """Where a sign-in leads; who began it at a page gets no data, and goes on to that page."""
+    root = root_of(request.scope)
+    page = unquote(cookie_of(dict(request.scope["headers"]), BACK_COOKIE))
+    try:
+        ended = await finishing
+    except ServiceError as refusal:
+        if not page:
+            raise
+        response = _redirect(f"{root}{SIGN_IN}?{urlencode({'next': own(page), 'told': refusal.kind})}")
+    else:
+        if isinstance(ended, str):
+            response = _redirect(ended)
+        elif page:
+            response = keep_session(request, ended, _redirect(root + own(page)))
+        else:
+            response = with_session(request, ended)
+    for name in (FLOW_COOKIE, BACK_COOKIE):
+        _remember(response, request, name, "")
     return response
 
 
@@ -185,9 +198,8 @@ def _choice(request: Request, offered: list[ProviderView]) -> Response:
     places = [
         (found.title, f"{here}?{urlencode({**request.query_params, 'provider': found.name})}") for found in offered
     ]
-    links = "".join(f'<a href="{escape(url)}">{escape(title)}</a>' for title, url in places)
-    page = f"{_HEAD}<main><h1>Sign in with</h1>{links}</main>"
-    return Response(page, media_type="text/html", headers={"Content-Security-Policy": _ONLY_STYLE})
+    links = [el("a", said(title), class_="button", href=url) for title, url in places]
+    return page_of(request.scope, "Sign in", el("div", el("h1", "Sign in with"), links, class_="narrow"))
 
 
 def _redirect(url: str) -> Response:

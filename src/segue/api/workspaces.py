@@ -22,6 +22,7 @@ from segue.api.building import PREFIX, build
 from segue.api.describe import json_answer, json_body, json_response, operation
 from segue.api.guard import GUESSED_PATHS, Asgi, Guard, Receive, Scope, Send
 from segue.api.pace import Pace
+from segue.api.pages.places import SIGN_IN
 from segue.service import (
     Health,
     NewWorkspace,
@@ -38,6 +39,8 @@ from segue.types import LOCAL_OWNER
 
 HEALTH_PATHS: Final = frozenset({f"{PREFIX}/health", f"{PREFIX}/ready"})
 _PREFIX: Final = "/w/"
+_WITH_NAMES: Final = (f"{PREFIX}/login", SIGN_IN)
+"""Where a name is barred after wrong passwords."""
 _STRANGE_MAX: Final = 1000
 _DRAIN_SECONDS: Final = 10.0
 _NOBODY: Final = (
@@ -150,7 +153,7 @@ class Border:
     def _no_one(self, name: str, path: str) -> Asgi:
         """Who answers for a name that nobody has."""
         # What no workspace can be called tells nothing, and would be kept here at any length.
-        if not path.endswith(f"{PREFIX}/login") or not is_name(name):
+        if not path.endswith(_WITH_NAMES) or not is_name(name):
             return self._nobodys
         # Five wrong passwords bar a name in one workspace and not in the next: so it must be here.
         app = self._strange.pop(name, None)

@@ -143,25 +143,43 @@ def text_of_exception(title: str, *, number: int, due: str | None) -> tuple[str,
     return subject, f"{said}: {title}\n\nException {number}{when}.\nSee it with `segue exceptions show {number}`.\n"
 
 
-def text_of_wish(kind: str, title: str) -> tuple[str, str]:
-    """Subject and text of the notice of something that somebody wants and others decide about."""
+def text_of_wish(kind: str, title: str, *, inbox: str | None = None) -> tuple[str, str]:
+    """Subject and text of the notice of something that somebody wants and others decide about.
+
+    Args:
+        inbox: Address of the page of what waits; where it is None, only the command is named.
+    """
     subject = " ".join(f"{KINDS[kind]}: {title}".split())[:200]
-    more = _MORE_OF_WISH.get(kind, "See what waits for you with `segue waiting`.")
+    more = _MORE_OF_WISH.get(kind, _see("what waits for you", "segue waiting", inbox))
     return subject, f"{KINDS[kind]}: {title}\n\n{more}\n"
 
 
-def text_of(change: str, title: str, *, number: int, due: str | None, link: str | None) -> tuple[str, str]:
-    """Subject and text of one notice. Nothing of the task's data: mail is read by many."""
+def text_of(
+    change: str, title: str, *, number: int, due: str | None, link: str | None, page: str | None = None
+) -> tuple[str, str]:
+    """Subject and text of one notice. Nothing of the task's data: mail is read by many.
+
+    Args:
+        link: Opens the task for this person alone, without signing in. page: for whoever signs in.
+    """
     subject = " ".join(f"{KINDS[change]}: {title}".split())[:200]
     lines = [f"{KINDS[change]}: {title}", "", f"Task {number}" + (f", due {due}" if due else "") + "."]
-    lines += [f"See it with `segue tasks show {number}`."]
+    lines += [_see("it", f"segue tasks show {number}", page)]
     if link:
         lines += ["", "Or open this link, which is for you alone and decides nothing by being opened:", link]
     return subject, "\n".join(lines) + "\n"
 
 
-def digest_text(notices: Sequence[tuple[str, str, int]]) -> tuple[str, str]:
-    """Subject and text of several notices (change, title, number of what it is about, or 0) in one."""
+def _see(what: str, command: str, page: str | None) -> str:
+    return f"See {what} with `{command}`." if page is None else f"See {what} with `{command}`, or sign in at {page}"
+
+
+def digest_text(notices: Sequence[tuple[str, str, int]], *, inbox: str | None = None) -> tuple[str, str]:
+    """Subject and text of several notices (change, title, number of what it is about, or 0) in one.
+
+    Args:
+        inbox: Address of the page of what waits; where it is None, only commands are named.
+    """
     failures = sum(change == "overdue" for change, _, _ in notices)
     wishes = sum(change in WISHES for change, _, _ in notices)
     tasks = len(notices) - failures - wishes
@@ -173,4 +191,5 @@ def digest_text(notices: Sequence[tuple[str, str, int]]) -> tuple[str, str]:
     seen = ["See them with `segue tasks list --mine`."] if tasks else []
     seen += ["See what waits for you with `segue waiting`."] if wishes else []
     seen += ["See failures with `segue exceptions list --state overdue`."] if failures else []
+    seen += [f"Or sign in at {inbox}"] if inbox and (tasks or wishes) else []
     return ", ".join(counts), "\n".join([*lines, "", *seen]) + "\n"

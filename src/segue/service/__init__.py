@@ -49,6 +49,7 @@ from segue.service.controls import (
     NewControlReview,
 )
 from segue.service.definitions import Definitions
+from segue.service.desk import DESK
 from segue.service.encrypting import Encrypted, encrypt_folder, remove_plain
 from segue.service.errors import (
     EXIT_CANCELLED,
@@ -175,6 +176,7 @@ from segue.service.sso import CodeOfCli, ProviderView
 from segue.service.steering import Steering
 from segue.service.subjects import Erased, NewErasure, NewHold
 from segue.service.switches import NewSwitch, SwitchView
+from segue.service.tasks import COMMENT_MAX
 from segue.service.timeline import TimelineEntry, Trace, TraceStep
 from segue.service.vault import NewSecret, SecretUsers, SecretView
 from segue.service.waiting import WaitingKind, WaitingView
@@ -204,8 +206,10 @@ from segue.store.wishes import WishKind
 
 __all__ = [
     "BATCH_MAX",
+    "COMMENT_MAX",
     "COUNT_MAX",
     "DEFAULT_FOLDER",
+    "DESK",
     "ERROR_URN",
     "EXIT_CANCELLED",
     "EXIT_COMPLETED",

@@ -420,7 +420,7 @@ class Tasks(UseCases):
             refused = await self._driving().attend(record.run_id, event, meant=meant)
         except (TypeError, ValueError) as error:
             raise ServiceError("choice-refused", f"{error}.") from None
-        now = await self._record(record.id)
+        now = await self._record(record.id) if refused is None else await self._written(record.id)
         if refused is None:
             return answers.human_task(self._masking.lens(now.digest), view(now, self._now()))
         if not now.is_open:
@@ -485,12 +485,14 @@ class Tasks(UseCases):
 
     async def _detail(self, record: HumanTaskRecord, identity: Identity | None) -> HumanTaskDetail:
         live = await self._host.asked(record.run_id, record.task) if self._host and record.is_open else None
+        if live is None and self._host and record.is_open:
+            record = await self._written(record.id)
         policy = self.guard.policies.version
         page = await self._showing.page(record, live, policy, self._now(), identity)
         if live is None or identity is None:
             return page
-        granted = await self._permission(record, live, identity)
-        why = granted.why if isinstance(granted, Refused) else None
+        granted = await self._permission(record, live, identity, resubmits=live.phase == "sent-back")
+        why = granted.why if isinstance(granted, Refused) else _hindrance(live, _name(identity))
         return msgspec.structs.replace(page, may_decide=why is None, why_not=why)
 
     async def _open(self, number: int) -> tuple[HumanTaskRecord, Tasking, Identity]:
@@ -502,8 +504,13 @@ class Tasks(UseCases):
     async def _asked(self, record: HumanTaskRecord) -> Tasking:
         task = await self._driving().asked(record.run_id, record.task)
         if task is None:
-            raise _closed(await self._record(record.id))
+            raise _closed(await self._written(record.id))
         return task
+
+    async def _written(self, number: int) -> HumanTaskRecord:
+        """The row of a task that is not before people any more, once it is on disk what became of it."""
+        await self._store.write([])
+        return await self._record(number)
 
     async def _mine(self, now: int) -> tuple[str, list[tuple[str, str]]]:
         identity = self.guard.who()
@@ -537,6 +544,15 @@ class Tasks(UseCases):
 def _name(identity: Identity) -> str:
     """How events name them: people by their id alone, as documents do."""
     return identity.id if identity.kind == "person" else identity.name
+
+
+def _hindrance(task: Tasking, name: str) -> str | None:
+    """Why somebody who may decide cannot do so now, as the core would say it; None where they can."""
+    if task.owner not in ("", name):
+        return f"{task.owner} has claimed it; they can release it or hand it over"
+    if task.phase != "sent-back" and any(vote["by"] == name for vote in task.votes):
+        return f"{name} has decided already, and another person must"
+    return None
 
 
 def _closed(record: HumanTaskRecord) -> ServiceError:

@@ -14,7 +14,6 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Final
-from urllib.parse import urlencode
 
 import msgspec
 
@@ -32,6 +31,7 @@ from segue.people import (
     text_of_wish,
 )
 from segue.service import answers
+from segue.service.desk import code_page, inbox_page, task_page
 from segue.service.directory import Directory, identity_of
 from segue.service.masking import UNKNOWN_PLACE, Masking
 from segue.service.observe import iso
@@ -157,7 +157,7 @@ class Telling:
             await self._store.write([notices.mark_notices(numbers, "failed", None, "there is no address any more")])
             return
         link, made = self._link(together, now)
-        subject, text = _said(await self._readable(together, profile), link)
+        subject, text = _said(await self._readable(together, profile), link, self._public_url)
         await self._store.write([notices.mark_notices(numbers, "sending", None), *made])
         arguments = mail_of(address, subject, text) if first.channel == "email" else chat_of(address, text)
         key = f"notice:{first.id}" + (f"+{len(numbers) - 1}" if len(numbers) > 1 else "")
@@ -207,7 +207,7 @@ class Telling:
             return None, []
         code = new_code()
         made = notices.put_code(hash_code(code), first.task, first.person, now, now + CODE_LIFE_MS)
-        return f"{self._public_url}/api/v1/task-code?{urlencode({'code': code})}", [made]
+        return self._public_url + code_page(code), [made]
 
 
 def _gathered(found: Sequence[NoticeRecord], profiles: Mapping[str, Profile]) -> list[list[NoticeRecord]]:
@@ -220,16 +220,20 @@ def _gathered(found: Sequence[NoticeRecord], profiles: Mapping[str, Profile]) ->
     return list(groups.values())
 
 
-def _said(together: Sequence[NoticeRecord], link: str | None) -> tuple[str, str]:
+def _said(together: Sequence[NoticeRecord], link: str | None, public_url: str | None) -> tuple[str, str]:
+    """Subject and text. Whoever has no link of their own signs in at the page of the task, or at the inbox."""
+    inbox = None if public_url is None else public_url + inbox_page()
     if len(together) > 1:
-        return digest_text([(notice.kind, notice.title, notice.incident or notice.task) for notice in together])
+        items = [(notice.kind, notice.title, notice.incident or notice.task) for notice in together]
+        return digest_text(items, inbox=inbox)
     (notice,) = together
     due = None if notice.due is None else iso(notice.due)
     if notice.about:
-        return text_of_wish(notice.kind, notice.title)
+        return text_of_wish(notice.kind, notice.title, inbox=inbox)
     if notice.incident:
         return text_of_exception(notice.title, number=notice.incident, due=due)
-    return text_of(notice.kind, notice.title, number=notice.task, due=due, link=link)
+    page = None if public_url is None else public_url + task_page(notice.task)
+    return text_of(notice.kind, notice.title, number=notice.task, due=due, page=page, link=link)
 
 
 def mail_of(address: str, subject: str, text: str) -> dict[str, Any]:
