@@ -24,6 +24,8 @@ KILLS ?= 1000
 WORKERS ?= 2
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Tests start Segue as a process hundreds of times. Without bytecode each compiles all sources, which triples its start.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help run test test-fast check bench simulate kill-campaign undo-campaign fail-at-write lock clean env env-run
 
