@@ -27,7 +27,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Tests start Segue as a process hundreds of times. Without bytecode each compiles all sources, which triples its start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run test test-fast check bench simulate kill-campaign undo-campaign fail-at-write lock clean env env-run
+.PHONY: help run test test-fast check check-types check-architecture bench simulate kill-campaign undo-campaign fail-at-write lock clean env env-run
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -65,8 +65,9 @@ run: env-run
 
 # --- test -------------------------------------------------------------------------------------
 
+# The checks have played the architecture tests.
 test: env check
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --ignore tests/architecture
 
 test-fast: env
 	@$(BIN)/python -m pytest -n $(WORKERS) tests/unit tests/property tests/architecture -m "not full"
@@ -74,7 +75,12 @@ test-fast: env
 check: env
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
+	@$(MAKE) --no-print-directory -j 2 -O check-types check-architecture
+
+check-types:
 	@$(BIN)/mypy
+
+check-architecture:
 	@$(BIN)/python -m pytest tests/architecture
 
 # --- measure ----------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections import defaultdict
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,7 @@ def modules() -> list[tuple[str, Path]]:
     return [(".".join(p.relative_to(SOURCE).with_suffix("").parts), p) for p in sorted(SOURCE.rglob("*.py"))]
 
 
+@cache
 def imports_of(path: Path) -> list[str]:
     """Absolute names of what a module imports, also inside functions and under TYPE_CHECKING."""
     found: list[str] = []
