@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -143,6 +145,9 @@ def test_a_password_is_the_old_one_or_the_new_one_and_the_sessions_fit_it(tmp_pa
 
     until_killed(data, check, step, Random("passwords"))
     assert said >= KILLS
+    with closing(sqlite3.connect(data / "segue.db")) as file:
+        (kept,) = file.execute("SELECT data FROM identity WHERE data LIKE '%argon2%'").fetchone()
+    assert "$argon2id$v=19$m=65536,t=3,p=4$" in kept, "no server hashes for less"
 
 
 @pytest.mark.full
