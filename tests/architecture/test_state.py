@@ -33,6 +33,7 @@ KNOWN: Final = {
     "service.observe.iso": CONTENT,
     "dsl.functions._read_folder": SHIPPED,
     "governance.policy.shipped": SHIPPED,
+    "governance.policy.shipped_policies": SHIPPED,
     "governance.policy._actions": SHIPPED,
     "governance.policy._no_attributes": SHIPPED,
     "governance.policy._no_context": SHIPPED,

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from segue.governance.actions import ACTIONS
-from segue.governance.policy import Policies, Resource, Verdict, shipped
+from segue.governance.policy import Policies, Resource, Verdict, shipped_policies
 from segue.governance.refusals import RESOURCE_MAX, Refusals
 from segue.governance.switches import Switches
 from segue.types import DEFAULT_WORKSPACE, AuditSink, Identity, acting
@@ -56,7 +56,7 @@ class Guard:
         workspace: str = DEFAULT_WORKSPACE,
         audit: AuditSink | None = None,
     ) -> None:
-        self._policies = policies or Policies(shipped())
+        self._policies = policies or shipped_policies()
         self._kept: dict[tuple[Any, ...], Verdict] = {}
         self._places: dict[str, list[tuple[str, str, str]]] = {}
         # Whoever asks once mostly asks again. Identities do not change.

@@ -203,6 +203,12 @@ def shipped() -> dict[str, str]:
     }
 
 
+@cache
+def shipped_policies() -> Policies:
+    """They, compiled: once for all folders that a process opens."""
+    return Policies(shipped())
+
+
 def misfits(text: str) -> list[str]:
     """What of this Cedar text does not fit the schema of our actions, in Cedar's words."""
     checked = cedarpy.validate_policies(text, schema_text())
