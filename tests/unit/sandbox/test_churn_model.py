@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+from importlib import import_module
 from importlib.resources import files
+from importlib.util import find_spec
+from typing import Any
 
 import pytest
 
 np = pytest.importorskip("numpy")
 onnxruntime = pytest.importorskip("onnxruntime")
-pytest.importorskip("skl2onnx")
-
-from scripts import train_churn_model as training  # noqa: E402
+if find_spec("skl2onnx") is None:
+    pytest.skip("training needs the extra `train`", allow_module_level=True)
 
 pytestmark = pytest.mark.ml
 
@@ -22,7 +24,13 @@ CARD = json.loads(MODEL.joinpath("churn.json").read_text(encoding="utf-8"))
 REPORT = json.loads(MODEL.joinpath("report.json").read_text(encoding="utf-8"))
 
 
-def test_the_report_s_figures_come_out_again() -> None:
+@pytest.fixture(scope="module")
+def training() -> Any:
+    """The script, which takes seconds to import: whoever only collects tests does without."""
+    return import_module("scripts.train_churn_model")
+
+
+def test_the_report_s_figures_come_out_again(training: Any) -> None:
     """The figures are claims about this very file on customers it has not seen."""
     _, held_out = training.split()
     figures = training.judge(training.score(GRAPH, held_out), training.churned(held_out), CARD["threshold"])
@@ -42,7 +50,7 @@ def flat(figures: object) -> list[float]:
     return [float(figures)]  # type: ignore[arg-type]
 
 
-def test_training_again_gives_the_same_model() -> None:
+def test_training_again_gives_the_same_model(training: Any) -> None:
     """Nobody has to trust a file that nobody can make again."""
     graph, threshold = training.train()
     _, held_out = training.split()
@@ -51,7 +59,7 @@ def test_training_again_gives_the_same_model() -> None:
     assert np.abs(training.score(graph, held_out) - training.score(GRAPH, held_out)).max() < 1e-4
 
 
-def test_no_customer_is_both_trained_on_and_judged_by() -> None:
+def test_no_customer_is_both_trained_on_and_judged_by(training: Any) -> None:
     """Otherwise the figures flatter."""
     trained, held_out = ({row["row"] for row in part} for part in training.split())
 
@@ -60,7 +68,7 @@ def test_no_customer_is_both_trained_on_and_judged_by() -> None:
     assert (len(trained), len(held_out)) == (CARD["training"]["customers"], CARD["held_out"]["customers"])
 
 
-def test_joined_data_beats_the_data_of_any_one_system() -> None:
+def test_joined_data_beats_the_data_of_any_one_system(training: Any) -> None:
     """The reason for asking four systems is a figure, not a slogan."""
     train, held_out = training.split()
     compared = training.comparison(train, held_out)
@@ -83,7 +91,7 @@ def test_the_card_describes_the_file_beside_it() -> None:
     assert len(GRAPH) < 300_000
 
 
-def test_a_value_outside_its_domain_gets_no_score() -> None:
+def test_a_value_outside_its_domain_gets_no_score(training: Any) -> None:
     """A workflow that mixes two fields up must hear of it."""
     features = {**training.features_of(next(iter(training.split()[0]))), "contract": "fiber"}
     feed = {
