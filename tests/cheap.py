@@ -51,6 +51,8 @@ def _copy_or_migrate(connection: sqlite3.Connection, path: str) -> None:
         return
     with _one_at_a_time:
         _migrated().backup(connection)
+    # As its migration does: no two folders are the same installation.
+    connection.execute("UPDATE meta SET value = lower(hex(randomblob(8))) WHERE key = 'installation'")
 
 
 @cache
