@@ -91,6 +91,9 @@ async def test_an_encrypted_folder_says_what_the_plain_one_said(tmp_path: Path) 
     data, key = tmp_path / "data", tmp_path / "kek"
     runs = await filled(data)
     before = await told(data, key, runs)
+    async with opened(data, key) as service:
+        # Whether the chain had told of the rows that were folded depends on which of the two was quicker.
+        folded = (await service.audit.verify()).removed
     checkpoints = [json.loads(line) for line in (data / "audit.checkpoints").read_text().splitlines()]
     assert "segue.db" in showing(data)
 
@@ -107,7 +110,7 @@ async def test_an_encrypted_folder_says_what_the_plain_one_said(tmp_path: Path) 
         await service.audit.sign()
         kept = [msgspec.convert(c, Checkpoint) for c in checkpoints]
         verified = await service.audit.verify(checkpoints=kept)
-        assert (verified.problems, verified.removed) == ([], 0)
+        assert (verified.problems, verified.removed) == ([], folded)
         assert verified.history > 50
         assert (await service.audit.get(checkpoints[-1]["seq"])).hash == checkpoints[-1]["hash"]
         mine = await service.audit.page(limit=500, principal="person:local", action="switch.stop")
