@@ -146,6 +146,9 @@ async def test_what_is_taken_back_is_refused_from_the_next_act_on(tmp_path: Path
         assert await ends(service) == "let through"
         told = [r.action for r in (await service.timeline.changes()).items]
         assert told[:3] == ["consent.grant", "consent.revoke", "workflow.publish"]
+        by = {r.action: r.principal for r in (await service.audit.page(limit=200)).items}
+        assert by["workflow.publish"] == "person:pia", "who published it, and not who consented"
+        assert by["consent.grant"] == "person:sam"
 
 
 async def test_a_refusal_ends_what_waited(service: Service) -> None:

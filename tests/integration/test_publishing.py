@@ -113,7 +113,8 @@ NAMED = [
 @asynccontextmanager
 async def claims(folder: Path) -> AsyncIterator[Service]:
     """A folder that blocks, with one person in the group `ops`, one who left, and a workflow to tell somebody."""
-    async with open_service(folder, Settings(publishing="block"), drive=False) as service:
+    settings = Settings(publishing="block", roles=("boss",))
+    async with open_service(folder, settings, drive=False) as service:
         await service.accounts.add(NewIdentity(id="ann", groups=["ops"]))
         await service.accounts.add(NewIdentity(id="lou", groups=["sales"], roles=["boss"]))
         await service.accounts.change("person", "lou", IdentityChange(state="locked", reason="left"))
@@ -180,6 +181,11 @@ async def test_a_risky_publication_waits_for_somebody_else(tmp_path: Path) -> No
             done = await service.publications.decide(waiting.number, YES)
 
         assert (done.wanted_by, done.decided_by, done.state) == ("person:ann", "person:ben", "approved")
+        by = {(r.action, r.verdict, r.principal) for r in (await service.audit.page(limit=100)).items}
+        assert ("publication.approve", "allow", "person:ben") in by
+        assert [who for action, verdict, who in by if (action, verdict) == ("workflow.publish", "done")] == [
+            "person:ann"
+        ]
         assert service.workflows.find("demo", "flow").digest == done.digest
         # Published is published: the same content again asks nobody.
         with acting_as(ANN):

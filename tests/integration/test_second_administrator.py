@@ -177,7 +177,7 @@ async def test_rights_for_somebody_whose_password_one_has_set_are_the_same_in_an
     assert (await house.change("ann", adam, roles=["viewer"])).status_code == 200
     assert (await house.change("ann", adam, password=FIRST)).status_code == 200
     await house.waits(await house.change("ann", adam, roles=["viewer", "approver"]), "rights")
-    await house.waits(await house.change("ann", adam, groups=["x"], roles=["finance"]), "rights")
+    await house.waits(await house.change("ann", adam, groups=["x"], roles=["auditor"]), "rights")
     # Somebody who never set anything of theirs may.
     bert = await house.add("bert", "admin")
     assert (await house.change("vera", bert, roles=["approver"])).status_code == 200

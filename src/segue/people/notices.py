@@ -21,6 +21,7 @@ KINDS: Final = {
     "reassigned": "A task was assigned to you",
     "sent-back": "A task was sent back to you",
     "resubmitted": "A task is waiting again",
+    "undecidable": "Nobody can decide a task of yours",
     "overdue": "A failure is overdue and yours now",
     "publication": "A publication waits for your approval",
     "adjustment": "A change of a value waits for your approval",
@@ -165,6 +166,8 @@ def text_of(
     subject = " ".join(f"{KINDS[change]}: {title}".split())[:200]
     lines = [f"{KINDS[change]}: {title}", "", f"Task {number}" + (f", due {due}" if due else "") + "."]
     lines += [_see("it", f"segue tasks show {number}", page)]
+    if change == "undecidable":
+        lines += [f"Nobody there is has what it asks for. Offer it to others: `segue tasks reassign {number}`."]
     if link:
         lines += ["", "Or open this link, which is for you alone and decides nothing by being opened:", link]
     return subject, "\n".join(lines) + "\n"

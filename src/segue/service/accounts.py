@@ -13,6 +13,7 @@ from segue.service.errors import ServiceError
 from segue.service.identities import IdentityChange, IdentityView, NewIdentity, identity_of, view
 from segue.service.personal import Personal
 from segue.service.reach import Reach
+from segue.service.roles import KnownRoles
 from segue.service.roster import (
     NAME,
     RESERVED,
@@ -45,6 +46,7 @@ class Accounts(UseCases):
         directory: Directory,
         reach: Reach,
         wishes: AccountWishes,
+        roles: KnownRoles,
     ) -> None:
         self._roster = roster
         self._passwords = passwords
@@ -52,6 +54,7 @@ class Accounts(UseCases):
         self._directory = directory
         self._reach = reach
         self._wishes = wishes
+        self._roles = roles
 
     @open_to_all("other use cases find identities by it; no edge calls it")
     def identity(self, kind: str, name: str) -> Identity:
@@ -111,9 +114,10 @@ class Accounts(UseCases):
                 must approve it, and it waits from then on.
         """
         ask_to_change(self.guard, kind, name, silent=True)
-        self._roster.record(kind, name)
+        known = self._roster.record(kind, name)
         if wanted.roles is not None:
             check_roles(wanted.roles)
+            self._roles.require(role for role in wanted.roles if role not in known.roles)
         if wanted.state in ("locked", "removed") and not wanted.reason.strip():
             raise ServiceError("identity-refused", f"To be {wanted.state} needs a reason.")
         if wanted.password is not None and kind != "person":
@@ -160,6 +164,7 @@ class Accounts(UseCases):
         if wanted.kind == "service" and wanted.password is not None:
             raise ServiceError("identity-refused", "A service account has tokens and no password.")
         check_roles(wanted.roles)
+        self._roles.require(wanted.roles)
 
     async def _added(
         self, wanted: NewIdentity, hashed: str, by: str, known_to: list[str], *more: Sql

@@ -6,13 +6,13 @@ Somebody counts who may act: who is locked or removed is nobody. The holder of t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 import msgspec
 
 from segue.governance import Guard, Resource
-from segue.people import OWNER, Granted, Profile, permission
+from segue.people import OWNER, Profile
 from segue.service.directory import Directory, identity_of
 from segue.types import Identity
 
@@ -37,31 +37,28 @@ class Holders:
             return [OWNER]
         return [one.id for one in await self.everybody() if _is(one, kind, name)]
 
-    async def deciding(
-        self, audience: Mapping[str, Any], roles: Iterable[str] = (), requesters: Iterable[str] = ()
-    ) -> list[str]:
-        """Ids of the people who might decide a task.
+    async def decide(
+        self, audience: Mapping[str, Any], roles: Collection[str] = (), requesters: Collection[str] = ()
+    ) -> bool:
+        """Somebody who is asked might decide a task. Limits and absences do not count.
 
         Args:
-            audience: As tasks have it. roles: Of which they need one; none where it is empty.
+            audience: As tasks have it. roles: Of which whoever decides needs one; none where it is empty.
             requesters: Who asked for it, and never decides.
         """
-        profiles, now = await self._directory.all(), self._directory.now_ms()
-        found = []
-        for profile in profiles.values():
-            identity = self._identity(profile)
-            granted = permission(
-                identity,
-                audience=audience,
-                owner="",
-                authority={"roles": list(roles)},
-                requesters=requesters,
-                profiles=profiles,
-                now_ms=now,
+        for one in await self.everybody():
+            asked = one.id in audience.get("people", ()) or bool(
+                one.roles.intersection(audience.get("roles", ()))
+                or one.groups.intersection(audience.get("groups", ()))
             )
-            if isinstance(granted, Granted) and self._guard.verdict(identity, "task.decide", _TASK).allowed:
-                found.append(profile.id)
-        return found
+            fits = asked and one.id not in requesters and (not roles or bool(one.roles.intersection(roles)))
+            if fits and self._guard.verdict(one, "task.decide", _TASK).allowed:
+                return True
+        return False
+
+    async def assigning(self) -> list[str]:
+        """Ids of the people who may offer a task to others."""
+        return [one.id for one in await self.everybody() if self._guard.verdict(one, "task.assign", _TASK).allowed]
 
     def _identity(self, profile: Profile) -> Identity:
         plain = msgspec.structs.replace(profile, roles=profile.roles - {OWNER})

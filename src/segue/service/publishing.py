@@ -27,6 +27,7 @@ from segue.service.holders import Holders
 from segue.service.models_used import models_used
 from segue.service.observe import iso
 from segue.service.ownership import Ownership
+from segue.service.roles import KnownRoles, undecidable
 from segue.service.shapes import Page, Shape, Why, WishClockView
 from segue.store import Store
 from segue.store.consents import Use
@@ -97,10 +98,12 @@ class Publishing:
         models: ModelRegistry,
         holders: Holders,
         reactive: Reactive,
+        roles: KnownRoles,
     ) -> None:
         self._store = store
         self._holders = holders
         self._reactive = reactive
+        self._roles = roles
         self._adjusted = adjusted
         self._ownership = ownership
         self._deciders = deciders
@@ -123,14 +126,15 @@ class Publishing:
             yield finding_of(document.finding("adjusted-value-refused", "warning", message, remedy, pointer=pointer))
 
     async def unproven(self, document: Document, plan: Plan) -> list[Finding]:
-        """What the document claims of itself and does not hold: error routes, fallbacks, tests."""
+        """What the document claims and does not hold: error route, fallback, tests; and whom it asks in vain."""
+        asked = await undecidable(document, self._roles, self._holders)
         if self.strictness == "off":
-            return []
+            return asked
         found = await unproven(document, plan, self._holders, self._reactive)
         if said_of(document.data).get("tests"):
             found += await asyncio.to_thread(lambda: list(failing(document, plan)))
         severity = "error" if self.strictness == "block" else "warning"
-        return [msgspec.structs.replace(one, severity=severity) for one in found]
+        return asked + [msgspec.structs.replace(one, severity=severity) for one in found]
 
     def _unowned(self, document: Document, plan: Plan) -> Iterator[Finding]:
         """Connections and models that nobody owns, so that nobody was asked about their use."""
@@ -303,7 +307,7 @@ class Publications(UseCases):
                     remedy="`segue consents list --state waiting` shows whose; approve it then.",
                 )
             if wanted.approve:
-                await self._workflows.put(record.source)
+                await self._put(record)
             state: PublicationState = "approved" if wanted.approve else "refused"
             now = time.time_ns() // 1_000_000
             await self._store.write([decide_publication(number, state, now, identity.name, wanted.reason)])
@@ -321,7 +325,7 @@ class Publications(UseCases):
                 if record.approver or self._deciders.is_over(await self._wish(record.number)):
                     continue
                 if not await self._workflows.lacking(record.source):
-                    await self._workflows.put(record.source)
+                    await self._put(record)
                     await self._decided(record, "approved", "every owner has consented")
 
     @open_to_all("an owner's refusal, or silence, ends it; no edge calls it")
@@ -333,6 +337,12 @@ class Publications(UseCases):
             for record in await self._waiting(namespace, name):
                 if use in await self._workflows.lacking(record.source):
                     await self._decided(record, state, f"{use[3]} {use[0]} is not consented to: {reason}"[:1000])
+
+    async def _put(self, record: PublicationRecord) -> None:
+        """Publish it as whoever wanted it. Whoever approved it, or consented, has a record of that."""
+        kind, _, name = record.wanted_by.partition(":")
+        author = msgspec.convert({"kind": kind, "id": name, "workspace": self.guard.workspace}, Identity)
+        await self._workflows.put(record.source, by=author)
 
     async def _waiting(self, namespace: str, name: str) -> list[PublicationRecord]:
         found = await self._store.read(lambda c: list_publications(c, state="waiting", limit=-1))

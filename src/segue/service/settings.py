@@ -187,6 +187,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         escalate_to: Who answers for it then, one after the other: people, roles or groups.
         publishing: What becomes of a document that lacks its owner, purpose, class of risk, data classes, error
             route, fallback or tests: `off` publishes it, `warn` says so, `block` refuses it.
+        roles: Roles of your own, besides those that ship and that rules name. Where there are any, documents and
+            people have no others.
         limits: How much workflows may do without a person; see `segue.governance.ActLimit`.
         approvals: What the clock does while acts wait for approval, where neither rule nor limit says it.
         wishes: The clocks of publications, changes of values, consents and changes of people that wait for somebody:
@@ -238,6 +240,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     escalate_after: str | None = None
     escalate_to: tuple[str, ...] = ()
     publishing: Literal["off", "warn", "block"] = "off"
+    roles: tuple[str, ...] = ()
     limits: tuple[ActLimit, ...] = ()
     approvals: ApprovalClock = ApprovalClock()
     wishes: WishClocks = WishClocks()

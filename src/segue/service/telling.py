@@ -24,6 +24,7 @@ from segue.people import (
     audience_of_owner,
     digest_text,
     hash_code,
+    member_of,
     new_code,
     notices_of,
     text_of,
@@ -31,8 +32,12 @@ from segue.people import (
     text_of_wish,
 )
 from segue.service import answers
+from segue.service.declared import said_of
+from segue.service.definitions import Definitions
 from segue.service.desk import code_page, inbox_page, task_page
 from segue.service.directory import Directory, identity_of
+from segue.service.errors import ServiceError
+from segue.service.holders import Holders
 from segue.service.masking import UNKNOWN_PLACE, Masking
 from segue.service.observe import iso
 from segue.store import HostError, Store, human_tasks, notices
@@ -50,6 +55,7 @@ _TRIED_AGAIN_MS: Final = 60_000
 _GIVEN_UP_MS: Final = 24 * 3_600_000
 """What cannot go out is tried again each minute for a day."""
 _URGENT: Final = PRIORITIES.index("urgent")
+_OFFERING: Final = frozenset({"offered", "reassigned", "resubmitted", "escalated"})
 _WITH_LINK: Final = frozenset({"offered", "reminded", "escalated", "delegated", "reassigned", "resubmitted"})
 
 
@@ -69,8 +75,12 @@ class Telling:
         secrets: SecretSource,
         public_url: str | None,
         masking: Masking,
+        definitions: Definitions,
+        holders: Holders,
     ) -> None:
         self._store = store
+        self._definitions = definitions
+        self._holders = holders
         self._directory = directory
         self._masking = masking
         self._handlers = handlers
@@ -127,11 +137,36 @@ class Telling:
             # Neither who asked for it nor who has a voice in it can do anything about it now.
             others = change.voices | ({change.requester} if change.requester else set())
             told = Told(change.change, change.owner, change.audience, others, change.priority == _URGENT)
+            if profiles and change.change in _OFFERING and await self._is_for_nobody(change, others):
+                told = await self._stuck(change, profiles)
+                change = msgspec.structs.replace(change, change=told.change)
             statements += [
                 notices.make_notice(change, n.person, n.channel, now, n.due_ms)
                 for n in notices_of(told, profiles, now)
             ]
         await self._store.write(statements)
+
+    async def _is_for_nobody(self, change: UntoldChange, others: frozenset[str]) -> bool:
+        """Nobody there is could decide it, so that it would wait in silence. Agents are no people, and come by."""
+        asked = change.audience
+        if change.owner or asked.get("agents") or asked.get("manager"):
+            return False
+        return not await self._holders.decide(asked, requesters=others)
+
+    async def _stuck(self, change: UntoldChange, profiles: Mapping[str, Profile]) -> Told:
+        """Who hears of it instead: whoever answers for the workflow, else those who can offer it to others."""
+        places = await self._store.read(lambda c: human_tasks.places_of(c, [change.task]))
+        digest = places.get(change.task, UNKNOWN_PLACE)[0]
+        try:
+            owner = said_of(self._definitions.plan(digest).definition).get("owner")
+        except (LookupError, ServiceError):
+            owner = None
+        means = audience_of_owner(owner, profiles) if isinstance(owner, str) else {}
+        meant = [p for p in profiles.values() if member_of(identity_of(p, ""), means, {}, 0) is not None]
+        people = [p.id for p in meant] or await self._holders.assigning()
+        facts = {"change": change.change, "asked": change.audience, "told": people}
+        self._store.note("task.undecidable", f"human-task:{change.task}", data=facts)
+        return Told("undecidable", "", {"people": people}, frozenset(), change.priority == _URGENT)
 
     async def _make_of_exceptions(self, steps: Sequence[UntoldStep]) -> None:
         profiles, now = await self._directory.all(), self._directory.now_ms()

@@ -38,6 +38,7 @@ from segue.service.publishing import Publications, Publishing
 from segue.service.reach import Reach
 from segue.service.recorded import Limits
 from segue.service.retention import Retention
+from segue.service.roles import KnownRoles
 from segue.service.roster import Roster
 from segue.service.runs import Runs
 from segue.service.scim import ScimDescription, ScimGroups, ScimUsers, Teams
@@ -79,6 +80,7 @@ class _People:
     failures: FailedSignIns
     sessions: Sessions
     teams: Teams
+    roles: KnownRoles
 
 
 async def wire(
@@ -138,6 +140,8 @@ async def _people(ground: Ground, store: Store, host: EmbeddedHost | None, stack
     wishes = AccountWishes(store, personal, deciders)
     failures = FailedSignIns(store, settings.workspace)
     await stack.enter_async_context(failures.kept())
+    roles = KnownRoles(settings, ground.guard, ground.definitions)
+    roles.require_mapped()
     teams = Teams(roster, settings.providers.get(settings.provisioned_through), settings.scim)
     await teams.load(store)
     return _People(
@@ -145,20 +149,30 @@ async def _people(ground: Ground, store: Store, host: EmbeddedHost | None, stack
         passwords=passwords,
         directory=directory,
         personal=personal,
-        accounts=Accounts(roster, passwords, personal, directory, reach, wishes),
+        accounts=Accounts(roster, passwords, personal, directory, reach, wishes, roles),
         reach=reach,
         wishes=wishes,
         deciders=deciders,
         failures=failures,
         sessions=Sessions(roster, passwords, failures, directory, settings.scim),
         teams=teams,
+        roles=roles,
     )
 
 
 async def _tell(ground: Ground, store: Store, people: _People, stack: AsyncExitStack) -> None:
     """Tell people and systems what happens, as long as the folder is open."""
     settings, handlers = ground.settings, ground.handlers
-    telling = Telling(store, people.directory, handlers, ground.source, settings.public_url, ground.masking)
+    telling = Telling(
+        store,
+        people.directory,
+        handlers,
+        ground.source,
+        settings.public_url,
+        ground.masking,
+        ground.definitions,
+        Holders(ground.guard, people.directory),
+    )
     await stack.enter_async_context(telling.kept())
     if settings.lifecycle_webhook is not None:
         from segue.service.webhook import LifecycleWebhook
@@ -181,6 +195,7 @@ def _assembled(ground: Ground, store: Store, host: EmbeddedHost | None, audit: A
         ground.models,
         Holders(ground.guard, directory),
         definitions.starts_on_events,
+        people.roles,
     )
     workflows = Workflows(definitions, host, ground.flows, publishing)
     publications = Publications(store, workflows, people.deciders)

@@ -30,6 +30,7 @@ from segue.service.shapes import (
 )
 from segue.store import Conflict, Definition
 from segue.store.consents import Use
+from segue.types import Identity, acting_as
 
 if TYPE_CHECKING:
     from segue.core import Plan
@@ -144,8 +145,8 @@ class Workflows(UseCases):
         return await self._put(checked, lacks)
 
     @open_to_all("an approved publication is put by it; no edge calls it")
-    async def put(self, source: str) -> Published:
-        """Publish what somebody approved.
+    async def put(self, source: str, *, by: Identity) -> Published:
+        """Publish what somebody approved, or consented to, as whoever wanted it.
 
         Raises:
             ServiceError: `definition-refused` where what it needs has gone since, or `version-taken`.
@@ -154,7 +155,8 @@ class Workflows(UseCases):
         lacks = await self._missing(checked)
         if any(finding.severity == "error" for finding in lacks):
             raise refused("<publication>", [*checked.findings, *lacks])
-        return await self._put(checked, lacks)
+        with acting_as(by):
+            return await self._put(checked, lacks)
 
     @open_to_all("publications that wait ask it; no edge calls it")
     async def lacking(self, source: str) -> list[Use]:
