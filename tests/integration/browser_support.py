@@ -8,7 +8,7 @@ import itertools
 import json
 import os
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,6 @@ class Tab:
         self._send, self._receive = send, receive
         self._numbers = itertools.count(1)
         self._answers: dict[int, asyncio.Future[Any]] = {}
-        self._loaded = asyncio.Event()
         self._session = ""
         self.complaints: list[str] = []
 
@@ -33,9 +32,8 @@ class Tab:
         number = next(self._numbers)
         self._answers[number] = asyncio.get_running_loop().create_future()
         said = {"id": number, "method": method, "params": params}
-        os.write(
-            self._send, json.dumps(said | ({"sessionId": self._session} if self._session else {})).encode() + b"\0"
-        )
+        said |= {"sessionId": self._session} if self._session else {}
+        os.write(self._send, json.dumps(said).encode() + b"\0")
         return await asyncio.wait_for(self._answers[number], 60)
 
     async def listen(self) -> None:
@@ -48,8 +46,6 @@ class Tab:
                     answer.set_exception(AssertionError(told["error"]))
                 else:
                     answer.set_result(told["result"])
-            elif told["method"] == "Page.loadEventFired":
-                self._loaded.set()
             elif told["method"] == "Log.entryAdded":
                 self.complaints.append(told["params"]["entry"]["text"])
 
@@ -63,11 +59,15 @@ class Tab:
 
     async def visit(self, url: str) -> None:
         """Go to an address, as somebody does who types it."""
-        await self._and_load(self.call("Page.navigate", url=url))
+        await self._leave(self.call("Page.navigate", url=url), "", "body")
 
-    async def press(self, selector: str) -> None:
-        """Press a button or link that leads to another page."""
-        await self._and_load(self.run(f"document.querySelector({json.dumps(selector)}).click()"))
+    async def press(self, selector: str, *, until: str = "", there: str = "body") -> None:
+        """Press a button or link that leads to another page, which may lead on by itself.
+
+        Args:
+            until: A part of the address of the page that it ends at. there: something that stands on that page.
+        """
+        await self._leave(self.run(f"document.querySelector({json.dumps(selector)}).click()"), until, there)
 
     async def type(self, selector: str, text: str) -> None:
         """Type into a field, in place of what is there."""
@@ -102,10 +102,22 @@ class Tab:
         shot = await self.call("Page.captureScreenshot", captureBeyondViewport=True)
         return base64.b64decode(shot["data"])
 
-    async def _and_load(self, doing: Any) -> None:
-        self._loaded.clear()
+    async def _leave(self, doing: Coroutine[Any, Any, Any], until: str, there: str) -> None:
+        await self.run("window.before = true")
         await doing
-        await asyncio.wait_for(self._loaded.wait(), 60)
+        arrived = (
+            "!window.before && document.readyState === 'complete'"
+            f" && location.href.includes({json.dumps(until)}) && !!document.querySelector({json.dumps(there)})"
+        )
+        async with asyncio.timeout(120):
+            while not await self._is_so(arrived):  # noqa: ASYNC110 - the browser tells of no such moment
+                await asyncio.sleep(0.05)
+
+    async def _is_so(self, condition: str) -> bool:
+        try:
+            return bool(await self.run(condition))
+        except AssertionError:
+            return False  # The page that was asked went away meanwhile.
 
 
 @asynccontextmanager

@@ -41,7 +41,9 @@ def shown_of(field: Field) -> list[str]:
     value = field.value
     match field.kind:
         case "ticks":
-            return [] if value is MISSING or value is None else [str(_place(field, one)) for one in value]
+            # A browser posts them in the order in which they stand on the page, whatever it is in the data.
+            ticked = [] if value is MISSING or value is None else sorted(_place(field, one) for one in value)
+            return [str(place) for place in ticked]
         case "choice":
             place = _place(field, value)
             return [str(place)] if place >= 0 else [""] if value is MISSING else ["as-is"]
