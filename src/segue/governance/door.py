@@ -22,6 +22,8 @@ from segue.types.causes import UNTOLD, Way, way_of
 ACTION: Final = "act.perform"
 LABELS: Final = frozenset({"context", "context.classes", "context.untrusted", "context.sources"})
 """What rules read of the labels of an act."""
+_TARGETS: Final = frozenset({"resource.connection", "resource.operation"})
+"""What rules read of an act that its arguments say."""
 
 Facts = Callable[[str, str, Way | None], dict[str, Any]]
 """`(namespace/name:version, pointer of the task, way of the run) -> context of the request`, as `actions.context_of`
@@ -83,12 +85,14 @@ class ActDoor:
         self._switches = switches
         self._facts = facts
         self._seen: Policies | None = None
-        self._ruled = self._labelled = False
+        self._ruled = self._labelled = self._targeted = False
         self._changes = changes
         self._apart = apart
         self._told_apart: dict[str, bool] = {}
         self._kept: dict[tuple[Any, ...], _Kept] = {}
         self._kept_at = -1
+        # Tasks whose acts all pass, whatever their arguments and whoever started the run: what is recorded of it.
+        self._passing: dict[tuple[str, str, str], str] = {}
 
     def may_start(self, workflow: str) -> bool:
         """No switch stops this workflow (`namespace/name`)."""
@@ -111,19 +115,23 @@ class ActDoor:
         """
         policies = self._guard.policies
         if policies is not self._seen:
-            self._seen, self._ruled = policies, _are_ruled(policies)
-            self._labelled = not policies.reads(ACTION).isdisjoint(LABELS)
-            self._kept.clear()
+            self._learn(policies)
+        if not (command.affects or self._switches.any or self._limits.any):
+            # Nothing but a rule can stop it, and mostly none does.
+            if self._ruled:
+                passing = self._passing.get((workflow, command.pointer, command.handler))
+                if passing is not None and self._changes() == self._kept_at:
+                    return passing
+            elif command.handler not in OWNED_HANDLERS:
+                return ""
         # What has consequences for somebody is asked about whoever wrote the rules: some of those ship.
         ruled = self._ruled or bool(command.affects)
-        only_rules = not self._switches.any and not self._limits.any and command.handler not in OWNED_HANDLERS
-        if only_rules and not ruled:
-            return ""
         name = workflow.rpartition(":")[0]
-        if only_rules:
-            # Nothing but a rule can stop it, and mostly none does.
+        if not (self._switches.any or self._limits.any or command.handler in OWNED_HANDLERS):
             kept = self._verdict(workflow, name, command, cause)
             if kept.passes:
+                if not (command.affects or self._targeted or self._told_apart.get(workflow)):
+                    self._passing[workflow, command.pointer, command.handler] = kept.said
                 return kept.said
         thrown = self._switches.stops(name, command)
         if thrown is not None:
@@ -156,6 +164,19 @@ class ActDoor:
         if self._limits.any and not begun:
             self._limits.take(name, command, key, besides={found.limit.rule for found in exceeded})
         return _said_of(verdict, policies.version, withheld, approvers) if withheld else said
+
+    def _learn(self, policies: Policies) -> None:
+        """Other rules are in force, so nothing that is kept counts any longer."""
+        reads = policies.reads(ACTION)
+        self._seen, self._ruled = policies, _are_ruled(policies)
+        self._labelled = not reads.isdisjoint(LABELS)
+        self._targeted = not reads.isdisjoint(_TARGETS)
+        self._forget()
+
+    def _forget(self) -> None:
+        self._kept.clear()
+        self._passing.clear()
+        self._told_apart.clear()
 
     def _withheld(self, verdict: Verdict | None, exceeded: Sequence[Exceeded]) -> list[_Wanting]:
         """Rules and limits that leave this act to people."""
@@ -212,8 +233,7 @@ class ActDoor:
         """The verdict, kept by everything that it can depend on."""
         changes = self._changes()
         if changes != self._kept_at or len(self._kept) >= _KEPT_MAX:
-            self._kept.clear()
-            self._told_apart.clear()
+            self._forget()
             self._kept_at = changes
         way = None
         if self._labelled:

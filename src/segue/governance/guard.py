@@ -17,6 +17,8 @@ from segue.governance.switches import Switches
 from segue.types import DEFAULT_WORKSPACE, AuditSink, Identity, acting
 
 _KEPT_MAX: Final = 10_000
+_QUIET: Final = frozenset(name for name, action in ACTIONS.items() if action.quiet or "read" in action.groups)
+"""Being allowed these is not recorded."""
 SWITCH_RULE: Final = "switch"
 """What a verdict names as its rule where a switch decided."""
 
@@ -41,7 +43,7 @@ class Guard:
     """Asked before anything is done.
 
     Args:
-        policies: What is asked; those that ship when left out.
+        policies: What is asked; those that ship when left out. Setting others forgets every verdict.
         local: Who acts where no edge has said who; None denies then. Only a program that holds the data folder itself
             may set it.
         workspace: Where everything is that this guard stands before.
@@ -56,27 +58,13 @@ class Guard:
         workspace: str = DEFAULT_WORKSPACE,
         audit: AuditSink | None = None,
     ) -> None:
-        self._policies = policies or shipped_policies()
-        self._kept: dict[tuple[Any, ...], Verdict] = {}
-        self._places: dict[str, list[tuple[str, str, str]]] = {}
-        # Whoever asks once mostly asks again. Identities do not change.
-        self._known: tuple[Identity | None, tuple[Any, ...] | None] = None, None
+        self.policies = policies or shipped_policies()
+        self._forget(self.policies)
         self.local = local
         self.workspace = workspace
         self.audit = audit
         self.switches = Switches(workspace)
         self.refusals = Refusals(workspace)
-
-    @property
-    def policies(self) -> Policies:
-        """The policies in force. Setting others forgets every verdict."""
-        return self._policies
-
-    @policies.setter
-    def policies(self, policies: Policies) -> None:
-        self._policies = policies
-        self._kept.clear()
-        self._places.clear()
 
     def who(self) -> Identity | None:
         """Who acts."""
@@ -100,21 +88,22 @@ class Guard:
         Raises:
             PolicyDenied: With the verdict.
         """
-        identity = self.who()
+        identity = acting() or self.local
         if identity is None:
-            verdict = Verdict("deny", (), self._policies.version, "nobody is signed in")
-        elif stopped := self._stopped(action, resource):
-            verdict = Verdict("deny", (SWITCH_RULE,), self._policies.version, stopped)
+            verdict = Verdict("deny", (), self.policies.version, "nobody is signed in")
+        elif self.switches.any and (stopped := self._stopped(action, resource)):
+            verdict = Verdict("deny", (SWITCH_RULE,), self.policies.version, stopped)
         else:
             verdict = self.verdict(identity, action, resource, context)
-        if not (silent and verdict.allowed):
-            self.note(identity, action, resource, verdict, waits=waits)
-        if not verdict.allowed:
-            raise PolicyDenied(action, resource, identity, verdict)
-        return verdict
+        if verdict.verdict == "allow":
+            if not silent and action not in _QUIET:
+                self.note(identity, action, resource, verdict)
+            return verdict
+        self.note(identity, action, resource, verdict, waits=waits)
+        raise PolicyDenied(action, resource, identity, verdict)
 
     def _stopped(self, action: str, resource: Resource) -> str:
-        if action != "run.start" or not self.switches.any:
+        if action != "run.start":
             return ""
         thrown = self.switches.find("workflow", resource.id)
         return "" if thrown is None else f"{thrown.kind} {thrown.name!r} is stopped by {thrown.by}: {thrown.reason}"
@@ -123,42 +112,58 @@ class Guard:
         self, identity: Identity, action: str, resource: Resource, context: Mapping[str, Any] | None = None
     ) -> Verdict:
         """The answer, and nothing happens. Whoever acts for somebody may do what both may."""
+        if self.policies is not self._seen:
+            self._forget(self.policies)
+        last, kept = self._last
+        if identity is not last:
+            kept = self._kept_of(identity)
+        places = self._places.get(action)
+        if places is None:
+            places = self._places_of(action)
         given = context or {}
-        key = self._key(identity, action, resource, given)
-        found = self._kept.get(key)
+        # What rules read of nothing but who asks is told apart by the action alone.
+        key = _key(action, resource, given, places) if places else action
+        found = kept.get(key)
         if found is None:
+            if self._number >= _KEPT_MAX:
+                self._forget(self.policies)
+                kept = self._kept_of(identity)
             found = self._ask(identity, action, resource, given)
-            if len(self._kept) >= _KEPT_MAX:
-                self._kept.clear()
-            self._kept[key] = found
+            kept[key] = found
+            self._number += 1
+        return found
+
+    def _forget(self, policies: Policies) -> None:
+        """Keep nothing of what was answered before."""
+        self._seen = policies
+        # New ones: an answer that is on its way belongs to those that it was asked of.
+        self._kept: dict[tuple[Any, ...], dict[Any, Verdict]] = {}
+        self._places: dict[str, tuple[tuple[str, str], ...]] = {}
+        self._number = 0
+        # Whoever asks once mostly asks again. Identities do not change.
+        self._last: tuple[Identity | None, dict[Any, Verdict]] = None, {}
+
+    def _kept_of(self, identity: Identity) -> dict[Any, Verdict]:
+        kept = self._kept.setdefault(_key_of(identity), {})
+        self._last = identity, kept
+        return kept
+
+    def _places_of(self, action: str) -> tuple[tuple[str, str], ...]:
+        """What rules read of requests for this action. Where the resource is, is the same for all."""
+        parts = [place.partition(".") for place in sorted(self.policies.reads(action) - {"resource.workspace"})]
+        found = self._places[action] = tuple((variable, name) for variable, _, name in parts)
         return found
 
     def _ask(self, identity: Identity, action: str, resource: Resource, context: Mapping[str, Any]) -> Verdict:
         if not in_scope(identity, action):
             reason = f"the token of {identity.name} is not meant for {action}"
-            return Verdict("deny", (), self._policies.version, reason)
-        verdict = self._policies.decide(identity, action, resource, workspace=self.workspace, context=context)
+            return Verdict("deny", (), self.policies.version, reason)
+        verdict = self.policies.decide(identity, action, resource, workspace=self.workspace, context=context)
         if verdict.allowed and identity.acts_for is not None:
             other = self.verdict(identity.acts_for, action, resource, context)
             if not other.allowed:
                 return other
         return verdict
-
-    def _key(
-        self, identity: Identity, action: str, resource: Resource, context: Mapping[str, Any]
-    ) -> tuple[Any, ...]:
-        if identity is not self._known[0]:
-            self._known = identity, _key_of(identity)
-        seen: list[Any] = [action, self._known[1]]
-        places = self._places.get(action)
-        if places is None:
-            places = self._places[action] = [place.partition(".") for place in sorted(self._policies.reads(action))]
-        for variable, _, name in places:
-            if variable != "resource":
-                seen.append(repr(context.get(name) if name else sorted(context.items())))
-            else:
-                seen.append(resource.id if name == "id" else resource.attributes.get(name))
-        return tuple(seen)
 
     def note(
         self, identity: Identity | None, action: str, resource: Resource, verdict: Verdict, *, waits: bool = False
@@ -176,8 +181,7 @@ class Guard:
             self.tell_refusals(now)
             if not self.refusals.is_first(principal, action, resource.name, now):
                 return
-        known = ACTIONS.get(action)
-        if verdict.allowed and known is not None and (known.quiet or "read" in known.groups):
+        if verdict.allowed and action in _QUIET:
             return
         self.audit.record(
             principal=principal,
@@ -211,8 +215,19 @@ def in_scope(identity: Identity, action: str) -> bool:
     return action in identity.scopes or (known is not None and not identity.scopes.isdisjoint(known.groups))
 
 
-def _key_of(identity: Identity | None) -> tuple[Any, ...] | None:
-    if identity is None:
-        return None
+def _key(
+    action: str, resource: Resource, context: Mapping[str, Any], places: tuple[tuple[str, str], ...]
+) -> tuple[Any, ...]:
+    """What rules read of a request."""
+    seen: list[Any] = [action]
+    for variable, name in places:
+        if variable != "resource":
+            seen.append(repr(context.get(name) if name else sorted(context.items())))
+        else:
+            seen.append(resource.id if name == "id" else resource.attributes.get(name))
+    return tuple(seen)
+
+
+def _key_of(identity: Identity) -> tuple[Any, ...]:
     who = (identity.kind, identity.id, identity.roles, identity.groups, identity.workspace, identity.scopes)
-    return (*who, _key_of(identity.acts_for))
+    return (*who, None if identity.acts_for is None else _key_of(identity.acts_for))

@@ -125,6 +125,9 @@ class Definitions:
         allow_remote_functions: Functions may be called by an absolute address.
         fetch_function, fetch_resource: How things outside the document are read when it is published; called in
             a thread. None refuses them.
+
+    Attributes:
+        changes: How many definitions are published: whoever keeps what follows from them looks here.
     """
 
     def __init__(
@@ -149,6 +152,7 @@ class Definitions:
         self._fetch_resource = fetch_resource
         self._allow_remote_functions = allow_remote_functions
         self._published: dict[str, tuple[Definition, Pins]] = {}
+        self.changes = 0
         self._names: dict[tuple[str, str], list[Definition]] = {}
         self._latest: dict[tuple[str, str], Definition] = {}
         self._publishing = asyncio.Lock()
@@ -267,11 +271,6 @@ class Definitions:
         """Every version of everything that is published."""
         return [definition for definition, _ in self._published.values()]
 
-    @property
-    def changes(self) -> int:
-        """How many definitions are published: whoever keeps what follows from them looks here."""
-        return len(self._published)
-
     def names(self) -> list[tuple[str, str]]:
         """Namespace and name of every published workflow, in order."""
         return sorted(self._names)
@@ -299,6 +298,7 @@ class Definitions:
 
     def _remember(self, definition: Definition, pins: Pins) -> None:
         self._published[definition.digest] = (definition, pins)
+        self.changes = len(self._published)
         name = (definition.namespace, definition.name)
         versions = self._names.setdefault(name, [])
         versions.append(definition)

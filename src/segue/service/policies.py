@@ -199,7 +199,9 @@ def _subject(text: Any) -> Callable[[Any], str | None] | None:
             found = expression.evaluate(given)
         except ExpressionError:
             return None
-        return str(found) if isinstance(found, str | int) and not isinstance(found, bool) and found != "" else None
+        if type(found) is str:  # As it mostly is, and every start asks.
+            return found or None
+        return str(found) if isinstance(found, int) and not isinstance(found, bool) else None
 
     return tell
 

@@ -123,3 +123,16 @@ def test_a_kept_verdict_ends_with_what_it_was_made_of() -> None:
     refund = act(arguments={"use": "billing", "operation": "refund"})
     assert isinstance(door.ask("r", "a/b:1", refund), ApprovalWanted)
     assert isinstance(door.ask("r", "a/b:1", act()), str)
+
+
+def test_what_passed_by_one_look_up_is_asked_anew_when_its_labels_are_others() -> None:
+    """Nothing else is asked in between that could notice it."""
+    facts, changes = {"untrusted": False}, [0]
+    guard = Guard(Policies({**shipped(), "here": RULE.format("contracts", "legal", "context.untrusted")}))
+    door = ActDoor(guard, guard.switches, lambda *_: dict(facts), changes=lambda: changes[0])
+    call = Perform(5, "function", {"name": "f"}, "send", "/do/0", "1")
+    assert [isinstance(door.ask("r", "a/b:1", call), str) for _ in range(3)] == [True] * 3
+
+    facts["untrusted"] = True
+    changes[0] += 1
+    assert isinstance(door.ask("r", "a/b:1", call), ApprovalWanted)

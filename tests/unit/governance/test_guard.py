@@ -145,7 +145,7 @@ def test_verdicts_are_kept_by_what_the_rules_read() -> None:
     guard = Guard()
     for number in range(50):
         guard.verdict(VIEWER, "run.read", Resource("Run", f"r{number}"))
-    assert len(guard._kept) == 1
+    assert sum(map(len, guard._kept.values())) == 1
 
     guard = with_rule('@id("one") forbid (principal, action == Action::"run.read", resource == Run::"r7");')
     answers = [guard.verdict(VIEWER, "run.read", Resource("Run", f"r{number}")).allowed for number in range(10)]
