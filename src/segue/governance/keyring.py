@@ -305,8 +305,9 @@ class KeyRing:
         self._blind: dict[str, str] = {}
         try:
             with closing(self._connect()) as file:
+                # The last row and not the latest time: the clock may have been set back since a rotation.
                 rows = file.execute(
-                    "SELECT id, kind FROM key WHERE gone_at IS NULL AND kind <> 'subject' ORDER BY made_at, rowid"
+                    "SELECT id, kind FROM key WHERE gone_at IS NULL AND kind <> 'subject' ORDER BY rowid"
                 ).fetchall()
                 for id, kind in rows:
                     key = self._unwrap(file, id)
@@ -458,7 +459,7 @@ class KeyRing:
     def older(self) -> list[bytes]:
         """Ids of keys of the workspace before the newest one that were not destroyed."""
         with self._lock, closing(self._connect()) as file:
-            sql = "SELECT id FROM key WHERE kind = 'workspace' AND gone_at IS NULL ORDER BY made_at, rowid"
+            sql = "SELECT id FROM key WHERE kind = 'workspace' AND gone_at IS NULL ORDER BY rowid"
             return [id for (id,) in file.execute(sql) if id != self._workspace.id]
 
     def retire(self, ids: Sequence[bytes], reason: str) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from segue.governance import keyring
 from segue.governance.keyring import KeyRing, LocalKey
 
 
@@ -68,3 +69,17 @@ def test_a_child_process_has_nonces_of_its_own(ring: KeyRing) -> None:
     ours = {nonce_of(ring.seal(b"{}")), nonce_of(ring.seal_rows([(1, b"{}")])[0])}
     assert len(theirs) == 24
     assert ours.isdisjoint({theirs[:12], theirs[12:]})
+
+
+def test_the_key_of_the_last_rotation_counts_whatever_the_clock_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A clock that is set back must not bring the key back that a rotation was to end."""
+    made = KeyRing.create(tmp_path / "segue.keys", LocalKey(bytes(32)))
+    monkeypatch.setattr(keyring, "_now_ms", lambda: 0)
+    made.rotate()
+    older = made.older()
+    read_back = KeyRing(tmp_path / "segue.keys", LocalKey(bytes(32)))
+    assert older
+    assert read_back.older() == older
+    assert binascii.a2b_base64(read_back.seal(b"{}")[1:])[:8] == binascii.a2b_base64(made.seal(b"{}")[1:])[:8]
