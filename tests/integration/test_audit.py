@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -20,16 +22,22 @@ from tests.integration.service_support import PAID, WAITS, document
 
 from segue.handlers import FunctionRegistry
 from segue.service import (
+    Login,
+    NewAdjustment,
     NewBackup,
     NewIdentity,
+    NewOwner,
     NewPolicy,
+    NewSecret,
     NewSwitch,
     NewToken,
+    SecretUsers,
     Service,
     ServiceError,
     Settings,
     backup_of_folder,
     export_to,
+    init_keys,
     open_service,
     restore_folder,
 )
@@ -91,7 +99,7 @@ async def test_what_was_asked_and_done_is_recorded_with_who_and_why(tmp_path: Pa
         found = await actions(service)
         assert found[0] == "settings.change"
         assert [a for a in found if a != "settings.change"] == [
-            *("workflow.publish", "workflow.publish"),
+            *("workflow.pin", "workflow.publish", "workflow.pin", "workflow.publish"),
             *("run.start", "effect.intend", "effect.settle"),
             *("run.start", "run.pause", "run.resume", "event.send", "run.cancel"),
         ]
@@ -208,7 +216,7 @@ async def test_what_is_in_force_is_what_the_chain_says(tmp_path: Path, statement
         await service.profiles.put("bob", {"email": "bob@example.com", "roles": ["approver", "lead"]})
         await service.audit.sign()
         before = await service.audit.verify()
-    assert (before.problems, before.standing) == ([], 9)
+    assert (before.problems, before.standing) == ([], 11)
     async with opened(tmp_path) as service:
         assert (await service.audit.verify()).problems == []
 
@@ -218,6 +226,82 @@ async def test_what_is_in_force_is_what_the_chain_says(tmp_path: Path, statement
 
     assert {problem.kind for problem in found.problems} == {"standing"}
     assert all(named in problem.detail for problem in found.problems)
+
+
+ALTERED = [
+    ("DELETE FROM adjusted", "the adjusted value workflow:demo/set high is not there"),
+    ("UPDATE adjusted SET value = '9'", "the adjusted value workflow:demo/set high was changed"),
+    ("UPDATE adjusted SET key = 'low'", "the adjusted value workflow:demo/set"),
+    ("UPDATE consent SET state = 'refused'", "the consent to connection:crm demo/charge read is not there"),
+    ("UPDATE consent SET name = 'set'", "the consent to connection:crm demo/"),
+    ("INSERT INTO consent SELECT 9, 'crm', 'demo', 'x', 'write', 'granted', 1, '', 1, '', '' FROM consent",
+     "the consent to connection:crm demo/x write is there, and no record says how it came"),
+    ("INSERT INTO model_owner VALUES ('churn', 'person:eve', 1, 'x')", "the owner of model:churn is there, and"),
+    ("UPDATE secret_scope SET users = '[\"workflow:*\"]'", "who may use secret:crm was changed"),
+    ("DELETE FROM secret_scope", "who may use secret:crm is not there"),
+    ("UPDATE meta SET value = '{\"python\":[\"x\"]}' WHERE key LIKE 'pins:%'", "what is pinned of workflow:demo/"),
+    ("DELETE FROM meta WHERE key LIKE 'pins:%'", "what is pinned of workflow:demo/"),
+    ("UPDATE credential SET data = replace(data, '\"bob\"', '\"ann\"')", "session:"),
+    # It lasts longer than any that began before the chain told of sessions.
+    ("INSERT INTO credential SELECT 'e', 'e', identity_kind, identity_id,"
+     " replace(replace(data, id, 'e'), '\"expires_at\":', '\"expires_at\":9') FROM credential",
+     "session:e is there, and no record says how it came"),
+]  # fmt: skip
+
+
+async def test_what_was_set_allowed_and_begun_is_what_the_chain_says(tmp_path: Path) -> None:
+    """A session made in the file signs anybody in; a consent, a value or a pin made there was decided by nobody."""
+    made, set_up = tmp_path / "made", document(name="set").replace("'1.0.0'}", "'1.0.0', metadata: {segue: ADJUST}}")
+    ranges = "{adjustable: {high: {type: integer, default: 1}, low: {type: integer, default: 1}}}"
+    async with open_service(made, Settings(), drive=False) as service:
+        await service.workflows.publish(set_up.replace("ADJUST", ranges))
+        await service.adjusting.adjust("demo", "set", NewAdjustment(values={"high": 2, "low": 2}, reason="a test"))
+        await service.adjusting.adjust("demo", "set", NewAdjustment(reset=["low"], reason="a test"))
+        paths = "{/x: {get: {operationId: x, responses: {'200': {description: ok}}}}}"
+        api = f"openapi: 3.0.3\ninfo: {{title: t, version: '1'}}\npaths: {paths}\n"
+        await service.connections.add("crm", api)
+        await service.workflows.publish(
+            document("- look: {call: connector, with: {use: crm, operation: x}}", name="charge")
+        )
+        assert (await service.owning.own("crm", NewOwner(owner="person:ann", reason="hers"))).kept == [
+            "demo/charge: read"
+        ]
+        await service.secrets.allow("crm", SecretUsers(users=["workflow:demo/charge"]))
+        await service.accounts.add(NewIdentity(id="bob", roles=["viewer"], password="set by somebody"))
+        await service.sessions.login(Login(name="bob", password="set by somebody"))
+        sound = await service.audit.verify()
+        assert (sound.problems, sound.standing > 8) == ([], True)
+    for statement, named in ALTERED:
+        copy = Path(shutil.copytree(made, tmp_path / "copy", dirs_exist_ok=True))
+        tamper(copy, statement)
+        async with open_service(copy, Settings(), drive=False) as service:
+            found = await service.audit.verify()
+        assert {problem.kind for problem in found.problems} == {"standing"}, statement
+        assert all(problem.detail.startswith(named) for problem in found.problems), (statement, found.problems)
+
+
+async def test_a_secret_that_was_exchanged_is_found_by_its_fingerprint(tmp_path: Path) -> None:
+    """Sealed values can be put in each other's place without the key; the record says neither value."""
+    data, key = tmp_path / "data", tmp_path / "kek"
+    init_keys(data, key)
+    settings = Settings(key_file=str(key))
+    async with open_service(data, settings, drive=False) as service:
+        for name in ("old", "new"):
+            await service.secrets.set(NewSecret(name=name, value="kanarienvogel"))
+        told = [
+            (r.data or {})["sha256"] for r in (await service.audit.page(action="secret.set", verdict="done")).items
+        ]
+        assert len(set(told)) == 2, "equal secrets of two names look different"
+        assert not {sha256(text).hexdigest() for text in (b"kanarienvogel", b'"kanarienvogel"')} & set(told)
+        assert (await service.audit.verify()).problems == []
+    tamper(data, "UPDATE secret SET data = (SELECT data FROM secret WHERE name = 'old') WHERE name = 'new'")
+    async with open_service(data, settings, drive=False) as service:
+        assert (await service.audit.verify()).problems == []  # The value is the same.
+        await service.secrets.set(NewSecret(name="old", value="another"))
+    tamper(data, "UPDATE secret SET data = (SELECT data FROM secret WHERE name = 'old') WHERE name = 'new'")
+    async with open_service(data, settings, drive=False) as service:
+        (problem,) = (await service.audit.verify()).problems
+    assert problem.detail.startswith("secret:new was changed")
 
 
 async def test_retention_leaves_a_chain_that_verifies(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
@@ -31,7 +32,7 @@ from segue.service.masking import Masking
 from segue.service.observe import iso
 from segue.service.paging import PAGE_MAX, ms_of, place_of
 from segue.service.shapes import Page, Shape
-from segue.service.standing import Standing
+from segue.service.standing import Standing, fingerprint_of
 from segue.store import HostError, Store
 from segue.store.chain import (
     HISTORY_ACTION,
@@ -111,8 +112,8 @@ class AuditVerification(Shape, frozen=True, kw_only=True):
         given_up: Checkpoints of records that were lost when an older backup was restored.
         history: Rows of histories that the chain tells of and that are unchanged. removed: Those that are gone, as
             records of retention say.
-        standing: People, tokens, rules, switches, profiles, connections and documents that were held against what
-            the chain says of each.
+        standing: People, tokens, sessions, rules, switches, profiles, connections, secrets, consents, owners,
+            adjusted values and documents with their pins that were held against what the chain says of each.
         more: Problems beyond those listed.
     """
 
@@ -253,7 +254,9 @@ class Audit(UseCases):
         check.problems += [Problem("signature", 0, 0, complaint) for complaint in complaints]
         again = await self._store.read(lambda c: resealed(c, self._cipher))
         histories = _Histories(check.problems, self._cipher, again)
-        standing = Standing(lambda row: record_of(AuditRow(*row), self._cipher).data or {})
+        standing = Standing(
+            lambda row: record_of(AuditRow(*row), self._cipher).data or {}, partial(fingerprint_of, self._cipher)
+        )
         seq = first = 0
         while True:
             rows = await self._store.read(lambda c, seq=seq: _checked(c, seq, check, histories, standing))  # type: ignore[misc]

@@ -13,6 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any, Final
 
 import msgspec
@@ -222,7 +223,10 @@ class Definitions:
             raise Conflict(f"{definition.namespace}/{definition.name}:{definition.version} has other content")
         if self._store is not None:
             # The pins first: a crash in between must not leave a definition without them.
-            await self._store.write([put_meta(_pins_key(definition.digest), msgspec.json.encode(pins).decode())])
+            text = msgspec.json.encode(pins).decode()
+            named = f"workflow:{definition.namespace}/{definition.name}:{definition.version}"
+            self._store.note("workflow.pin", named, data={"sha256": sha256(text.encode()).hexdigest()})
+            await self._store.write([put_meta(_pins_key(definition.digest), text)])
             if not await self._store.publish(definition):
                 return False
         self._remember(definition, pins)

@@ -160,8 +160,8 @@ class Roster:
         self.hold_credential(credential)
         if of is not None:
             self.tell(of)
-        if credential.kind == "token":
-            self.store.note("token.make", f"token:{credential.id}", data=of_token(credential))
+        made = "token.make" if credential.kind == "token" else "session.begin"
+        self.store.note(made, f"{credential.kind}:{credential.id}", data=of_token(credential))
         await self.store.write([*statements, put_credential(credential)])
 
     def _outlived(self, new: CredentialRecord) -> list[CredentialRecord]:

@@ -1,8 +1,9 @@
 """What is in force, as the audit chain tells of it: what a change says, and whether that is what stands.
 
-A change of a person, a rule, a switch, a profile, a connection or a published document is a record with what was
-changed and a digest of what stands since. Verifying holds the newest such record of each against what is there
-(decision 0150). Whoever writes into the data file can give somebody a role; the chain then says another one.
+A change of a person, a rule, a switch, a profile, a connection, a secret, a consent, an adjusted value or a published
+document is a record with what was changed and a digest of what stands since. Verifying holds the newest such record
+of each against what is there (decision 0150). Whoever writes into the data file can give somebody a role; the chain
+then says another one.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ import msgspec
 
 from segue.governance import Problem
 from segue.store import records
+from segue.store.adjustments import list_values
 from segue.store.codec import encode
+from segue.store.consents import list_consents, list_model_owners
 from segue.store.notices import profiles
 from segue.store.permission import (
     CredentialRecord,
@@ -26,19 +29,48 @@ from segue.store.permission import (
     list_policy_changes,
     list_switches,
 )
+from segue.types import Cipher
 
 _RIGHTS: Final = ("roles", "groups", "limits", "state", "workspace")
 _TIES: Final = ("display", "password", "totp", "subject")
 """What is only said to have changed: it is personal, or a credential."""
 _OPEN: Final = ("roles", "groups", "limits", "manager", "absent")
-_TELLING: Final = frozenset(
-    {
-        *("identity.change", "policy.change", "profile.put", "switch.stop", "switch.release"),
-        *("connection.add", "connection.remove", "workflow.publish", "token.make"),
-    }
-)
+_TELLING: Final = {
+    "identity.change": "identity",
+    "policy.change": "policy",
+    "profile.put": "profile",
+    **dict.fromkeys(("switch.stop", "switch.release"), "switch"),
+    **dict.fromkeys(("connection.add", "connection.remove"), "connection"),
+    "workflow.publish": "workflow",
+    "workflow.pin": "pins",
+    "workflow.adjust": "value",
+    "token.make": "token",
+    "session.begin": "session",
+    **dict.fromkeys(("consent.grant", "consent.refuse", "consent.revoke"), "consent"),
+    "model.own": "owner",
+    **dict.fromkeys(("secret.set", "secret.remove"), "secret"),
+    "secret.allow": "scope",
+}
+"""What a record is about, by its action."""
+_SINCE_EVER: Final = ("identity", "connection", "workflow", "policy", "consent", "value", "owner", "secret", "scope")
+"""Kinds of which every change has had a record as long as there were such things."""
+_ENDING: Final = ("token", "session")
+"""They end by themselves, or with their person."""
+_SESSION_MS: Final = 12 * 3_600_000
+_ALWAYS: Final = 2**62
 _NAMING: Final = frozenset({"identity.change", "identity.provision", "identity.second", "login.sso"})
 """Records that name somebody who is then there, also those of releases that did not tell what was changed."""
+
+
+_UNTOLD: Final = ""
+_OF: Final = {
+    "pins": "what is pinned of ",
+    "value": "the adjusted value ",
+    "consent": "the consent to ",
+    "owner": "the owner of ",
+    "scope": "who may use ",
+}
+"""What a problem is about, where its resource alone does not tell."""
 
 
 class Change(NamedTuple):
@@ -83,7 +115,7 @@ def of_profile(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None
 
 
 def of_token(token: CredentialRecord) -> dict[str, Any]:
-    """A token was made; never what its bearer holds, nor the digest of it."""
+    """A token was made, or a session began; never what its bearer holds, nor the digest of it."""
     whose = f"{token.identity_kind}:{token.identity_id}"
     facts = {"of": whose, "label": token.label, "scopes": token.scopes, "until": token.expires_at}
     bound = [token.id, token.digest, whose, token.scopes, token.expires_at]
@@ -108,11 +140,14 @@ class Standing:
     """Collects what the chain said last of each thing in force, and compares. Feed records in their order.
 
     Args:
-        read_data: The facts of a record.
+        read_data: The facts of a record. fingerprint: Of a secret of this name.
     """
 
-    def __init__(self, read_data: Callable[[tuple[Any, ...]], dict[str, Any]]) -> None:
+    def __init__(
+        self, read_data: Callable[[tuple[Any, ...]], dict[str, Any]], fingerprint: Callable[[str, str], str]
+    ) -> None:
         self.compared = 0
+        self._fingerprint = fingerprint
         self._read = read_data
         self._said: dict[tuple[str, str], tuple[int, str | None]] = {}
         self._named: set[tuple[str, str]] = set()
@@ -122,24 +157,20 @@ class Standing:
         """A record, as the columns of `AuditRow`."""
         seq, at, action, resource, verdict = row[0], row[1], row[3], row[4], row[6]
         if seq == 1:
-            self._began = dict.fromkeys(("identity", "connection", "workflow", "policy"), at)
+            self._began = dict.fromkeys(_SINCE_EVER, at)
         if action in _NAMING:
             self._named.add(("identity", _last(resource)))
         elif action == "policy.change":
             self._named.add(("policy", _last(resource)))
         if action not in _TELLING or verdict != "done":
             return
-        kind = action.partition(".")[0]
-        self._named.add((kind, _last(resource)))
-        if kind == "token":
+        kind = _TELLING[action]
+        if kind in (*_ENDING, "pins"):
             self._began.setdefault(kind, at)
-        if kind == "switch":
-            self._said[(kind, resource)] = (row[0], "thrown" if action == "switch.stop" else None)
-            return
-        data = self._read(row)
-        digest = data.get("source" if kind == "workflow" else "sha256")
-        if digest is not None or "sha256" in data or action == "connection.remove":
-            self._said[(kind, resource)] = (row[0], digest)
+        for name, digest in _told_by(kind, action, resource, {} if kind == "switch" else self._read(row)):
+            self._named.add((kind, _last(name)))
+            if digest != _UNTOLD:
+                self._said[(kind, name)] = (seq, digest)
 
     def problems(self, connection: sqlite3.Connection, *, whole: bool) -> Iterator[Problem]:
         """What is in force and is not what was said of it last, or is not there, or was never told of.
@@ -149,21 +180,51 @@ class Standing:
         Args:
             whole: No record is missing, so that what none tells of came without one.
         """
-        there = {(found.kind, found.resource): found for found in _in_force(connection)}
+        there = {(found.kind, found.resource): found for found in _in_force(connection, self._fingerprint)}
         for name, (seq, said) in self._said.items():
             self.compared += 1
             found = None if name not in there else there[name].digest
-            gone = found is None and name[0] == "token"  # They end by themselves.
+            # Pins are written before their definition, which a crash may have kept from being there.
+            gone = found is None and (
+                name[0] in _ENDING or (name[0] == "pins" and ("workflow", name[1]) not in there)
+            )
             if found != said and not gone:
                 what = "is not there" if found is None else "is there again" if said is None else "was changed"
-                yield Problem("standing", seq, seq, f"{name[1]} {what}: record {seq} says otherwise")
+                yield Problem(
+                    "standing", seq, seq, f"{_OF.get(name[0], '')}{name[1]} {what}: record {seq} says otherwise"
+                )
         for (kind, resource), stands in there.items() if whole else ():
             # What came before the chain, or before its records told of such things, is nobody's fault.
             if (kind, _last(resource)) not in self._named and stands.at > self._began.get(kind, stands.at):
-                yield Problem("standing", 0, 0, f"{resource} is there, and no record says how it came")
+                said_of = f"{_OF.get(kind, '')}{resource}"
+                yield Problem("standing", 0, 0, f"{said_of} is there, and no record says how it came")
 
 
-def _in_force(connection: sqlite3.Connection) -> Iterator[_There]:
+def _told_by(kind: str, action: str, resource: str, data: Mapping[str, Any]) -> Iterator[tuple[str, str | None]]:
+    """What a record says stands since: names, and digests; None for nothing, `_UNTOLD` where it does not say."""
+    match kind:
+        case "switch":
+            yield resource, "thrown" if action == "switch.stop" else None
+        case "workflow":
+            yield resource, data.get("source", _UNTOLD)
+        case "value":
+            for change in data.get("changes", ()):
+                yield f"{resource} {change['name']}", digest_of(change["new"]) if "new" in change else None
+        case "consent":
+            if "workflow" in data:
+                use = f"{resource} {data['workflow']} {data.get('access')}"
+                yield use, "granted" if action == "consent.grant" else None
+        case "owner":
+            yield resource, data.get("owner")
+        case "scope":
+            users = data.get("users")
+            yield resource, None if users is None else digest_of(users)
+        case _:
+            removed = action in ("connection.remove", "secret.remove")
+            yield resource, None if removed else data.get("sha256", _UNTOLD)
+
+
+def _in_force(connection: sqlite3.Connection, fingerprint: Callable[[str, str], str]) -> Iterator[_There]:
     for identity in list_identities(connection):
         name = f"identity:{identity.kind}/{identity.id}"
         yield _There("identity", name, _identity(identity), identity.created_at)
@@ -180,9 +241,42 @@ def _in_force(connection: sqlite3.Connection) -> Iterator[_There]:
     for found in records.list_definitions(connection):
         resource = f"workflow:{found.namespace}/{found.name}:{found.version}"
         yield _There("workflow", resource, source_digest(found.source), found.published_at)
-    for token in list_credentials(connection):
-        if token.kind == "token":
-            yield _There("token", f"token:{token.id}", of_token(token)["sha256"], token.created_at)
+        pins = records.read_meta(connection, f"pins:{found.digest}")
+        yield _There("pins", resource, source_digest(pins or ""), found.published_at)
+    for held in list_credentials(connection):
+        # A session lasts as long as it does: one that began late has a record, whatever it says of its beginning.
+        began = held.created_at if held.kind == "token" else max(held.created_at, held.expires_at - _SESSION_MS)
+        yield _There(held.kind, f"{held.kind}:{held.id}", of_token(held)["sha256"], began)
+    yield from _granted(connection)
+    yield from _of_secrets(connection, fingerprint)
+
+
+def _granted(connection: sqlite3.Connection) -> Iterator[_There]:
+    """What operations set, what owners consented to, and who they are."""
+    for (namespace, name), values in list_values(connection).items():
+        for key, held in values.items():
+            yield _There("value", f"workflow:{namespace}/{name} {key}", digest_of(held.value), _ALWAYS)
+    for one in list_consents(connection, state="granted"):
+        of = one.connection if one.connection.startswith("model:") else f"connection:{one.connection}"
+        yield _There("consent", f"{of} {one.namespace}/{one.name} {one.access}", "granted", _ALWAYS)
+    for name, owner in list_model_owners(connection).items():
+        yield _There("owner", f"model:{name}", owner, _ALWAYS)
+
+
+def _of_secrets(connection: sqlite3.Connection, fingerprint: Callable[[str, str], str]) -> Iterator[_There]:
+    """Secrets that are kept, by fingerprint, and who may use which."""
+    for name, raw in connection.execute("SELECT name, data FROM secret ORDER BY name").fetchall():
+        yield _There("secret", f"secret:{name}", fingerprint(name, raw), _ALWAYS)
+    for name, users in connection.execute(
+        "SELECT name, users FROM secret_scope WHERE users IS NOT NULL ORDER BY name"
+    ):
+        yield _There("scope", f"secret:{name}", digest_of(msgspec.json.decode(users)), _ALWAYS)
+
+
+def fingerprint_of(cipher: Cipher | None, name: str, raw: str) -> str:
+    """What stands for a secret in the chain: keyed, so that whoever reads the chain cannot try values."""
+    digest = sha256(raw.encode()).hexdigest()
+    return digest if cipher is None else cipher.blind(f"secret:{name}:{digest}")
 
 
 def _last(resource: str) -> str:

@@ -18,6 +18,7 @@ from segue.service.definitions import Definitions
 from segue.service.errors import ServiceError
 from segue.service.observe import iso
 from segue.service.shapes import Page, Shape
+from segue.service.standing import fingerprint_of
 from segue.store import Store
 from segue.store.codec import decode, encode
 from segue.types import Perform, SecretSource, TaskFailure, fail
@@ -211,7 +212,8 @@ class Secrets(UseCases):
         raw = encode(wanted.value).decode()
         if not wanted.value or len(raw) > _VALUE_MAX:
             raise ServiceError("secret-refused", f"A secret has 1 to {_VALUE_MAX} characters.")
-        self._store.note("secret.set", f"secret:{wanted.name}")
+        told = {"sha256": fingerprint_of(self._store.commit.cipher, wanted.name, raw)}
+        self._store.note("secret.set", f"secret:{wanted.name}", data=told)
         sql = "INSERT OR REPLACE INTO secret (name, data, updated_at) VALUES (?, seal(?), ?)"
         await self._store.write([(sql, (wanted.name, raw, _now_ms()))])
         return await self._one(wanted.name)
