@@ -244,6 +244,40 @@ async def test_whoever_is_deactivated_is_out_at_once(here: Place) -> None:
     assert await here.enter("x-ann") == name
 
 
+async def test_what_somebody_had_in_hand_goes_back_when_they_are_deactivated(here: Place) -> None:
+    """Else nobody could decide what they had claimed, because a claim keeps all others out."""
+    ann, bob = await here.add("ann"), await here.add("bob")
+    await here.team("Operations", ann, bob)
+    document = {
+        "document": {"dsl": "1.0.3", "namespace": "demo", "name": "asks", "version": "1.0.0"},
+        "do": [{"ask": {"call": "human-task", "with": {"title": "Pay?", "assign": {"group": "operations"}}}}],
+    }
+    await here.owner.post(f"{V1}/workflows", json=document)
+    for _ in range(3):
+        await here.owner.post(f"{V1}/runs", json={"workflow": "demo/asks"})
+    for task, person in ((1, ann), (2, ann), (3, bob)):
+        made = await here.owner.post(f"{V1}/tasks/{task}/delegate", json={"to": person})
+        assert made.json()["owner"] == person
+
+    await here.patch(f"/Users/{ann}", {"op": "Replace", "path": "active", "value": "False"})
+
+    for _ in range(500):
+        items = (await here.owner.get(f"{V1}/tasks")).json()["items"]
+        if not items[1]["owner"] and not items[2]["owner"]:
+            break
+        await asyncio.sleep(0.02)
+    assert [(item["id"], item["owner"], item["audience"]) for item in items] == [
+        (3, bob, {"groups": ["operations"]}),
+        (2, None, {"groups": ["operations"]}),
+        (1, None, {"groups": ["operations"]}),
+    ]
+    record = (await here.log("task.assigned"))[0]
+    assert (record["principal"], record["reason"]) == (
+        "system:segue",
+        f"{ann} may act no more: the directory deactivated them",
+    )
+
+
 async def test_a_lock_that_was_set_here_is_not_the_directorys_to_lift(here: Place) -> None:
     """Either side keeps somebody out; it takes both to let them in."""
     name = await here.add("ann")

@@ -50,6 +50,8 @@ class Roster:
         self.store = store
         self.changing = asyncio.Lock()
         """From reading a record to writing it: of two changes at once neither may be lost."""
+        self.left = asyncio.Event()
+        """Somebody may act no more; see `Leaving`."""
         self._known: dict[tuple[str, str], IdentityRecord] = {}
         self._told: dict[tuple[str, str], IdentityRecord] = {}
         self._credentials: dict[str, CredentialRecord] = {}
@@ -123,6 +125,8 @@ class Roster:
                 self._drop(self.credentials_of(record.kind, record.id))
             self.tell(record)
         await self.store.write(statements)
+        if any(record.state != "active" for record in records):
+            self.left.set()
 
     async def wrong(self, record: IdentityRecord, now: int) -> None:
         """Count a wrong password."""

@@ -26,6 +26,7 @@ from segue.service.exporting import Exporting
 from segue.service.ground import Ground
 from segue.service.holders import Holders
 from segue.service.keys import Keys
+from segue.service.leaving import Leaving
 from segue.service.limits import ActLimitsUsed
 from segue.service.migrating import Migrating
 from segue.service.models import Models
@@ -103,6 +104,7 @@ async def wire(
     people = await _people(ground, store, host, stack)
     if host is not None:
         await _tell(ground, store, people, stack)
+        await stack.enter_async_context(Leaving(store, people.roster, people.directory, host).kept())
         if ground.guard.local is None:
             # A server is asked by many; a program that opens the folder for itself mostly asks for one thing.
             await stack.enter_async_context(ground.flows.kept())
