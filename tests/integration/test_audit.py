@@ -450,7 +450,7 @@ async def test_records_reach_real_receivers(tmp_path: Path) -> None:
 
 async def test_a_setting_sends_records_on_as_they_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """And after a restart only what is new."""
-    monkeypatch.setattr("segue.service.audit._SIGN_SECONDS", 0.02)
+    monkeypatch.setattr("segue.service.forwarding._LOOK_SECONDS", 0.02)
     copy = tmp_path / "copy.jsonl"
     for count in (1, 2):
         async with opened(tmp_path / "data", audit_export=(str(copy),)) as service:

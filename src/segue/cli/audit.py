@@ -108,7 +108,9 @@ def sign(*, data: Data = None, json: AsJson = False) -> None:
 def export(
     target: Annotated[
         str,
-        Parameter(help="A file, syslog+udp://HOST:PORT, syslog+tcp://HOST:PORT or otlp+http://HOST:PORT/v1/logs."),
+        Parameter(
+            help="A file, syslog+udp://HOST:PORT, syslog+tcp://…, syslog+tls://… or otlp+http://HOST:PORT/v1/logs."
+        ),
     ],
     /,
     *,

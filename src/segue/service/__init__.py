@@ -36,7 +36,6 @@ from segue.service.audit import (
     AuditView,
     NewAuditPrune,
     NewAuditVerification,
-    export_to,
 )
 from segue.service.backups import BackupView, NewBackup, backup_of_folder, restore_folder
 from segue.service.cases import CaseResult, Tested
@@ -72,6 +71,7 @@ from segue.service.errors import (
 from segue.service.events import BATCH_MAX
 from segue.service.exceptions import Exceptions
 from segue.service.exporting import SubjectExport
+from segue.service.forwarding import export_to
 from segue.service.functions import load_functions, register
 from segue.service.identities import (
     IdentityChange,

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from functools import partial
@@ -23,7 +23,6 @@ from segue.governance import (
     Problem,
     PublicKey,
     append_checkpoint,
-    export_records,
     read_checkpoints,
 )
 from segue.service.access import UseCases, governed, open_to_all
@@ -60,10 +59,7 @@ _log = logging.getLogger("segue.audit")
 CHECKPOINTS_NAME: Final = "audit.checkpoints"
 KEY_NAME: Final = "audit.key"
 _SIGN_SECONDS: Final = 5.0
-_HAND_OVER_SECONDS: Final = 5.0
 _ROWS: Final = 4000
-RECEIVER: Final = "audit-export"
-"""What targets of the setting `audit_export` are called in rules: `Link::"audit-export"`."""
 _OF_TASKS: Final = frozenset({"task.decided", "task.assigned"})
 _OF_HISTORY: Final = frozenset({HISTORY_ACTION, RESEAL_ACTION, "history.fold", "retention.purge"})
 
@@ -178,21 +174,16 @@ class Audit(UseCases):
 
     Args:
         key_file: Where the signing key lies; made where it is missing.
-        targets: Where records are sent on to as they come; see `export_to`.
     """
 
-    def __init__(
-        self, store: Store, masking: Masking, *, key_file: Path | None = None, targets: Sequence[str] = ()
-    ) -> None:
+    def __init__(self, store: Store, masking: Masking, *, key_file: Path | None = None) -> None:
         self._store = store
         self._masking = masking
-        self._targets = targets
         self._cipher = store.commit.cipher
         self._key_file = key_file or store.folder / KEY_NAME
         self._path = store.folder / CHECKPOINTS_NAME
         self._key: AuditKey | None = None
         self._signed = -1
-        self._sending: asyncio.Task[None] | None = None
         self._signing = asyncio.Lock()
 
     @governed("audit.read")
@@ -350,11 +341,8 @@ class Audit(UseCases):
     @governed("audit.read")
     async def following(self, *, after: int = 0, limit: int = PAGE_MAX) -> Page[AuditView]:
         """Records behind a place, oldest first: for whoever keeps a copy. `next` is the place to go on behind."""
-        return await self._following(after, limit)
-
-    async def _following(self, after: int, limit: int = PAGE_MAX, by: Identity | None = None) -> Page[AuditView]:
         rows = await self._store.read(lambda c: audit_after(c, after, limit=limit))
-        items = [audit_view(AuditRow(*row), self._cipher, self._masking, by) for row in rows]
+        items = [audit_view(AuditRow(*row), self._cipher, self._masking) for row in rows]
         return Page(items=items, next=str(items[-1].seq) if len(items) == limit else None)
 
     @open_to_all("whoever opens a folder keeps its chain, and nobody asked for it")
@@ -367,11 +355,6 @@ class Audit(UseCases):
         finally:
             keeping.cancel()
             await asyncio.gather(keeping, return_exceptions=True)
-            if self._sending is not None:
-                # What is on its way is noted as sent, or the target would get it again after the next start.
-                await asyncio.wait({self._sending}, timeout=_HAND_OVER_SECONDS)
-                self._sending.cancel()
-                await asyncio.gather(self._sending, return_exceptions=True)
             with suppress(HostError, ServiceError, OSError):
                 await self._sign_if_moved()
 
@@ -380,29 +363,10 @@ class Audit(UseCases):
             await asyncio.sleep(_SIGN_SECONDS)
             try:
                 await self._sign_if_moved()
-                for target in self._targets:
-                    await self._forward(target)
             except HostError:
                 pass  # The commit says so itself, to everybody who asks.
             except Exception as error:
-                _log.warning("the audit chain is not signed or not sent on; it is tried again: %s", error)
-
-    async def _forward(self, target: str) -> None:
-        """Send what the target has not got yet; how far it has come is kept with the data."""
-        key = f"audit-sent:{target}"
-        receiver = Identity(kind="connection", id=RECEIVER, workspace=self._masking.workspace)
-        while True:
-            after = int(await self._store.read(lambda c: read_meta(c, key)) or 0)
-            page = await self._following(after, by=receiver)
-            if not page.items:
-                return
-            self._sending = asyncio.create_task(self._hand_over(target, key, page.items))
-            await asyncio.shield(self._sending)
-
-    async def _hand_over(self, target: str, key: str, items: Sequence[AuditView]) -> None:
-        async with export_to(target) as send:
-            await send([msgspec.to_builtins(item) for item in items])
-        await self._store.write([put_meta(key, str(items[-1].seq))])
+                _log.warning("the audit chain is not signed; it is tried again: %s", error)
 
     async def _sign_if_moved(self) -> None:
         # Signing says nothing in the chain, so an idle folder stays idle.
@@ -432,24 +396,6 @@ class Audit(UseCases):
             return PublicKey.parse(text)
         except ValueError as error:
             raise ServiceError("audit-key-refused", f"The public key cannot be used: {error}.") from None
-
-
-@asynccontextmanager
-async def export_to(target: str) -> AsyncIterator[Callable[[list[dict[str, Any]]], Awaitable[None]]]:
-    """A function that sends records somewhere.
-
-    Args:
-        target: A path (JSON lines; made, or added to), `syslog+udp://HOST:PORT`, `syslog+tcp://HOST:PORT`, or
-            `otlp+http://HOST:PORT/v1/logs` (also `otlp+https`).
-
-    Raises:
-        ServiceError: `export-refused`; from the function too.
-    """
-    try:
-        async with export_records(target) as send:
-            yield send
-    except (OSError, ValueError) as error:
-        raise ServiceError("export-refused", f"{target}: {str(error) or type(error).__name__}.") from None
 
 
 class _Histories:

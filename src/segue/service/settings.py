@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from segue.governance.clocks import ApprovalClock, WishClocks
+from segue.governance.export import complaint_of_target
 from segue.governance.kms import KmsSettings
 from segue.governance.limits import ActLimit
 from segue.service.errors import ServiceError
@@ -175,7 +176,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         kms: Service that wraps the key-encryption key, in place of `key_file`: `kind` is `vault` or `aws`; see
             `segue.governance.VaultTransit` and `AwsKms`.
         audit_export: Where records of the audit chain are sent on to: paths, `syslog+udp://HOST:PORT`,
-            `syslog+tcp://HOST:PORT` or `otlp+http://HOST:PORT/v1/logs`.
+            `syslog+tcp://HOST:PORT`, `syslog+tls://HOST:PORT` or `otlp+http://HOST:PORT/v1/logs`.
         lifecycle_webhook: Where lifecycle CloudEvents of all runs are posted, as batches; none are where it is left
             out. The outbound policy counts for it.
         acts_max: Acts on the world under way at the same time, over all runs.
@@ -449,6 +450,9 @@ def _checked(values: Mapping[str, Any], source: str) -> Settings:
         raise ServiceError("setting-refused", f"In {source}: `port` must lie in 0 to 65535, got {settings.port}.")
     if re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", settings.workspace) is None:
         raise ServiceError("setting-refused", f"In {source}: `workspace` must be a short name in lower case.")
+    for target in settings.audit_export:
+        if complaint := complaint_of_target(target):
+            raise ServiceError("setting-refused", f"In {source}: `audit_export`: {complaint}.")
     if settings.lifecycle_webhook is not None and not _is_address(settings.lifecycle_webhook):
         raise ServiceError("setting-refused", f"In {source}: `lifecycle_webhook` must be an http or https address.")
     if re.fullmatch(r"[A-Z][A-Z0-9_]*_", settings.secret_variables) is None:

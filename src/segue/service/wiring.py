@@ -23,6 +23,7 @@ from segue.service.effects import Effects
 from segue.service.events import Events
 from segue.service.exceptions import Exceptions
 from segue.service.exporting import Exporting
+from segue.service.forwarding import Forwarding
 from segue.service.ground import Ground
 from segue.service.holders import Holders
 from segue.service.keys import Keys
@@ -94,10 +95,11 @@ async def wire(
     """
     settings = ground.settings
     key_file = None if settings.audit_key_file is None else Path(settings.audit_key_file)
-    audit = Audit(store, ground.masking, key_file=key_file, targets=settings.audit_export)
+    audit = Audit(store, ground.masking, key_file=key_file)
     if signed:
         await audit.note_settings(msgspec.json.encode(settings))
         await stack.enter_async_context(audit.kept())
+        await stack.enter_async_context(Forwarding(store, ground.masking, settings.audit_export).kept())
     ground.guard.audit = store
     await stack.enter_async_context(told_in_time(store, ground.guard.tell_refusals, "segue-refusals"))
     await note_restored(store)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 
-from segue.governance.export import export_records, otlp_request, syslog_message
+from segue.governance.export import complaint_of_target, export_records, otlp_request, rejected, syslog_message
 
 RECORD = {
     "seq": 7,
@@ -55,3 +56,46 @@ async def test_an_unknown_target_is_refused() -> None:
     with pytest.raises(ValueError, match="'kafka' is no way to export"):
         async with export_records("kafka://host"):
             pass
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "syslog+udp://",
+        "syslog+tcp://host:99999",
+        "otlp+https://user:secret@host/v1/logs",
+        "syslog+tcp://host?ca=x",
+        "syslog+tls://host?verify=no",
+    ],
+)
+def test_what_can_never_be_sent_to_is_refused_when_it_is_set(target: str) -> None:
+    """Not noticed by anybody otherwise until the records are needed; and a password would stand in the log."""
+    assert complaint_of_target(target)
+    assert complaint_of_target("syslog+tls://host:6514?ca=/etc/ca.pem") is None
+
+
+async def test_a_line_that_was_cut_off_spoils_no_other(tmp_path: Path) -> None:
+    """A disk that was full, or a crash, leaves half of a line."""
+    path = tmp_path / "copy.jsonl"
+    path.write_text(json.dumps(RECORD) + '\n{"seq": 8, "at"')
+    async with export_records(str(path)) as send:
+        await send([{**RECORD, "seq": 8}, {**RECORD, "seq": 9}])
+
+    first, torn, *rest = path.read_text().splitlines()
+    assert (json.loads(first)["seq"], torn) == (7, '{"seq": 8, "at"')
+    assert [json.loads(line)["seq"] for line in rest] == [8, 9]
+
+
+@pytest.mark.parametrize(
+    ("answer", "count"),
+    [
+        (b"", 0),
+        (b"{}", 0),
+        (b"ok", 0),
+        (b'{"partialSuccess": {}}', 0),
+        (b'{"partialSuccess": {"rejectedLogRecords": "3"}}', 3),
+    ],
+)
+def test_what_a_collector_did_not_take_is_known(answer: bytes, count: int) -> None:
+    """Its status says 200 all the same (OTLP, partial success)."""
+    assert rejected(answer) == count
