@@ -230,6 +230,31 @@ async def test_quiet_hours_hold_mail_back_and_a_decision_makes_it_void(
         await told(service, task, times=1, state="void")
 
 
+async def test_a_mail_that_is_late_waits_for_the_end_of_quiet_hours_and_much_comes_as_one(
+    tmp_path: Path, mailbox: tuple[Mailbox, int]
+) -> None:
+    """No server ran, or none took the mail, while its person was awake: that is no reason to wake them."""
+    box, port = mailbox
+    late = "UPDATE notice SET due_at = made_at WHERE channel = 'email' AND state = 'due'"
+    async with opened(tmp_path / "data", port) as service:
+        await say(service, "ann", quiet={"since": "00:00", "until": "23:59", "zone": "UTC"})
+        tasks = [await start(service, f"No. {number}") for number in range(6)]
+        for task in tasks:
+            await told(service, task, times=1, state="due")
+        await service.store.write([(late, ())])
+        urgent = await start(service, "Now!", priority="urgent")
+        await told(service, urgent, times=1)
+        found = [notice for task in tasks for notice in await told(service, task, times=1, state="due")]
+        assert [message["subject"] for message in box.messages] == ["A task is waiting: Now!"]
+        assert all(notice.due_at[11:16] == "23:59" for notice in found)
+
+        await say(service, "ann", quiet={"since": "23:58", "until": "23:59", "zone": "UTC"})
+        await service.store.write([("UPDATE notice SET due_at = made_at + 1 WHERE state = 'due'", ())])
+        for task in tasks:
+            await told(service, task, times=1)
+        assert [message["subject"] for message in box.messages[1:]] == ["6 tasks"]
+
+
 async def test_a_chat_is_told_with_a_key_and_without_a_link(tmp_path: Path, mailbox: tuple[Mailbox, int]) -> None:
     """A chat is read by many, so nobody can decide from it."""
     posted: list[tuple[Any, str]] = []

@@ -157,6 +157,8 @@ def prune(
         print_json(done)
     else:
         say(f"{done['records']} records up to {done['upTo']} {'would be removed' if dry_run else 'removed'}")
+        if done["heldFrom"] is not None:
+            say(f"records from {done['heldFrom']} on stay: a legal hold is on somebody whom they are about")
 
 
 async def _send(target: str, records: list[dict[str, Any]]) -> None:

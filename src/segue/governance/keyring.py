@@ -444,6 +444,13 @@ class KeyRing:
             sql = "UPDATE key SET hold = ? WHERE subject = ? AND gone_at IS NULL"
             return file.execute(sql, (reason, subject)).rowcount > 0
 
+    def hold_on(self, subject: str) -> str | None:
+        """Why a data subject is under legal hold; None where it is not."""
+        with closing(self._connect()) as file:
+            sql = "SELECT hold FROM key WHERE subject = ? AND hold IS NOT NULL"
+            found = file.execute(sql, (subject,)).fetchone()
+        return None if found is None else str(found[0])
+
     def held(self) -> list[str]:
         """Data subjects under legal hold, as their blind stand-ins."""
         with self._lock, closing(self._connect()) as file:

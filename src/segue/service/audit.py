@@ -42,6 +42,7 @@ from segue.store.chain import (
     anchored_rows,
     as_linked,
     audit_after,
+    audit_of,
     digest_of,
     find_audit,
     hash_of,
@@ -50,8 +51,11 @@ from segue.store.chain import (
     record_of,
     resealed,
 )
+from segue.store.encrypting import held_subjects
+from segue.store.erasure import about
 from segue.store.records import put_meta, read_meta
 from segue.store.resealing import check_records
+from segue.store.runs import find_runs
 from segue.types import AuditRow, Cipher, Identity
 
 _log = logging.getLogger("segue.audit")
@@ -142,11 +146,16 @@ class AuditSigned(Shape, frozen=True, kw_only=True):
 
 
 class AuditPruned(Shape, frozen=True, kw_only=True):
-    """What was removed, or would be: all records up to this place."""
+    """What was removed, or would be: all records up to this place.
+
+    Attributes:
+        held_from: The first record about somebody under legal hold, where that kept more from being removed.
+    """
 
     dry_run: bool
     up_to: int
     records: int
+    held_from: int | None = None
 
 
 class NewAuditVerification(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
@@ -317,6 +326,8 @@ class Audit(UseCases):
     async def prune(self, before: datetime, *, dry_run: bool = False, reason: str = "") -> AuditPruned:
         """Remove records up to the newest signed checkpoint that is older than `before`; its hash is kept.
 
+        A chain goes from its beginning only, so it stays from the first record on about somebody under legal hold.
+
         Raises:
             ServiceError: `audit-key-refused`.
             HostError: The store cannot be written.
@@ -326,9 +337,12 @@ class Audit(UseCases):
         older = [c for c in found if c.at < limit_ms and key.verifies(c)]
         first = await self._store.read(lambda c: audit_after(c, 0, limit=1))
         start = first[0][0] - 1 if first else 0
-        boundary = max((c for c in older if c.seq > start), key=lambda c: c.seq, default=None)
+        held = await self._store.read(_first_held)
+        free = [c for c in older if held is None or c.seq < held]
+        held = held if len(free) < len(older) else None
+        boundary = max((c for c in free if c.seq > start), key=lambda c: c.seq, default=None)
         if boundary is None:
-            return AuditPruned(dry_run=dry_run, up_to=start, records=0)
+            return AuditPruned(dry_run=dry_run, up_to=start, records=0, held_from=held)
         if not dry_run:
             kept = self._private().sign(boundary.seq, bytes.fromhex(boundary.hash), _now_ms(), "pruned")
             # Before the records go: a chain that begins late is only excused by a checkpoint that says so.
@@ -336,7 +350,7 @@ class Audit(UseCases):
             told = {"records": boundary.seq - start, "up_to": boundary.seq, "hash": boundary.hash}
             self._store.note("audit.prune", "audit", reason=reason, data=told)
             await self._store.write([prune_audit(boundary.seq, after=start)])
-        return AuditPruned(dry_run=dry_run, up_to=boundary.seq, records=boundary.seq - start)
+        return AuditPruned(dry_run=dry_run, up_to=boundary.seq, records=boundary.seq - start, held_from=held)
 
     @governed("audit.read")
     async def following(self, *, after: int = 0, limit: int = PAGE_MAX) -> Page[AuditView]:
@@ -434,6 +448,16 @@ class _Histories:
         if unexplained > 0:
             detail = f"{unexplained} rows of histories are gone, and no record of retention says why"
             self._problems.append(Problem("history", 0, 0, detail))
+
+
+def _first_held(connection: sqlite3.Connection) -> int | None:
+    """The place of the first record about a data subject under legal hold, or about a run about one."""
+    first = []
+    for subject in held_subjects(connection):
+        runs = find_runs(connection, about(connection, subject).runs)
+        named = [f"subject:{subject}", *(f"run:{run.id}" for run in runs)]
+        first += [row.seq for row in audit_of(connection, named, limit=-1)[:1]]
+    return min(first, default=None)
 
 
 def _checked(

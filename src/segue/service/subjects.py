@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -16,7 +17,7 @@ from segue.service.keys import required_ring
 from segue.service.shapes import Shape
 from segue.store import Store
 from segue.store.erasure import About, about, erase, open_runs
-from segue.store.records import delete_meta, put_meta
+from segue.store.records import delete_meta, put_meta, read_meta
 
 _REASON_MAX: Final = 1000
 
@@ -98,6 +99,15 @@ class Subjects(UseCases):
         _require_reason(wanted.reason)
         key = self._key(wanted.subject)
         found = await self._found(key)
+        # Also of a dry run: what it says is what would happen.
+        hold = await asyncio.to_thread(ring.hold_on, key)
+        if hold is not None or await self._store.read(partial(read_meta, key=f"held:{key}")) is not None:
+            why = f" ({hold})" if hold else ""
+            raise ServiceError(
+                "keys-refused",
+                f"A legal hold is on this data subject{why}, so it is not erased.",
+                remedy="Lift it first, if that is allowed: `segue subjects hold SUBJECT --lift --reason …`.",
+            )
         still = await self._store.read(lambda c: open_runs(c, found.runs))
         if still:
             raise ServiceError(

@@ -26,6 +26,7 @@ from segue.people import (
     hash_code,
     member_of,
     new_code,
+    next_waking,
     notices_of,
     text_of,
     text_of_exception,
@@ -56,6 +57,8 @@ _GIVEN_UP_MS: Final = 24 * 3_600_000
 """What cannot go out is tried again each minute for a day."""
 _URGENT: Final = PRIORITIES.index("urgent")
 _OFFERING: Final = frozenset({"offered", "reassigned", "resubmitted", "escalated"})
+_ALONE_MAX: Final = 5
+"""Up to so many that waited for the end of quiet hours come one by one, each with its link; more come as one."""
 _WITH_LINK: Final = frozenset({"offered", "reminded", "escalated", "delegated", "reassigned", "resubmitted"})
 
 
@@ -123,7 +126,8 @@ class Telling:
         if soonest is not None and soonest <= now:
             await self._store.write(void_decided())
             found = await self._store.read(partial(notices.due_notices, now=now, limit=_AT_ONCE))
-            for together in _gathered(found, await self._directory.all()):
+            profiles = await self._directory.all()
+            for together in _gathered(await self._awake(found, profiles, now), profiles):
                 await self._send(together, now)
 
     # -- making ------------------------------------------------------------------------------------
@@ -182,6 +186,30 @@ class Telling:
         await self._store.write(statements)
 
     # -- sending -----------------------------------------------------------------------------------
+
+    async def _awake(
+        self, found: Sequence[NoticeRecord], profiles: Mapping[str, Profile], now: int
+    ) -> list[NoticeRecord]:
+        """Those that may disturb now; the others wait on.
+
+        Each was made for a waking hour, but it may be later than that: no server ran, or none took the mail.
+        """
+        free: list[NoticeRecord] = []
+        later: list[Sql] = []
+        for notice in found:
+            profile = profiles.get(notice.person)
+            waking = now if profile is None else next_waking(profile, now)
+            if waking <= now or await self._is_urgent(notice):
+                free.append(notice)
+            else:
+                later.append(notices.postpone_notices([notice.id], waking, notice.receipt or ""))
+        if later:
+            await self._store.write(later)
+        return free
+
+    async def _is_urgent(self, notice: NoticeRecord) -> bool:
+        task = await self._store.read(lambda c: human_tasks.find_human_task(c, notice.task)) if notice.task else None
+        return task is not None and task.priority == _URGENT
 
     async def _send(self, together: Sequence[NoticeRecord], now: int) -> None:
         """Send notices of one person by one channel, as one."""
@@ -246,13 +274,24 @@ class Telling:
 
 
 def _gathered(found: Sequence[NoticeRecord], profiles: Mapping[str, Profile]) -> list[list[NoticeRecord]]:
-    """What goes out as one: all of a person's who wants digests, by channel; of others each alone."""
-    groups: dict[tuple[Any, ...], list[NoticeRecord]] = {}
+    """What goes out as one, by person and channel: all of who wants digests, and what waited for the end of quiet
+    hours where that is much; of others each alone."""
+    groups: dict[tuple[str, str], list[NoticeRecord]] = {}
     for notice in found:
-        profile = profiles.get(notice.person)
-        gathers = profile is not None and profile.digest_minutes
-        groups.setdefault((notice.person, notice.channel, None if gathers else notice.id), []).append(notice)
-    return list(groups.values())
+        groups.setdefault((notice.person, notice.channel), []).append(notice)
+    gathered: list[list[NoticeRecord]] = []
+    for (person, _), all_of in groups.items():
+        profile = profiles.get(person)
+        waited = [notice for notice in all_of if notice.due_at > notice.made_at]
+        if profile is not None and profile.digest_minutes:
+            together = all_of
+        elif profile is not None and profile.quiet is not None and len(waited) > _ALONE_MAX:
+            together = waited
+        else:
+            together = []
+        gathered += [together] if together else []
+        gathered += [[notice] for notice in all_of if notice not in together]
+    return gathered
 
 
 def _said(together: Sequence[NoticeRecord], link: str | None, public_url: str | None) -> tuple[str, str]:
