@@ -99,6 +99,26 @@ async def test_whoever_signs_in_chooses_among_all_of_them(tmp_path: Path) -> Non
         problem(await browser.get(f"{V1}/login/oidc", params={"provider": "nobody"}), 400, "request-malformed")
 
 
+async def test_who_signs_in_from_a_page_goes_on_at_that_page_and_sees_no_data(tmp_path: Path) -> None:
+    """Through the choice, through the provider, and where it fails; and to a page of ours, whatever was asked for."""
+    async with house(tmp_path) as here, here.browser() as browser:
+        page = await browser.get("/desk/sign-in", params={"next": "/desk/tasks/7"})
+        links = [unescape(link) for link in re.findall(r'href="([^"]+/login/oidc[^"]+)"', page.text)]
+        assert [httpx.URL(link).params["back"] for link in links] == ["/desk/tasks/7"] * 2
+        begun = await browser.get(links[1])
+        ended = await browser.get(await here.partners.sign_in(begun.headers["location"], "ann"))
+        assert (ended.status_code, ended.headers["location"], ended.content) == (303, "/desk/tasks/7", b"")
+        assert "samesite=strict" in ended.headers["set-cookie"].lower()
+        assert (await browser.get("/desk/inbox")).status_code == 200
+
+        await browser.get(f"{V1}/login/oidc", params={"provider": "oidc", "back": "//evil.example"})
+        failed = await browser.get(CALLBACK, params={"state": "a", "code": "b"})
+        where = httpx.URL(failed.headers["location"])
+        assert (failed.status_code, where.path) == (303, "/desk/sign-in")
+        assert dict(where.params) == {"next": "/desk/inbox", "told": "sso-refused"}
+        assert "The sign-in did not succeed." in (await browser.get(str(where))).text
+
+
 async def test_a_provider_hands_in_nothing_that_another_issued(tmp_path: Path) -> None:
     """A code of one that arrives at the other's address, and a sign-in that began at the other, are refused alike."""
     async with house(tmp_path) as here:
