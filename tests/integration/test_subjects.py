@@ -47,7 +47,7 @@ TASKS = """
         call: human-task
         with:
           title: '${ $workflow.input.text + "-title" }'
-          assign: {person: bob}
+          assign: {person: [bob, '${ $workflow.input.text + "-asked" }']}
           requester: '${ $workflow.input.text + "-requester" }'
           data: {note: '${ $workflow.input.text + "-form" }'}
           about: {model: risk, version: '3', input: '${ $workflow.input.text + "-label" }', value: low}
@@ -139,7 +139,7 @@ async def story(service: Service, name: str) -> None:
 CARRIED = [
     *("canary-anna", "canary-anna-event-1", "canary-anna-event-2", "canary-anna-event-3", "canary-anna-effect"),
     *("canary-anna-title", "canary-anna-label", "canary-anna-decided", "canary-anna-said"),
-    *("canary-anna-failure", "canary-anna-reason"),
+    *("canary-anna-failure", "canary-anna-reason", "canary-anna-asked"),
 ]
 
 
@@ -200,7 +200,7 @@ async def test_what_is_erased_is_nowhere_even_for_whoever_has_all_keys(tmp_path:
         await story(service, "ben")
     before = readable(data, key)
     assert {table for table, rows in before.items() if "canary-anna" in rows} >= {
-        *("run", "history", "event", "effect", "incident", "human_task", "label")
+        *("run", "history", "event", "effect", "incident", "human_task", "label", "human_task_audience"),
     }
     async with opened(data, key) as service:
         done = await service.subjects.erase(NewErasure(subject="anna", reason="asked", dry_run=False))
@@ -214,8 +214,25 @@ async def test_what_is_erased_is_nowhere_even_for_whoever_has_all_keys(tmp_path:
         )
     after = readable(data, key)
     assert {table for table, rows in after.items() if "canary-anna" in rows} <= {"audit"}
+    assert b"canary-anna" not in b"".join(path.read_bytes() for path in data.glob("segue.db*"))
     assert "canary-anna-reason" in after["audit"]
     assert after["label"].count("canary-ben-label") == 1
+
+
+async def test_whoever_decided_about_themselves_is_erased_too(tmp_path: Path) -> None:
+    """A user whose own case it was is named by nothing beside the runs; others who decided stay on record."""
+    data, key = tmp_path / "data", tmp_path / "kek"
+    init_keys(data, key)
+    async with opened(data, key) as service:
+        await story(service, "bob")
+        done = await service.subjects.erase(NewErasure(subject="bob", reason="asked", dry_run=False))
+        assert done.runs == 3
+        with closing(open_reader(data / "segue.db")) as reader:
+            rows = reader.execute("SELECT owner, by, requester, audience FROM main.human_task").fetchall()
+            rows += reader.execute("SELECT owner, by FROM main.human_task_change").fetchall()
+        assert rows[0][1:] == ("erased", "erased", '{"people":["erased"]}')
+        assert "bob" not in repr(rows)
+        assert (await service.audit.verify()).problems == []
 
 
 async def test_labels_of_runs_that_are_gone_are_found(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from segue.governance import KeyRing, KeysRefused
 from segue.service.access import UseCases, governed
 from segue.service.errors import ServiceError
 from segue.service.exporting import Exporting, SubjectExport
+from segue.service.forgetting import forget_names
 from segue.service.keys import required_ring
 from segue.service.shapes import Shape
 from segue.store import Store
@@ -128,7 +129,7 @@ class Subjects(UseCases):
         self._store.note(
             "subject.erase", f"subject:{key}", reason=wanted.reason, data={"runs": len(found.runs), "keys": keys}
         )
-        await self._store.write(erase(found))
+        await self._store.write([*erase(found), *forget_names(found.runs, wanted.subject)])
         return Erased(
             dry_run=False, runs=len(found.runs), events=len(found.events), labels=len(found.labels), keys=keys
         )

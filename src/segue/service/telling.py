@@ -168,7 +168,9 @@ class Telling:
         means = audience_of_owner(owner, profiles) if isinstance(owner, str) else {}
         meant = [p for p in profiles.values() if member_of(identity_of(p, ""), means, {}, 0) is not None]
         people = [p.id for p in meant] or await self._holders.assigning()
-        facts = {"change": change.change, "asked": change.audience, "told": people}
+        # Names may come from the data of the run, and the chain keeps what it is told.
+        asked = {kind: change.audience[kind] for kind in ("roles", "groups") if change.audience.get(kind)}
+        facts = {"change": change.change, "asked": asked, "told": people}
         self._store.note("task.undecidable", f"human-task:{change.task}", data=facts)
         return Told("undecidable", "", {"people": people}, frozenset(), change.priority == _URGENT)
 
