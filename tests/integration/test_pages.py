@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
 import pytest_asyncio
-from tests.integration.api_support import FIRST
+from tests.integration.api_support import BASE, FIRST
 from tests.integration.pages_support import PASSWORD, V1, Desk, desk, fields_of_page, press
 
 from segue.people import hash_code
@@ -353,6 +354,26 @@ async def test_every_page_runs_no_script_is_not_framed_and_is_not_kept(here: Des
             assert (answer.headers["cache-control"], answer.headers["referrer-policy"]) == ("no-store", "no-referrer")
             assert 'name="viewport"' in answer.text
             assert "<script" not in answer.text
+
+
+@pytest.mark.parametrize(
+    "name", ['a"><script>', "a\r\nSet-Cookie: x=y", "a b", "\\evil.example", "ü", "..", "%0d%0a"]
+)
+async def test_a_workspace_that_there_is_none_of_breaks_no_page(here: Desk, name: str) -> None:
+    """Whoever asks for one names it as they like, and gets the page or the redirect that everybody gets."""
+
+    async def below(scope: Any, receive: Any, send: Any) -> None:
+        root = f"/w/{name}"
+        await here.owner._transport.app({**scope, "root_path": root, "path": root + scope["path"]}, receive, send)  # type: ignore[attr-defined]
+
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=below), base_url=BASE) as browser:
+        for path, status in (("/desk/sign-in", 200), ("/desk/tasks/1", 303), ("/desk/code?code=x", 400)):
+            answer = await browser.get(path)
+            assert answer.status_code == status, answer.text
+            assert "<script" not in answer.text
+            assert set(answer.headers.get("location", "")) <= set(map(chr, range(33, 127)))
+        led = await browser.get("/desk/tasks/1", headers={"sec-fetch-site": "cross-site"})
+        assert (led.status_code, "<script" in led.text) == (200, False)
 
 
 async def test_what_strangers_wrote_is_text_and_nothing_else(here: Desk) -> None:

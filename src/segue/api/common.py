@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Final
+from urllib.parse import quote
 
 from fastapi import Depends, Path, Query, Request
 from pydantic import BeforeValidator
@@ -30,6 +31,12 @@ def root_of(scope: Mapping[str, Any]) -> str:
     """What the addresses of this workspace begin with, such as `/w/sales`; empty where the server has one only."""
     root: str = scope.get("root_path", "")
     return root
+
+
+def address_of(scope: Mapping[str, Any]) -> str:
+    """The same as it stands in links and headers: whoever asks for a workspace that there is none of names it as they
+    like, with line ends if they like."""
+    return quote(root_of(scope), safe="/")
 
 
 def route_of(scope: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ import msgspec
 from fastapi import APIRouter, Query, Request, Response
 
 from segue.api.bodies import read_json
-from segue.api.common import Asked, root_of
+from segue.api.common import Asked, address_of, root_of
 from segue.api.describe import json_answer, json_body, json_response, operation
 from segue.api.guard import cookie_of
 from segue.api.identities import is_secure, keep_session, with_session
@@ -172,7 +172,7 @@ def _flow_of(request: Request) -> str:
 
 async def _finished(request: Request, finishing: Awaitable[Session | str]) -> Response:
     """Where a sign-in leads; who began it at a page gets no data, and goes on to that page."""
-    root = root_of(request.scope)
+    root = address_of(request.scope)
     page = unquote(cookie_of(dict(request.scope["headers"]), BACK_COOKIE))
     try:
         ended = await finishing
@@ -194,7 +194,7 @@ async def _finished(request: Request, finishing: Awaitable[Session | str]) -> Re
 
 def _choice(request: Request, offered: list[ProviderView]) -> Response:
     """A page with one link for each provider: what was asked for goes along."""
-    here = root_of(request.scope) + _PATH
+    here = address_of(request.scope) + _PATH
     places = [
         (found.title, f"{here}?{urlencode({**request.query_params, 'provider': found.name})}") for found in offered
     ]

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from segue.api.common import Asked, root_of
+from segue.api.common import Asked, address_of
 from segue.api.forms import field_of, form_of
 from segue.api.pages.fields import same
 from segue.api.pages.filling import Posted, filled
@@ -61,7 +61,7 @@ async def show_inbox(
 ) -> Response:
     """What waits for whoever asks, the most urgent first."""
     found = await service.waiting.page(overdue=overdue, after=after, limit=25)
-    return page(request.scope, "Inbox", inbox_content(root_of(request.scope), found, overdue, after is not None))
+    return page(request.scope, "Inbox", inbox_content(address_of(request.scope), found, overdue, after is not None))
 
 
 @router.get("/tasks/{task}")
@@ -232,4 +232,4 @@ def _thanks(request: Request, task: HumanTaskDetail, done: HumanTaskView) -> Res
 
 
 def _to(request: Request, path: str) -> Response:
-    return Response(status_code=303, headers={"Location": root_of(request.scope) + path})
+    return Response(status_code=303, headers={"Location": address_of(request.scope) + path})

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from fastapi import Response
 
-from segue.api.common import root_of
+from segue.api.common import address_of
 from segue.api.pages.html import Content, Html, el, raw
 from segue.api.pages.places import CSRF_FIELD, INBOX, SIGN_OUT
 from segue.api.pages.style import STYLE
@@ -35,7 +35,7 @@ def page(
         head: Further elements of the head.
     """
     identity = acting()
-    known = [_top(root_of(scope), str(scope.get(CSRF, "")), identity)] if identity is not None else []
+    known = [_top(address_of(scope), str(scope.get(CSRF, "")), identity)] if identity is not None else []
     document = el(
         "html",
         el(

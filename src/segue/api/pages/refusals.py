@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from fastapi import Response
 
-from segue.api.common import root_of, route_of
+from segue.api.common import address_of, route_of
 from segue.api.pages.frame import page
 from segue.api.pages.html import el
 from segue.api.pages.places import INBOX, PASSWORD, SIGN_IN, own
@@ -20,7 +20,7 @@ _SIGN_IN_FIRST: Final = frozenset({"token-refused", "not-signed-in"})
 
 def refused(error: ServiceError, scope: Mapping[str, Any], headers: dict[str, str] | None = None) -> Response:
     """The page that a refusal becomes, for a request to one of ours."""
-    root, route = root_of(scope), route_of(scope)
+    root, route = address_of(scope), route_of(scope)
     if error.kind in _SIGN_IN_FIRST and route != SIGN_IN:
         return _led_on(scope, root, route)
     if error.kind == "password-due" and route != PASSWORD:

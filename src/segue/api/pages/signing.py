@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 import msgspec
 from fastapi import APIRouter, Query, Request, Response
 
-from segue.api.common import Asked, root_of
+from segue.api.common import Asked, address_of
 from segue.api.forms import field_of, form_of
 from segue.api.guard import session_of
 from segue.api.identities import forget_session, keep_session
@@ -115,7 +115,7 @@ def _sign_in(
     told: tuple[str, str] | None = None,
     refusal: ServiceError | None = None,
 ) -> Response:
-    root = root_of(request.scope)
+    root = address_of(request.scope)
     form = el(
         "form",
         el("input", type="hidden", name="next", value=onward),
@@ -155,7 +155,7 @@ def _password(request: Request, onward: str, told: tuple[str, str] | None, *, st
         _line("The new one once more", "again", "new-password", type="password"),
         el("button", "Choose it"),
         method="post",
-        action=root_of(request.scope) + PASSWORD,
+        action=address_of(request.scope) + PASSWORD,
     )
     content = el("div", el("h1", "Choose a password"), _told(told), form, class_="narrow")
     return page(request.scope, "Choose a password", content, status=status)
@@ -205,4 +205,4 @@ def _struct(given: Any, kind: type[Wanted], otherwise: str, why: str) -> Wanted:
 
 
 def _to(request: Request, path: str) -> Response:
-    return Response(status_code=303, headers={"Location": root_of(request.scope) + path})
+    return Response(status_code=303, headers={"Location": address_of(request.scope) + path})

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
-from segue.api.common import root_of
+from segue.api.common import address_of
 from segue.api.pages.fields import Field, fields_of
 from segue.api.pages.form import Typed, comment_field, form_fields
 from segue.api.pages.frame import csrf_field, notice
@@ -63,7 +63,7 @@ def form_of_task(task: HumanTaskDetail) -> Field | None:
 
 def task_content(view: View) -> list[Content]:
     """Everything below the head of the page."""
-    task, root = view.task, root_of(view.scope)
+    task, root = view.task, address_of(view.scope)
     can = task.may_decide and bool(task.choices)
     return [
         None if view.code else el("a", "← Inbox", href=root + INBOX, class_="back"),
@@ -258,7 +258,7 @@ def _decision(view: View) -> Html:
         comment_field(view.typed, comments, COMMENT_MAX),
         [_button(task, choice, form is not None) for choice in task.choices if form or choice["outcome"] != "edit"],
         method="post",
-        action=root_of(view.scope) + view.action,
+        action=address_of(view.scope) + view.action,
     )
 
 
@@ -309,7 +309,7 @@ def _handing(view: View, can: bool) -> list[Content]:
         el("input", name="reason", id="why", maxlength=1000, autocomplete="off", dir="auto"),
         class_="field",
     )
-    place = f"{root_of(view.scope)}{DESK}/tasks/{task.id}/delegate"
+    place = f"{address_of(view.scope)}{DESK}/tasks/{task.id}/delegate"
     form = el("form", csrf_field(view.scope), to, why, el("button", "Hand it on"), method="post", action=place)
     return [
         el("div", buttons, class_="row") if buttons else None,
@@ -318,7 +318,7 @@ def _handing(view: View, can: bool) -> list[Content]:
 
 
 def _small(view: View, act: str, title: str) -> Html:
-    place = f"{root_of(view.scope)}{DESK}/tasks/{view.task.id}/{act}"
+    place = f"{address_of(view.scope)}{DESK}/tasks/{view.task.id}/{act}"
     return el("form", csrf_field(view.scope), el("button", title, class_="quiet"), method="post", action=place)
 
 
