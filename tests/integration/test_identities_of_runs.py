@@ -129,3 +129,17 @@ def test_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     denied = segue("policy", "explain", *about, *said)
     assert (denied.code, "no-automatic-rejection" in denied.out) == (1, True)
     assert segue("policy", "explain", *about, *said, "--context", "decided_by_person=true").code == 0
+
+
+def test_what_a_rule_was_before_can_be_set_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A change of rules that goes wrong is taken back at once, to the letter, and not typed from memory."""
+    segue = Cli(capsys)
+    data, file = ("--data", tmp_path / "data"), tmp_path / "rules.cedar"
+    first = '@id("no-starts")\nforbid (principal is Agent, action == Action::"run.start", resource);\n'
+    for text in (first, first.replace("no-starts", "wrong")):
+        file.write_text(text)
+        assert segue("policy", "set", "mine", file, "--reason", "a test", *data).code == 0
+    file.write_text(segue("policy", "show", "mine", "--at", "1", *data).out)
+    assert segue("policy", "set", "mine", file, "--reason", "back", *data).code == 0
+    assert segue("policy", "show", "mine", *data).out == first
+    assert segue("policy", "show", "mine", "--at", "9", *data).code != 0

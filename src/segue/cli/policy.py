@@ -30,13 +30,47 @@ def list_(*, data: Data = None, json: AsJson = False) -> None:
     note(f"version {found['version']}")
 
 
-def show(name: Name, /, *, data: Data = None, json: AsJson = False) -> None:
-    """Print one policy file as it is in force."""
+def show(
+    name: Name,
+    /,
+    *,
+    at: Annotated[
+        int | None, Parameter(help="As it was set then: a number of `segue policy history`, to go back to.")
+    ] = None,
+    data: Data = None,
+    json: AsJson = False,
+) -> None:
+    """Print one policy file as it is in force, or as it was."""
+    if at is not None:
+        _show_change(_change_of(name, at, data), json)
+        return
     found = next((file for file in _all(data)["files"] if file["name"] == name), None)
     if found is None:
         raise ServiceError("policy-unknown", f"There is no policy file {name!r}.")
     if json:
         print_json(found)
+    else:
+        say_document(found["text"].rstrip())
+
+
+def _change_of(name: str, number: int, data: Path | None) -> dict[str, Any]:
+    after = str(number + 1)
+    page = ask(
+        data,
+        Request("GET", "/policies/history", {"limit": 1, "after": after}),
+        lambda s: s.permissions.history(limit=1, after=after),
+    )
+    found: dict[str, Any] | None = next(iter(page["items"]), None)
+    if found is None or (found["number"], found["name"]) != (number, name):
+        raise ServiceError("policy-unknown", f"Change {number} was none of the policy file {name!r}.")
+    return found
+
+
+def _show_change(found: dict[str, Any], json: bool) -> None:
+    if json:
+        print_json(found)
+    elif found["text"] is None:
+        raise ServiceError("policy-unknown", f"With change {found['number']}, {found['name']!r} was taken back.")
     else:
         say_document(found["text"].rstrip())
 
