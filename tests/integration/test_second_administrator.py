@@ -157,6 +157,7 @@ async def test_a_password_of_who_decides_nothing_needs_one(house: House) -> None
 async def test_whoever_decides_about_anything_is_meant(house: House, roles: list[str], groups: list[str]) -> None:
     """By a role that ships, one of one's own, a connection of their group, or a rule about their group."""
     rule = '@id("b") permit (principal in Group::"board", action == Action::"task.decide", resource);'
+    rule += ' @id("f") forbid (principal in Role::"finance-lead", action == Action::"backup.make", resource);'
     await house.owner.post(f"{V1}/policies/b", json={"text": rule, "reason": "a test"})
     await house.owner.post(f"{V1}/connections", json={"name": "crm", "document": CRM})
     said = {"owner": "group:sales", "reason": "a test"}
