@@ -62,11 +62,14 @@ class Operators:
         if plan.name not in known:
             # Before it is asked for: what arrives while it is asked for may count or not.
             known[plan.name] = Timetable(plan, self.world.time.wall())
-        await host.activate(plan.digest)
         timetable = known[plan.name]
+        timetable.asked_at.add(self.world.time.wall())
+        await host.activate(plan.digest)
         timetable.before = timetable.before or frozenset(self.world.auditor.messages)
         if timetable.active_at is None:
-            timetable.active_at = self.world.time.wall()
+            # A process that died may have done it before it could say so, and the clock may have been set since.
+            said = {record.name: record.activated_at for record in host.schedules()}
+            timetable.activated(said.get(plan.name))
         assert plan.schedule is not None
         if plan.schedule.on is None:
             step_ms = plan.schedule.every_ms or plan.schedule.after_ms or 600_000

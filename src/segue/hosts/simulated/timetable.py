@@ -22,7 +22,8 @@ class Timetable:
     Attributes:
         runs: What it started, in order. dues: The due times that they answer.
         used: Events that started a run, by source and id.
-        active_at: When somebody was first told that it is active; asked for before, it may have failed.
+        asked_at: When somebody asked for it, by the clock.
+        active_at: Since when it is active, as the host said to whoever was first told that it is.
         before: Events that had come before it was activated; whether those count nobody promises.
         is_over: Somebody has asked for its end.
         released_at: When the guard last let it go on, in true milliseconds.
@@ -36,10 +37,16 @@ class Timetable:
         self.before: frozenset[tuple[str, str]] = frozenset()
         self.is_over = False
         self._last_at = now_ms
+        self.asked_at: set[int] = set()
         self.active_at: int | None = None
         self.runs: list[Shadow] = []
         self.dues: list[int] = []
         self.used: set[str] = set()
+
+    def activated(self, at: int | None) -> None:
+        """Somebody was told that it is active, since then; None where somebody else has switched it off meanwhile."""
+        require(at is None or at in self.asked_at, f"{self.name!r} is active since {at}, when nobody asked for it")
+        self.active_at = at
 
     def started(self, shadow: Shadow, cause: Mapping[str, Any], at: int, *, furthest: int) -> None:
         """A run that nobody asked for is on disk.
