@@ -8,6 +8,7 @@
 #   make simulate SEEDS=100000   the simulated world, as long as you like
 #   make kill-campaign KILLS=1000   kill -9 at random moments; the practice company counts what came of it
 #   make undo-campaign KILLS=200    the same, while runs are taken back
+#   make fuzz EXAMPLES=200   requests that the API's own description generates, as everybody
 #   make fail-at-write   every shipped workflow, with its disk failing at each write in turn
 #   make lock       resolve the dependencies again
 #   make clean      remove what was built
@@ -21,13 +22,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 SEEDS ?= 10000
 KILLS ?= 1000
+EXAMPLES ?= 200
 WORKERS ?= 2
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Tests start Segue as a process hundreds of times. Without bytecode each compiles all sources, which triples its start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run test test-fast check check-types check-architecture bench simulate kill-campaign undo-campaign fail-at-write lock clean env env-run
+.PHONY: help run test test-fast check check-types check-architecture bench simulate kill-campaign undo-campaign fuzz fail-at-write lock clean env env-run
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -108,6 +110,9 @@ kill-campaign: env
 
 undo-campaign: env
 	@$(BIN)/python -m scripts.campaigns.undo --kills $(KILLS) $(CAMPAIGN)
+
+fuzz: env
+	@SEGUE_FUZZ_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -n $(WORKERS) tests/integration/test_api_fuzzed.py
 
 fail-at-write: env
 	@$(BIN)/python -m scripts.campaigns.writes
