@@ -59,6 +59,7 @@ FOUND = {
         3026787,
     ),
     "a schedule that a dead process had activated before the clock was set back, taken for late": (9, 4048792),
+    "weeks in which nothing happens but looks at the clock, taken for a world that never rests": (9, 4079179),
     "an undo that somebody had given up, whose act was taken for done by a list that began again": (9, 3025018),
 }
 """Editions and seeds under which something was found, by what it was. They are added, never taken out."""

@@ -38,7 +38,7 @@ from segue.types import (
     RunResumed,
 )
 
-STEPS_MAX: Final = 100_000
+STEPS_MAX: Final = 1_000_000
 """A world that takes more steps than this without coming to rest is taken to go round for ever."""
 
 _CALM: Final = Faults()
