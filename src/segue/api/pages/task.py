@@ -69,9 +69,7 @@ def task_content(view: View) -> list[Content]:
         None if view.code else el("a", "← Inbox", href=root + INBOX, class_="back"),
         el("h1", said(task.title)),
         _facts(task),
-        notice(view.told.kind, el("p", el("b", said(view.told.title))), _paragraph(view.told.text))
-        if view.told
-        else None,
+        _told(view.told),
         _ended(task),
         el("a", "To the decision", href="#decide", class_="jump") if can else None,
         el("div", el("div", _read(task, can and form_of_task(task) is not None)), _decide(view, can), class_="two"),

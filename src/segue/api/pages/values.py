@@ -67,16 +67,12 @@ def _special(value: Mapping[str, Any], depth: int) -> Html | None:
     if MASK in value:
         classes = value[MASK]
         if classes == [] and "value" in value:
-            return (
-                _object(value["value"], depth) if isinstance(value["value"], dict) else _shown(value["value"], depth)
-            )
+            return _inside(value["value"], depth)
         named = ", ".join(map(str, classes)) if isinstance(classes, list) else ""
         return el("span", "hidden from you: ", said(named, most=200), class_="mask")
     if OMITTED in value:
         if value[OMITTED] is None and "value" in value:
-            return (
-                _object(value["value"], depth) if isinstance(value["value"], dict) else _shown(value["value"], depth)
-            )
+            return _inside(value["value"], depth)
         size = value[OMITTED].get("bytes") if isinstance(value[OMITTED], dict) else None
         much = f"{size:,} bytes" if isinstance(size, int) else "a large value"
         return el("span", f"left out: {much}", class_="mask")
